@@ -1,0 +1,170 @@
+package ensemble
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/transport"
+)
+
+// Config describes one member of an ensemble. The zero value of a field means its default.
+type Config struct {
+	// Name of the ensemble: members of another name are refused. At most 255 bytes; "" is a name too.
+	Name string
+	// ID of this member: 1 or more, and one of Members.
+	ID ID
+	// Members are the founders, the same list on each of them.
+	Members []Member
+	// Join says that this member joins an ensemble that exists: it never takes part in a birth.
+	Join bool
+	// Transport moves frames to and from the other members. The node starts it and closes it. It may be nil for an ensemble of one.
+	Transport transport.Transport
+	// Dir is the data directory. It must be empty for now: everything is kept in memory.
+	Dir string
+
+	// Tick is the unit of the protocol's time, 50 ms by default; from 1 ms to 1 min.
+	Tick time.Duration
+	// InitLimit is how many ticks a member may take to join and synchronise, 200 by default; while bytes flow, it starts anew.
+	InitLimit int
+	// SyncLimit is after how many ticks without progress a peer counts as lost, 10 by default, 2 at least.
+	SyncLimit int
+
+	// SessionTimeout is that of the node's own session, 100 ticks by default. Sessions do not expire yet.
+	SessionTimeout time.Duration
+	// What sessions ask for is clamped to MinSessionTimeout and MaxSessionTimeout: 10 and 1200 ticks by default.
+	MinSessionTimeout, MaxSessionTimeout time.Duration
+
+	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 16 MiB at most. One request may carry four times as much.
+	MaxData int
+	// MaxInFlight limits the calls that wait at this node, 4096 by default, 1 << 20 at most. Above it calls are given ErrOverloaded.
+	MaxInFlight int
+
+	// Logger gets what an operator may want to read; nil is silent.
+	Logger *slog.Logger
+	// Trace has hooks for what the node does; nil costs nothing. It must not be changed after Open.
+	Trace *Trace
+	// Seed of the jitter that keeps elections apart; 0 draws one.
+	Seed uint64
+
+	_ struct{} // keyed literals only
+}
+
+// The limits of a Config.
+const (
+	defaultTick        = 50 * time.Millisecond
+	defaultInitLimit   = 200
+	defaultSyncLimit   = 10
+	defaultMaxData     = 1 << 20
+	defaultMaxInFlight = 4096
+
+	maxName     = 255
+	mostData    = 16 << 20
+	mostFlight  = 1 << 20
+	maxLimit    = 1 << 20 // ticks
+	shortTick   = time.Millisecond
+	longTick    = time.Minute
+	tailBytes   = 16 << 20
+	windowBytes = 8 << 20
+	chunkBytes  = 256 << 10
+)
+
+// ConfigError is one fault of a Config. Open joins all of them by errors.Join.
+type ConfigError struct {
+	Field string // of Config, such as "Members" or "Tick"
+	Err   error  // what is wrong with it; for Members it may wrap a *quorum.ConfigError
+}
+
+func (e *ConfigError) Error() string { return "config: " + e.Field + ": " + e.Err.Error() }
+
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// What a ConfigError may wrap, besides the errors of package quorum.
+var (
+	errZeroID      = errors.New("must be 1 or more")
+	errNotMember   = errors.New("is not among the members")
+	errNoTransport = errors.New("is needed for more than one member")
+	errNoFiles     = fmt.Errorf("%w: data directories will come later, leave it empty to keep everything in memory", errors.ErrUnsupported)
+)
+
+// check returns every fault of c, joined.
+func (c *Config) check() error {
+	var faults []error
+	fault := func(bad bool, field string, err error) {
+		if bad {
+			faults = append(faults, &ConfigError{field, err})
+		}
+	}
+	within := func(field string, v, least, most int) {
+		fault(v != 0 && (v < least || v > most), field, fmt.Errorf("%d is not between %d and %d", v, least, most))
+	}
+	lasting := func(field string, v, least, most time.Duration) {
+		fault(v != 0 && (v < least || v > most), field, fmt.Errorf("%v is not between %v and %v", v, least, most))
+	}
+	fault(len(c.Name) > maxName, "Name", fmt.Errorf("is longer than %d bytes", maxName))
+	fault(c.ID == 0, "ID", errZeroID)
+	member := false
+	for _, m := range c.Members {
+		member = member || m.ID == c.ID
+	}
+	fault(c.ID != 0 && !member, "ID", fmt.Errorf("%d %w", c.ID, errNotMember))
+	for _, err := range split(quorum.Validate(c.Members)) {
+		fault(true, "Members", err)
+	}
+	fault(c.Transport == nil && len(c.Members) > 1, "Transport", errNoTransport)
+	fault(c.Dir != "", "Dir", errNoFiles)
+	lasting("Tick", c.Tick, shortTick, longTick)
+	within("InitLimit", c.InitLimit, 1, maxLimit)
+	within("SyncLimit", c.SyncLimit, 2, maxLimit)
+	fault(c.SessionTimeout < 0, "SessionTimeout", fmt.Errorf("%v is negative", c.SessionTimeout))
+	fault(c.MinSessionTimeout < 0, "MinSessionTimeout", fmt.Errorf("%v is negative", c.MinSessionTimeout))
+	fault(c.MaxSessionTimeout < 0, "MaxSessionTimeout", fmt.Errorf("%v is negative", c.MaxSessionTimeout))
+	if d := c.withDefaults(); d.MinSessionTimeout > 0 && d.MaxSessionTimeout > 0 {
+		fault(d.MinSessionTimeout > d.MaxSessionTimeout, "MinSessionTimeout",
+			fmt.Errorf("%v is above MaxSessionTimeout, %v", d.MinSessionTimeout, d.MaxSessionTimeout))
+	}
+	within("MaxData", c.MaxData, 1, mostData)
+	within("MaxInFlight", c.MaxInFlight, 1, mostFlight)
+	return errors.Join(faults...)
+}
+
+// split undoes errors.Join.
+func split(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()
+	}
+	return []error{err}
+}
+
+// withDefaults returns a copy of c, without zeros.
+func (c *Config) withDefaults() Config {
+	d := *c
+	set(&d.Tick, defaultTick)
+	set(&d.InitLimit, defaultInitLimit)
+	set(&d.SyncLimit, defaultSyncLimit)
+	set(&d.SessionTimeout, 100*d.Tick)
+	set(&d.MinSessionTimeout, 10*d.Tick)
+	set(&d.MaxSessionTimeout, 1200*d.Tick)
+	set(&d.MaxData, defaultMaxData)
+	set(&d.MaxInFlight, defaultMaxInFlight)
+	d.Members = append([]Member(nil), d.Members...)
+	if d.Trace == nil {
+		d.Trace = new(Trace)
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d
+}
+
+func set[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}

@@ -1,0 +1,206 @@
+package datatree
+
+import (
+	"math"
+	"strings"
+
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// A snapshot is a stream of MessagePack arrays, cut anywhere into chunks:
+//
+//	[format, zxid, count]                                                                        once
+//	[path, data, czxid, mzxid, pzxid, ctime, mtime, creates, version, aversion, owner, mode, ttl]  for each znode in the order of Walk
+//	[digest]                                                                                     once
+//
+// Signed numbers are written modulo 2^64 or 2^32.
+const (
+	chunkFormat = 1
+	nodeFields  = 13
+	nodeExtra   = 256 // more than a record holds besides path and data
+)
+
+// ChunkReader writes a View out. One goroutine.
+type ChunkReader struct {
+	view  *View
+	walk  *walker
+	max   int
+	buf   []byte
+	ended bool
+}
+
+// Chunks returns the encoding of the view in pieces of at most max bytes (at least 1).
+func (v *View) Chunks(max int) *ChunkReader {
+	if max < 1 {
+		max = 1
+	}
+	r := &ChunkReader{view: v, walk: v.walk(rootPath), max: max}
+	r.buf = appendUint(appendArray(r.buf, 3), chunkFormat)
+	r.buf = appendUint(appendUint(r.buf, uint64(v.Zxid())), uint64(v.Len()))
+	return r
+}
+
+// Next returns the next piece, which the caller may keep, and whether it is the last. After the last there are only empty ones.
+func (r *ChunkReader) Next() (chunk []byte, last bool) {
+	for len(r.buf) <= r.max && !r.ended { // one byte more than a chunk, so that the last is known to be it
+		e, x := r.walk.next()
+		if e == nil {
+			r.buf = appendUint(appendArray(r.buf, 1), r.view.Digest())
+			r.ended = true
+			break
+		}
+		b := appendArray(r.buf, nodeFields)
+		b = appendBytes(appendString(b, e.path, nil), x.data)
+		b = appendUint(appendUint(appendUint(b, uint64(x.czxid)), uint64(x.mzxid)), uint64(x.pzxid))
+		b = appendUint(appendUint(appendUint(b, uint64(x.ctime)), uint64(x.mtime)), uint64(x.creates))
+		b = appendUint(appendUint(b, uint64(uint32(x.version))), uint64(uint32(x.aversion)))
+		r.buf = appendUint(appendUint(appendUint(b, x.owner), uint64(x.mode)), uint64(x.ttl))
+	}
+	n := min(len(r.buf), r.max)
+	chunk = r.buf[:n:n]
+	rest := r.buf[n:]
+	r.buf = append(make([]byte, 0, max(len(rest), min(r.max, 64<<10))+nodeExtra), rest...)
+	return chunk, r.ended && len(r.buf) == 0
+}
+
+// Loader builds a tree from the chunks of a View. One goroutine.
+type Loader struct {
+	tree   *Tree
+	buf    []byte // an incomplete record
+	stage  int
+	count  uint64
+	digest uint64
+	err    error
+}
+
+const (
+	stageHeader = iota
+	stageNodes
+	stageEnd
+	stageDone
+)
+
+// NewLoader returns a Loader for a tree that refuses data of more than maxData bytes later on, and now.
+func NewLoader(maxData int) *Loader { return &Loader{tree: newTree(maxData)} }
+
+// Add takes the next chunk; it keeps nothing of it. It takes no more memory than the chunks together have bytes, times a constant. After an error
+// the Loader is of no more use.
+func (l *Loader) Add(chunk []byte) error {
+	if l.err != nil {
+		return l.err
+	}
+	l.buf = append(l.buf, chunk...)
+	rest := l.buf
+	for len(rest) > 0 && l.stage != stageDone {
+		d := decoder{b: rest}
+		l.record(&d)
+		if l.err != nil {
+			return l.err
+		}
+		if d.bad {
+			if d.short && len(rest) <= MaxPath+l.tree.maxData+nodeExtra {
+				break // the rest comes with the next chunk
+			}
+			l.err = ErrCorrupt
+			return l.err
+		}
+		rest = d.b
+	}
+	if len(rest) > 0 && l.stage == stageDone {
+		l.err = ErrCorrupt
+		return l.err
+	}
+	l.buf = l.buf[:copy(l.buf, rest)]
+	return nil
+}
+
+// record reads one. If it is not there as a whole, d is bad and nothing has happened.
+func (l *Loader) record(d *decoder) {
+	t := l.tree
+	switch l.stage {
+	case stageHeader:
+		d.expect(3)
+		format, zxid, count := d.uint(), d.uint(), d.uint()
+		if d.bad {
+			return
+		}
+		if format != chunkFormat {
+			l.err = ErrCorrupt
+			return
+		}
+		t.now.zxid, l.count, l.stage = zab.Zxid(zxid), count, stageNodes
+	case stageNodes:
+		d.expect(nodeFields)
+		path, data := d.path(), d.bytes(t.maxData)
+		n := node{
+			czxid: zab.Zxid(d.uint()), mzxid: zab.Zxid(d.uint()), pzxid: zab.Zxid(d.uint()),
+			ctime: int64(d.uint()), mtime: int64(d.uint()), creates: int64(d.uintTo(math.MaxInt64)),
+			version: int32(uint32(d.uintTo(math.MaxUint32))), aversion: int32(uint32(d.uintTo(math.MaxUint32))),
+			owner: d.uint(), mode: Mode(d.uintTo(uint64(allModes))), ttl: int64(d.uintTo(math.MaxInt64)),
+		}
+		if d.bad {
+			return
+		}
+		if !l.node(path, data, n) {
+			l.err = ErrCorrupt
+			return
+		}
+		if uint64(t.now.count) == l.count {
+			l.stage = stageEnd
+		}
+	case stageEnd:
+		d.expect(1)
+		digest := d.uint()
+		if !d.bad {
+			l.digest, l.stage = digest, stageDone
+		}
+	}
+}
+
+// node puts one into the tree; the order of Walk makes sure that its parent is there.
+func (l *Loader) node(path string, data []byte, n node) bool {
+	t := l.tree
+	hash := hashPath(path)
+	if CheckPath(path) != nil || t.index.find(path, hash) != nil || (path == rootPath) != (t.now.count == 0) {
+		return false
+	}
+	e := t.add(strings.Clone(path), hash)
+	if e == nil {
+		return false
+	}
+	if data != nil {
+		n.data = append([]byte{}, data...)
+	}
+	e.head.Store(&version{zxid: t.now.zxid, node: n})
+	t.now.count++
+	if e.parent != nil {
+		e.parent.head.Load().children++
+	}
+	t.touched = append(t.touched, e) // sealed at the end, when its children are counted
+	return true
+}
+
+// Finish returns the tree when all chunks were added and the digest is that of the view.
+func (l *Loader) Finish() (*Tree, error) {
+	if l.err != nil || l.stage != stageDone {
+		return nil, ErrCorrupt
+	}
+	l.err = ErrCorrupt // used up
+	t := l.tree
+	for _, e := range t.touched {
+		v := e.head.Load()
+		v.seal(e.hash, true)
+		t.now.digest += v.digest
+	}
+	for _, p := range [...]string{rootPath, systemPath, configPath, quotaPath} {
+		if t.index.find(p, hashPath(p)) == nil {
+			return nil, ErrCorrupt
+		}
+	}
+	if t.now.digest != l.digest {
+		return nil, ErrCorrupt
+	}
+	t.touched = nil
+	t.publish()
+	return t, nil
+}

@@ -1,0 +1,28 @@
+// Package datatree is ZooKeeper's tree of znodes as a replicated state machine: requests become transactions (Tree.Prepare), transactions
+// become state (Tree.Apply), and state is read at one zxid (View).
+//
+//	leader                                      every member
+//	Prepare(z, at, ops) -> txn bytes   ...log... Apply(z, at, txn)   View, Get
+//
+// # Contract
+//
+// A Tree has one writer: Prepare, Apply, Advance and Abandon are called by one goroutine at a time. Any number of goroutines may call Get,
+// View, Zxid and Digest beside it, and use Views; they take no lock and wait for nobody. The package starts no goroutine, reads no clock and
+// draws no random number: equal transactions give equal trees, and Digest says so.
+//
+// Prepare judges a request against the state that all outstanding transactions (prepared and not yet applied) will leave behind. A
+// transaction sets state; it is never judged again. A transaction, a multi too, takes effect all at once: no reader ever sees a part of it.
+//
+// A View is the whole tree at one zxid. It costs constant time to take and keeps in memory what has changed since, until Release or until
+// the garbage collector finds it unreachable.
+//
+// Data handed out belongs to the tree and is read-only. Data handed in is copied before it becomes state.
+//
+// # Differences from ZooKeeper
+//
+// Every path gets the full check before anything else, as ZooKeeper's own client does; reads do not know "" as a name of "/". Times are never
+// judged. A sequence counter that has run out is an error (ErrSequenceExhausted) and never wraps. A failed write needs no zxid of its own.
+// /zookeeper/config is there, and nobody may write it or make children below it: the membership is not kept as text in the tree.
+//
+// Not there yet, and refused with ErrUnsupported: ephemeral, container and TTL znodes, parents made on the way, recursive deletes.
+package datatree

@@ -1,0 +1,69 @@
+package datatree
+
+import (
+	"time"
+
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// Stat is what the tree knows of a znode besides its data.
+type Stat struct {
+	Czxid          zab.Zxid  // transaction that created it
+	Mzxid          zab.Zxid  // that last set its data
+	Pzxid          zab.Zxid  // that last created or deleted one of its children
+	Ctime, Mtime   time.Time // of Czxid and Mzxid, in milliseconds, UTC
+	Version        Version   // how often the data was set
+	Cversion       int32     // how many children were created or deleted
+	Aversion       Version   // how often the ACL was set
+	EphemeralOwner uint64    // session, 0 for none
+	DataLength     int
+	NumChildren    int
+	Mode           Mode
+	TTL            time.Duration
+}
+
+// Znode is a znode at one state of the tree. Data is read-only.
+type Znode struct {
+	Path string
+	Data []byte
+	Stat Stat
+	Zxid zab.Zxid // the state that was read
+}
+
+// Result is the outcome of an operation: the path as made (with its number, if sequential), the Stat right after the operation (zero for
+// delete and check) and the transaction.
+type Result struct {
+	Path string
+	Stat Stat
+	Zxid zab.Zxid
+}
+
+// node is the state of a znode, compact.
+type node struct {
+	data                []byte
+	czxid, mzxid, pzxid zab.Zxid
+	ctime, mtime        int64 // milliseconds since 1970
+	creates             int64 // children ever created; the next sequence number
+	owner               uint64
+	ttl                 int64
+	version, aversion   int32
+	children            int32
+	mode                Mode
+	dead                bool // deleted; nothing else counts
+	content             uint64
+	digest              uint64 // see digest.go
+}
+
+// cversion as clients see it: creates plus deletes. The counter of a new tree's built-in znodes begins at 0 although they have children, as
+// in ZooKeeper, where "/" begins at -1; the sequence numbers depend on it.
+func (n *node) cversion() int32 { return int32(2*n.creates - int64(n.children)) }
+
+func (n *node) stat() Stat {
+	return Stat{
+		Czxid: n.czxid, Mzxid: n.mzxid, Pzxid: n.pzxid,
+		Ctime: time.UnixMilli(n.ctime).UTC(), Mtime: time.UnixMilli(n.mtime).UTC(),
+		Version: VersionOf(n.version), Cversion: n.cversion(), Aversion: VersionOf(n.aversion),
+		EphemeralOwner: n.owner, DataLength: len(n.data), NumChildren: int(n.children),
+		Mode: n.mode, TTL: time.Duration(n.ttl),
+	}
+}

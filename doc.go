@@ -1,0 +1,29 @@
+// Package ensemble embeds a replicated tree of znodes, as Apache ZooKeeper has one, in a Go program: leader election, atomic broadcast (Zab)
+// and the tree live inside the process, and there is no server to run.
+//
+// Each member of an ensemble opens a [Node]. Writes may be given to any of them: they are agreed upon by a quorum and take effect exactly once, in
+// one order, even if the leader is lost meanwhile. Reads are local and never wait; [Node.Sync] and [Node.Await] make them fresh.
+//
+//	net := transport.NewMemory()
+//	members := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
+//	n, err := ensemble.Open(ctx, ensemble.Config{ID: 1, Members: members, Transport: net.Peer(1)})
+//	...
+//	path, err := n.Create(ctx, "/job-", []byte("hello"), ensemble.Sequential)
+//
+// # Errors
+//
+// What went wrong is told by sentinels, to be tested with errors.Is, and where by an [*OpError]. An error that also is [ErrUncertain] leaves open
+// whether the write takes effect; any other error of a write is definite: nothing happened.
+//
+// # Blank members
+//
+// A member that may have forgotten what it acknowledged, such as one in memory after a restart, is blank. It serves nothing and counts in no
+// quorum until a leader that has a quorum without it has brought it up to date and readmitted it; this happens by itself. Two of three members in
+// memory that restart at once stay without a quorum until the third restarts too, and then the tree begins anew; [Status].Reason says so. Ensembles of
+// one or two voters cannot readmit: with two members in memory, the restart of one stops the ensemble until both are restarted, and nothing is kept.
+//
+// # What is not there yet
+//
+// Members are in memory only. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions, changes of membership and backups will follow;
+// what has a place in the present API is refused by an error that says so.
+package ensemble

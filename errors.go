@@ -1,0 +1,52 @@
+package ensemble
+
+import (
+	"errors"
+
+	"github.com/ensemble-go/ensemble/datatree"
+)
+
+// What can be wrong with an operation on the tree.
+var (
+	ErrNoNode                  = datatree.ErrNoNode
+	ErrNodeExists              = datatree.ErrNodeExists
+	ErrBadVersion              = datatree.ErrBadVersion
+	ErrNotEmpty                = datatree.ErrNotEmpty
+	ErrNoChildrenForEphemerals = datatree.ErrNoChildrenForEphemerals
+	ErrBadPath                 = datatree.ErrBadPath
+	ErrBadArguments            = datatree.ErrBadArguments
+	ErrTooLarge                = datatree.ErrTooLarge // data over Config.MaxData, or a request over what one transaction may carry
+	ErrNoAuth                  = datatree.ErrNoAuth
+	ErrUnsupported             = datatree.ErrUnsupported // also is ErrBadArguments: a feature that is not there yet
+	ErrSequenceExhausted       = datatree.ErrSequenceExhausted
+	ErrInvalidACL              = errors.New("invalid ACL")
+	ErrQuotaExceeded           = errors.New("quota exceeded")
+)
+
+// What can be wrong with a call.
+var (
+	// ErrUncertain is joined to the error of a write that was handed to the ensemble and whose fate this node has not seen: it may
+	// have taken effect, may do so yet, or never.
+	ErrUncertain = errors.New("the outcome of the write is not known")
+	// ErrOverloaded says that Config.MaxInFlight calls wait already. Nothing happened.
+	ErrOverloaded = errors.New("too many requests in flight")
+	// ErrNoQuorum says that the call could not be handed to the ensemble.
+	ErrNoQuorum = errors.New("no quorum")
+	// ErrClosed says that the node has ended.
+	ErrClosed         = errors.New("node is closed")
+	ErrSessionExpired = errors.New("session has ended")
+	ErrSessionMoved   = errors.New("session has moved")
+)
+
+// What belongs to features that are not there yet.
+var (
+	ErrWatchOverflow      = errors.New("buffer of the watch is full")
+	ErrWatchGap           = errors.New("history of the watch has a gap")
+	ErrReconfigInProgress = errors.New("a change of membership is under way")
+	ErrNewConfigNoQuorum  = errors.New("the new membership has no quorum")
+	ErrRemoved            = errors.New("member was removed from the ensemble")
+	ErrImpaired           = errors.New("member is impaired")
+)
+
+// OpError says which operation failed, and where: its Index is the op's place in a Multi, -1 outside one.
+type OpError = datatree.OpError

@@ -1,0 +1,276 @@
+package core
+
+import (
+	"time"
+
+	"github.com/ensemble-go/ensemble/election"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// Time is measured from the start of the node: given, never read.
+type Time time.Duration
+
+// Config describes one member.
+type Config struct {
+	Self        quorum.ID
+	Members     []quorum.Member
+	Join        bool            // never takes part in a birth
+	InitLimit   int             // ticks to join and synchronise
+	SyncLimit   int             // ticks without progress before a peer counts as lost
+	MaxInFlight int             // requests waiting at this member; above it ErrOverloaded
+	MaxTail     int             // bytes of applied history kept in memory for lagging learners
+	Window      int             // bytes sent to a learner and not yet acknowledged
+	ChunkSize   int             // bytes of one chunk of a snapshot
+	MaxCounter  uint32          // of a zxid, before the epoch is renewed in place; 0: the greatest there is
+	Incarnation zab.Incarnation // drawn by the shell when there is no mark
+	Ensemble    zab.EnsembleID  // used if this member is the founder that draws it
+	Seed        uint64          // of jitter
+}
+
+// Recovered is what a member finds at its start. The zero value is an empty memory.
+type Recovered struct {
+	Mark     zab.Mark
+	Snapshot *zab.Snapshot // of the last RESET, if any
+	Entries  []zab.Entry   // after it
+	Pos      uint64        // of the last record
+}
+
+// Input is one stimulus of the machine; the set of its types is closed.
+type Input interface{ input() }
+
+// Tick tells that a tick has passed. Wall is the wall clock in milliseconds since 1970.
+type Tick struct{ Wall int64 }
+
+// Receive is a message from a peer's present link.
+type Receive struct {
+	From    quorum.ID
+	Message Message
+}
+
+// Linked tells that a new stream to and from Peer begins; all of the former one is dead.
+type Linked struct{ Peer quorum.ID }
+
+// Lost tells that the link to Peer ended.
+type Lost struct{ Peer quorum.ID }
+
+// Request asks for a write. Payload belongs to the machine from now on.
+type Request struct {
+	Ticket  uint64
+	Payload []byte
+	Wall    int64
+}
+
+// SyncRequest asks for a position, confirmed by a quorum round begun after it, that is then applied here.
+type SyncRequest struct{ Ticket uint64 }
+
+// TransferRequest asks the leader to hand over to To; 0 is the most advanced voter.
+type TransferRequest struct {
+	Ticket uint64
+	To     quorum.ID
+}
+
+// Persisted tells that all writes up to Upto are durable.
+type Persisted struct{ Upto zab.WriteID }
+
+// Loaded answers a Load. State is what Config's state machine decoded.
+type Loaded struct {
+	ID    uint64
+	State any
+	Err   error
+}
+
+// Failed tells that a write or sync failed: the end of this member's voting life.
+type Failed struct{ Err error }
+
+func (*Tick) input()            {}
+func (*Receive) input()         {}
+func (*Linked) input()          {}
+func (*Lost) input()            {}
+func (*Request) input()         {}
+func (*SyncRequest) input()     {}
+func (*TransferRequest) input() {}
+func (*Persisted) input()       {}
+func (*Loaded) input()          {}
+func (*Failed) input()          {}
+
+// Message is what travels between members: a zab.Message (as pointer), an *election.Notification, or one of the types of
+// this package's messages (*Birth, *Forward, *SyncAsk, *SyncAnswer).
+type Message any
+
+// Class is the lane a message travels in.
+type Class uint8
+
+// The classes, in the order of transport.Class.
+const (
+	Control Class = iota // votes, pings: each complete in itself, may be lost, only the newest matters
+	Log                  // the ordered stream
+	Bulk                 // chunks of snapshots
+)
+
+// Send is a message that may leave now.
+type Send struct {
+	To      quorum.ID
+	Class   Class
+	Message Message
+}
+
+// Reply answers a ticket, exactly once. Err nil: Result holds the result; for a SyncRequest Zxid holds the position.
+type Reply[R any] struct {
+	Ticket uint64
+	Result R
+	Zxid   zab.Zxid
+	Err    error
+}
+
+// Load asks for a snapshot to be decoded off the loop and given back as Loaded.
+type Load struct {
+	ID       uint64
+	Snapshot *zab.Snapshot
+}
+
+// Output is append-only: the shell steps many inputs into one Output, then carries it out. Writes and Sends may be carried
+// out in any order; State is published before Replies are given.
+type Output[V, R any] struct {
+	Writes     []zab.Record
+	LastWrite  zab.WriteID // of Writes
+	Sends      []Send
+	Replies    []Reply[R]
+	Loads      []Load
+	State      V
+	Published  bool // State is set
+	Status     Status
+	Changed    bool  // Status is set
+	Failed     error // the machine has ended: it must not be stepped again
+	Deadline   Time  // step a Tick no later than this
+	generation uint64
+}
+
+// Reset empties o and keeps its memory.
+func (o *Output[V, R]) Reset() {
+	clear(o.Writes)
+	clear(o.Sends)
+	clear(o.Replies)
+	*o = Output[V, R]{Writes: o.Writes[:0], Sends: o.Sends[:0], Replies: o.Replies[:0], Loads: o.Loads[:0], generation: o.generation + 1}
+}
+
+// Name names a request for ever: (session, generation, sequence).
+type Name struct {
+	Session    uint64 // zxid of the transaction that created the session
+	Generation uint32 // raised when the session is resumed elsewhere
+	Sequence   uint64 // 1, 2, 3, ... within the generation
+}
+
+// Call is a request on its way to the leader. Low says that the answers of all sequences below it have been received.
+type Call struct {
+	Name    Name
+	Low     uint64
+	Payload []byte
+}
+
+// Outcome is what applying one transaction tells the member that asked for it.
+type Outcome[R any] struct {
+	Name   Name
+	Result R
+	Err    error // the verdict: a definite refusal
+	// Opened: the transaction created Session for Owner's run.
+	Opened  bool
+	Owner   quorum.ID
+	Run     zab.Incarnation
+	Session uint64
+	Closed  uint64 // the session of Owner's former run, which this transaction ended; 0: none
+}
+
+// StateMachine is what the core replicates. It is called from Step only. V is a handle on the whole state at one zxid, R a
+// result of a request.
+type StateMachine[V, R any] interface {
+	// Prepare judges a call against the state as all outstanding transactions will leave it, and returns the transaction to
+	// be proposed as z; ok is false when the call is decided or outstanding already, out of order, or of an unknown session.
+	// A refusal is a transaction too. Wall is the leader's wall clock.
+	Prepare(z zab.Zxid, wall int64, c Call) (txn []byte, ok bool)
+	// PrepareOpen returns the transaction that creates the session of owner's run and ends that of its former run; ok is
+	// false when it is outstanding or exists.
+	PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) (txn []byte, ok bool)
+	// Abandon forgets everything prepared and not applied.
+	Abandon()
+	// Apply applies a committed transaction.
+	Apply(z zab.Zxid, txn []byte) (Outcome[R], error)
+	// Advance tells that z was an entry without a transaction.
+	Advance(z zab.Zxid)
+	// View returns the applied state, in constant time.
+	View() V
+	// Digest identifies the applied state: tree, sessions, windows.
+	Digest() uint64
+	// Snapshot begins to encode the applied state, which stays as it is at this moment for it.
+	Snapshot(chunk int) zab.SnapshotReader
+	// Decode builds a state from the chunks of a snapshot. It touches nothing of the receiver and may run beside it.
+	Decode(chunks [][]byte) (state any, err error)
+	// Install replaces the applied state by a decoded one.
+	Install(state any)
+	// Find returns the session of owner's run, if it exists, and
+	// Decided the verdict on a call whose transaction this member has not applied itself, because it installed a snapshot.
+	Find(owner quorum.ID, run zab.Incarnation) (session uint64, ok bool)
+	Decided(n Name) (Outcome[R], bool)
+}
+
+// Birth is said between founders until the ensemble is born, and to anybody who does not know that it is.
+type Birth struct {
+	Ensemble zab.EnsembleID
+	Counts   bool // has initialised itself
+	Born     bool
+	Blank    bool // a learner, or a member that must not take part (Join)
+	Promised bool // has ever promised an epoch
+	Found    bool // from the founder that leads: initialise yourself with Ensemble and answer
+}
+
+// Forward carries requests to the leader, in order.
+type Forward struct {
+	Owner quorum.ID
+	Open  bool // ask for the session of Owner's Run first
+	Run   zab.Incarnation
+	Calls []Call
+}
+
+// SyncAsk asks the leader for a confirmed position.
+type SyncAsk struct{ ID uint64 }
+
+// SyncAnswer answers SyncAsk.
+type SyncAnswer struct {
+	ID   uint64
+	Zxid zab.Zxid
+}
+
+// Status is what a member knows of itself.
+type Status struct {
+	Role      zab.Role
+	Leader    quorum.ID
+	Ready     bool // follows or leads an established epoch and has applied its initial history
+	Reason    Reason
+	Epoch     uint32
+	Ensemble  zab.EnsembleID
+	Logged    zab.Zxid
+	Committed zab.Zxid
+	Applied   zab.Zxid
+	Session   uint64 // the node's own
+	InFlight  int
+	Peers     []Peer // in ascending order of ID, without this member
+}
+
+// Reason says why a member is not ready.
+type Reason uint8
+
+// The reasons.
+const (
+	None          Reason = iota
+	NoQuorum             // looks for a leader, or the birth is not complete
+	Synchronising        // has a leader and catches up with it
+	Blank                // must be readmitted first
+)
+
+// Peer is what a member knows of another.
+type Peer struct {
+	ID     quorum.ID
+	Linked bool
+	State  election.State // as last heard
+	Acked  zab.Zxid       // at the leader: acknowledged position
+}

@@ -1,0 +1,26 @@
+// Package sim runs whole ensembles of the pure core in one goroutine and in virtual time, breaks everything around them, and checks after every
+// step that what must hold does.
+//
+// One seed is one World: a configuration (how many members, which limits, which faults and how often), a list of faults, a stream of requests. All
+// randomness comes from the seed, split into one generator per concern, so that a fault removed from the list does not shift the other draws. What
+// happens next is the least of a heap of events ordered by time and sequence number. The same seed therefore gives the same trace, event by event; a
+// hash of it is compared.
+//
+// What is real: election, Zab and their join in internal/core, for each member one Machine. What is modelled:
+//
+//   - The link (network.go): a connection between two members is a stream per class, in order or reset. Both ends learn at different times that it
+//     began or ended, or one never does until the next begins. Whatever was on its way then is dead. A direction that is cut swallows; the first
+//     message of class Log or Bulk after a swallowed one resets the connection, as internal/link does on a gap. Control may lose.
+//   - The store (store.go): records become durable in order and some time after they were handed over, and then Persisted is told. A crash keeps any
+//     prefix of what was not yet told. A wipe keeps nothing and begins a new incarnation; it is done only while the voters that have not durably
+//     recorded that they count, the wiped one included, leave a quorum of others.
+//   - The shell (member.go): drains a queue of inputs into one Output and carries it out. A crash comes between two outputs or in the middle of one.
+//   - The host (registers.go): a small state machine with refusals, sequence counters, pairs written together, sessions and windows. The core takes
+//     its transactions for opaque bytes.
+//
+// Time passes differently at each member (drift); the wall clock jumps. A paused member receives everything at once when it goes on.
+//
+// A run has phases: warm up, chaos, heal and demand progress, convergence, power loss of all and restart, and the same demands again. The invariants
+// have the ids of their catalogue and fail as inv/Z5 and so on (invariants.go, clients.go). Counters tell what was reached (cover.go): a run that was
+// too tame fails as well.
+package sim

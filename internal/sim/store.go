@@ -1,0 +1,89 @@
+package sim
+
+import (
+	"sort"
+
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// store keeps the records of one member. What is in it is durable, but for pending, of which a crash keeps any prefix.
+type store struct {
+	mark    zab.Mark
+	snap    *zab.Snapshot
+	entries []zab.Entry // after snap
+	pos     uint64
+	pending []zab.Record
+	flying  int // records of pending that the flush under way covers; 0: none
+}
+
+// base is the zxid that the first of entries follows.
+func (s *store) base() zab.Zxid {
+	if s.snap == nil {
+		return 0
+	}
+	return s.snap.Zxid
+}
+
+// last is the zxid of the last durable entry.
+func (s *store) last() zab.Zxid {
+	if n := len(s.entries); n > 0 {
+		return s.entries[n-1].Zxid
+	}
+	return s.base()
+}
+
+// find returns the durable entry z.
+func (s *store) find(z zab.Zxid) (zab.Entry, bool) { return find(s.entries, z) }
+
+func find(entries []zab.Entry, z zab.Zxid) (zab.Entry, bool) {
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].Zxid >= z })
+	if i < len(entries) && entries[i].Zxid == z {
+		return entries[i], true
+	}
+	return zab.Entry{}, false
+}
+
+// holds reports whether everything up to z of a history that has z is durable here.
+func (s *store) holds(z zab.Zxid) bool {
+	if z <= s.base() {
+		return true
+	}
+	_, ok := s.find(z)
+	return ok
+}
+
+// apply makes one record durable. removed is the first entry that it kills, if any.
+func (s *store) apply(r *zab.Record) (removed *zab.Entry) {
+	if r.Kind != zab.RecordMark {
+		s.pos = r.Pos
+	}
+	switch r.Kind {
+	case zab.RecordEntry:
+		s.entries = append(s.entries, r.Entry)
+	case zab.RecordTrunc:
+		i := sort.Search(len(s.entries), func(i int) bool { return s.entries[i].Zxid > r.Zxid })
+		if i < len(s.entries) {
+			e := s.entries[i]
+			removed = &e
+			s.entries = append([]zab.Entry(nil), s.entries[:i]...)
+		}
+	case zab.RecordReset:
+		i := sort.Search(len(s.entries), func(i int) bool { return s.entries[i].Zxid > r.Snapshot.Zxid })
+		if i < len(s.entries) {
+			e := s.entries[i]
+			removed = &e
+		}
+		s.snap, s.entries = r.Snapshot, nil
+	case zab.RecordMark:
+		s.mark = r.Mark
+	}
+	return removed
+}
+
+// fresher compares what freshness is judged by: joined epoch, then last zxid.
+func (s *store) fresher(t *store) bool {
+	if s.mark.Joined != t.mark.Joined {
+		return s.mark.Joined > t.mark.Joined
+	}
+	return s.last() > t.last()
+}

@@ -1,0 +1,130 @@
+package wire
+
+import (
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// The types that most frames are, or that carry bulk: what the library would make of them, without its reflection.
+
+// The least bytes that an element takes.
+const (
+	leastEntry = 1 + 3 + 1 + 1 + 18
+	leastCall  = 1 + 4 + 1 + 1
+)
+
+// appendHot reports whether m is one of them.
+func appendHot(b []byte, m any) ([]byte, bool) {
+	switch m := m.(type) {
+	case *zab.Propose:
+		b = appendUint(appendUint(append(b, 0x94), uint64(m.Session)), uint64(m.Epoch))
+		b = appendUint(b, uint64(m.Commit))
+		if m.Entries == nil {
+			return appendNil(b), true
+		}
+		b = appendArray(b, len(m.Entries))
+		for i := range m.Entries {
+			e := &m.Entries[i]
+			b = appendUint(appendUint(append(b, 0x96), uint64(e.Zxid)), uint64(e.Prev))
+			b = appendBytes(appendUint(b, uint64(e.Kind)), e.Data)
+			b = appendBytes(appendUint(b, uint64(e.Member)), e.Incarnation[:])
+		}
+	case *zab.Ack:
+		b = appendUint(appendUint(append(b, 0x95), uint64(m.Session)), uint64(m.Epoch))
+		b = appendBool(appendBool(appendUint(b, uint64(m.Zxid)), m.Joined), m.Counts)
+	case *zab.Commit:
+		b = appendUint(appendUint(append(b, 0x93), uint64(m.Session)), uint64(m.Epoch))
+		b = appendUint(b, uint64(m.Commit))
+	case *zab.Ping:
+		b = appendUint(appendUint(append(b, 0x93), uint64(m.Session)), uint64(m.Epoch))
+		b = appendUint(b, m.Round)
+	case *zab.Pong:
+		b = appendUint(appendUint(append(b, 0x94), uint64(m.Session)), uint64(m.Epoch))
+		b = appendBool(appendUint(b, m.Round), m.Confirms)
+	case *zab.Chunk:
+		b = appendUint(appendUint(append(b, 0x96), uint64(m.Session)), uint64(m.Index))
+		b = appendBool(appendBytes(b, m.Data), m.Last)
+		b = appendUint(appendUint(b, m.Length), m.Digest)
+	case *core.Forward:
+		b = appendBool(appendUint(append(b, 0x94), uint64(m.Owner)), m.Open)
+		b = appendBytes(b, m.Run[:])
+		if m.Calls == nil {
+			return appendNil(b), true
+		}
+		b = appendArray(b, len(m.Calls))
+		for i := range m.Calls {
+			c := &m.Calls[i]
+			b = appendUint(append(b, 0x93, 0x93), c.Name.Session)
+			b = appendUint(appendUint(b, uint64(c.Name.Generation)), c.Name.Sequence)
+			b = appendBytes(appendUint(b, c.Low), c.Payload)
+		}
+	default:
+		return b, false
+	}
+	return b, true
+}
+
+// decodeHot reports whether t is one of them; m is nil if b is not what appendHot makes.
+func decodeHot(t byte, b []byte) (m any, ok bool) {
+	d := decoder{b: b}
+	switch t {
+	case typePropose:
+		d.expect(4)
+		p := &zab.Propose{Session: zab.Session(d.uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.uint())}
+		if n, some := d.slice(leastEntry); some {
+			p.Entries = make([]zab.Entry, n)
+			for i := range p.Entries {
+				d.expect(6)
+				e := &p.Entries[i]
+				e.Zxid, e.Prev, e.Kind, e.Data = zab.Zxid(d.uint()), zab.Zxid(d.uint()), zab.EntryKind(d.uint8()), d.bytes()
+				e.Member, e.Incarnation = quorum.ID(d.uint()), d.id16()
+				if d.bad {
+					break
+				}
+			}
+		}
+		m = p
+	case typeAck:
+		d.expect(5)
+		m = &zab.Ack{Session: zab.Session(d.uint()), Epoch: d.uint32(), Zxid: zab.Zxid(d.uint()), Joined: d.bool(), Counts: d.bool()}
+	case typeCommit:
+		d.expect(3)
+		m = &zab.Commit{Session: zab.Session(d.uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.uint())}
+	case typePing:
+		d.expect(3)
+		m = &zab.Ping{Session: zab.Session(d.uint()), Epoch: d.uint32(), Round: d.uint()}
+	case typePong:
+		d.expect(4)
+		m = &zab.Pong{Session: zab.Session(d.uint()), Epoch: d.uint32(), Round: d.uint(), Confirms: d.bool()}
+	case typeChunk:
+		d.expect(6)
+		m = &zab.Chunk{
+			Session: zab.Session(d.uint()), Index: d.uint32(), Data: d.bytes(), Last: d.bool(),
+			Length: d.uint(), Digest: d.uint(),
+		}
+	case typeForward:
+		d.expect(4)
+		f := &core.Forward{Owner: quorum.ID(d.uint()), Open: d.bool(), Run: d.id16()}
+		if n, some := d.slice(leastCall); some {
+			f.Calls = make([]core.Call, n)
+			for i := range f.Calls {
+				d.expect(3)
+				d.expect(3)
+				c := &f.Calls[i]
+				c.Name = core.Name{Session: d.uint(), Generation: d.uint32(), Sequence: d.uint()}
+				c.Low, c.Payload = d.uint(), d.bytes()
+				if d.bad {
+					break
+				}
+			}
+		}
+		m = f
+	default:
+		return nil, false
+	}
+	if d.bad || len(d.b) != 0 {
+		return nil, true
+	}
+	return m, true
+}

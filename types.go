@@ -1,0 +1,68 @@
+package ensemble
+
+import (
+	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// ID names a member: 1 or more.
+type ID = quorum.ID
+
+// Member is one entry of a membership.
+type Member = quorum.Member
+
+// Zxid names a transaction: the epoch of its leader and a counter within it. A Zxid fits a signed 64-bit integer, and later is greater.
+type Zxid = zab.Zxid
+
+// ParseZxid parses what Zxid.String returns.
+func ParseZxid(s string) (Zxid, error) { return zab.ParseZxid(s) }
+
+// SessionID names a session: the zxid of the transaction that created it. Zero is none.
+type SessionID uint64
+
+// What is read.
+type (
+	// Znode is a znode at one state of the tree. Its Data belongs to the tree and is read-only.
+	Znode = datatree.Znode
+	// Stat is what the tree knows of a znode besides its data.
+	Stat = datatree.Stat
+	// View is the whole tree at one zxid.
+	View = datatree.View
+)
+
+// Version is an expected version, or the version of a znode. The zero value is AnyVersion.
+type Version = datatree.Version
+
+// AnyVersion matches every version.
+var AnyVersion = datatree.AnyVersion
+
+// VersionOf returns the version n; -1 is AnyVersion.
+func VersionOf(n int32) Version { return datatree.VersionOf(n) }
+
+// Mode says what kind of znode to create, or what kind it is. Flags are combined with |.
+type Mode = datatree.Mode
+
+// The modes. Ephemeral and Container are refused for now.
+const (
+	Persistent = datatree.Persistent
+	Ephemeral  = datatree.Ephemeral
+	Sequential = datatree.Sequential
+	Container  = datatree.Container
+)
+
+// What is written.
+type (
+	// Op is one of CreateOp, SetOp, DeleteOp and CheckOp.
+	Op = datatree.Op
+	// CreateOp makes a znode. Its parent must exist.
+	CreateOp = datatree.CreateOp
+	// SetOp replaces the data of a znode.
+	SetOp = datatree.SetOp
+	// DeleteOp removes a znode that has no children.
+	DeleteOp = datatree.DeleteOp
+	// CheckOp fails unless the znode exists, has the version and, if Czxid is not 0, was created by that transaction.
+	CheckOp = datatree.CheckOp
+	// Result is the outcome of an op: the path as made, the Stat after the op (zero for delete and check) and the transaction.
+	Result = datatree.Result
+)

@@ -1,0 +1,546 @@
+package zab
+
+import (
+	"github.com/ensemble-go/ensemble/internal/mutant"
+	"github.com/ensemble-go/ensemble/quorum"
+)
+
+// phase of a leader. What is durable at its end stands behind each.
+type phase uint8
+
+const (
+	gathering     phase = iota // collects FollowerInfo of a quorum, to choose the epoch
+	promising                  // its own promise is being written           -> promised = epoch
+	collecting                 // collects the promises of a quorum
+	joining                    // its own joined epoch is being written       -> joined = epoch
+	synchronising              // brings learners to its history, collects acks of NEWLEADER
+	established                // a quorum has acknowledged NEWLEADER: the initial history is committed
+)
+
+// leader is the state of a member that stands or leads. A crash at any point leaves the mark and the log, and nothing here
+// is needed again.
+type leader struct {
+	phase    phase
+	epoch    uint32
+	wait     WriteID         // of the mark that ends promising or joining
+	initial  Zxid            // end of the initial history of the epoch
+	served   bool            // the initial history is applied
+	renewing bool            // the epoch before was established: learners go on in place
+	learners []*learnerState // in ascending order of id
+	told     Zxid            // committed position that learners were told
+
+	ticks     int    // since the role began
+	since     int    // ticks when the phase began
+	progress  int    // ticks when this member's own disk last kept up
+	inTouch   int    // ticks when the learners last were a quorum
+	shutOut   uint32 // a promise above the epoch that some voter has given: renew above it
+	round     uint64 // of confirmation, last begun
+	confirmed uint64 // last confirmed by a quorum
+	sealed    uint64 // Output in which the last round was begun
+	handover  quorum.ID
+	handBy    int // ticks when the handover is given up
+}
+
+// Lead makes this member stand: it must be a voter that may lead, count, and be settled.
+func (m *Machine) Lead() {
+	if m.failed != nil || m.role != Looking || !m.mark.Counts || !m.Settled() || !m.cfg.Verifier.CanLead(m.cfg.Self) {
+		m.out.Ended = true
+		return
+	}
+	m.role = Leading
+	m.lead = &leader{}
+	waiting := m.waiting
+	m.waiting = nil
+	for _, w := range waiting {
+		m.newLearner(w.from, w.info)
+	}
+	m.gather()
+}
+
+func (m *Machine) enter(p phase) {
+	m.lead.phase, m.lead.since = p, m.lead.ticks
+}
+
+// newLearner begins a learner session; it replaces any former one of that member.
+func (m *Machine) newLearner(from quorum.ID, x *FollowerInfo) {
+	ld := m.lead
+	m.dropLearner(from)
+	l := &learnerState{id: from, session: x.Session, info: *x, voter: m.cfg.Verifier.Votes(from), heard: ld.ticks, moved: ld.ticks}
+	i := 0
+	for i < len(ld.learners) && ld.learners[i].id < from {
+		i++
+	}
+	ld.learners = append(ld.learners, nil)
+	copy(ld.learners[i+1:], ld.learners[i:])
+	ld.learners[i] = l
+	m.outbid(l, x.Promised)
+	if ld.phase == gathering {
+		m.gather()
+	} else {
+		m.ask(l)
+		m.promises()
+	}
+}
+
+// outbid reacts to a promise that was given elsewhere. A voter that has promised an epoch above this one cannot follow: the
+// leader stands again, in place, above it (trace F7).
+func (m *Machine) outbid(l *learnerState, promised uint32) {
+	ld := m.lead
+	if !l.voter || !l.info.Counts || promised < ld.epoch || ld.phase == gathering {
+		return
+	}
+	if promised > ld.epoch || ld.phase <= collecting {
+		ld.shutOut = max(ld.shutOut, promised)
+	}
+}
+
+func (m *Machine) gather() {
+	ld := m.lead
+	has := func(id quorum.ID) bool {
+		l := m.learnerOf(id)
+		return id == m.cfg.Self || l != nil && l.info.Counts
+	}
+	if !m.cfg.Verifier.Contains(has) {
+		return
+	}
+	e := m.mark.Promised
+	for _, l := range ld.learners {
+		if l.voter && l.info.Counts {
+			e = max(e, l.info.Promised)
+		}
+	}
+	m.promise(e + 1)
+}
+
+// promise begins an epoch: first the leader's own promise must be durable.
+func (m *Machine) promise(e uint32) {
+	if e > MaxEpoch {
+		m.endRole()
+		return
+	}
+	ld := m.lead
+	ld.epoch, ld.served, ld.shutOut = e, false, 0
+	for _, l := range ld.learners {
+		l.promised, l.joined, l.asked, l.newLeader, l.open = false, false, false, false, nil
+	}
+	ld.wait = m.Write(func(k *Mark) { k.Promised = e })
+	m.enter(promising)
+	if mutant.On("promise-volatile") {
+		m.collect()
+	}
+}
+
+// renew stands again in place: no learner session ends, and callers notice nothing but a pause.
+func (m *Machine) renew(above uint32) {
+	m.lead.renewing = true
+	m.promise(max(above, m.mark.Promised) + 1)
+}
+
+func (m *Machine) collect() {
+	m.enter(collecting)
+	for _, l := range m.lead.learners {
+		m.ask(l)
+	}
+	m.promises()
+}
+
+// ask sends LEADERINFO. Members that do not count are asked only by a leader that has its quorum of promises.
+func (m *Machine) ask(l *learnerState) {
+	ld := m.lead
+	if l.asked || ld.phase < collecting || (!l.voter || !l.info.Counts) && ld.phase < synchronising {
+		return
+	}
+	l.asked = true
+	l.open, l.openCommit = nil, nil
+	m.send(l.id, &LeaderInfo{l.session, ld.epoch})
+}
+
+func (m *Machine) ackEpoch(l *learnerState, x *AckEpoch) {
+	ld := m.lead
+	if x.Epoch != ld.epoch || l.promised || !l.asked {
+		return
+	}
+	l.info.Joined, l.info.Last, l.info.Counts = x.Joined, x.Last, x.Counts
+	l.spans, l.promised = x.Spans, true
+	counted := x.Promise && x.Counts && l.voter
+	if ld.phase == collecting {
+		switch {
+		case counted && fresher(x.Joined, x.Last, m.mark.Joined, m.hist.last()) && !mutant.On("no-freshness"):
+			m.endRole() // somebody knows more: the votes were stale
+			return
+		case counted:
+			l.counted = ld.epoch
+		case l.voter && x.Counts: // promised this very epoch to somebody else
+			ld.shutOut = max(ld.shutOut, ld.epoch)
+		}
+		m.promises()
+		return
+	}
+	if ld.phase >= synchronising {
+		m.beginSync(l)
+	}
+}
+
+// fresher compares (joined epoch, last zxid) as one pair.
+func fresher(joinedA uint32, lastA Zxid, joinedB uint32, lastB Zxid) bool {
+	if joinedA != joinedB && !mutant.On("no-epoch-in-freshness") {
+		return joinedA > joinedB
+	}
+	return lastA > lastB
+}
+
+func (m *Machine) promises() {
+	ld := m.lead
+	if ld.phase != collecting {
+		return
+	}
+	has := func(id quorum.ID) bool {
+		l := m.learnerOf(id)
+		return id == m.cfg.Self || l != nil && l.counted == ld.epoch
+	}
+	if m.cfg.Verifier.Contains(has) {
+		ld.wait = m.Write(func(k *Mark) { k.Joined = ld.epoch })
+		m.enter(joining)
+		return
+	}
+	if ld.shutOut >= ld.epoch {
+		m.promise(ld.shutOut + 1)
+	}
+}
+
+func (m *Machine) leaderPersisted() {
+	ld := m.lead
+	ld.progress = ld.ticks
+	if m.persisted >= ld.wait {
+		switch ld.phase {
+		case promising:
+			m.collect()
+		case joining:
+			m.synchronise()
+		}
+	}
+	if m.lead == nil {
+		return
+	}
+	switch ld.phase {
+	case synchronising:
+		m.establish()
+	case established:
+		m.commit()
+		m.handOver()
+	}
+}
+
+// synchronise begins when the leader has joined its own epoch: its history is the initial history of the epoch.
+func (m *Machine) synchronise() {
+	ld := m.lead
+	ld.initial = m.hist.last()
+	m.enter(synchronising)
+	for _, l := range ld.learners {
+		if l.promised {
+			m.beginSync(l)
+		} else {
+			m.ask(l)
+		}
+	}
+	m.establish()
+}
+
+// establish commits the whole initial history when a quorum has acknowledged NEWLEADER.
+func (m *Machine) establish() {
+	ld := m.lead
+	if ld.phase != synchronising || m.lastDone < ld.initial {
+		return
+	}
+	has := func(id quorum.ID) bool {
+		l := m.learnerOf(id)
+		return id == m.cfg.Self || l != nil && l.joined && l.counts && l.acked >= ld.initial
+	}
+	if !m.cfg.Verifier.Contains(has) {
+		return
+	}
+	m.enter(established)
+	m.committed = max(m.committed, ld.initial)
+	for _, l := range ld.learners {
+		m.upToDate(l)
+	}
+	m.advance()
+	m.leaderApplied()
+}
+
+// leaderApplied opens the epoch for proposals once its initial history is applied.
+func (m *Machine) leaderApplied() {
+	ld := m.lead
+	if ld.phase == established && !ld.served && m.applied >= ld.initial {
+		ld.served, ld.renewing = true, false
+	}
+	if ld.served {
+		m.readmitLearners()
+	}
+}
+
+// CanPropose reports whether Propose will accept an entry.
+func (m *Machine) CanPropose() bool {
+	return m.failed == nil && m.lead != nil && m.lead.served && m.lead.phase == established && m.lead.handover == 0 && m.next().Counter() <= m.cfg.MaxCounter
+}
+
+// Next returns the zxid that the next proposal gets.
+func (m *Machine) Next() Zxid { return m.next() }
+
+func (m *Machine) next() Zxid {
+	if last := m.hist.last(); last.Epoch() == m.lead.epoch {
+		return last + 1
+	}
+	return MakeZxid(m.lead.epoch, 1)
+}
+
+// Propose appends a transaction to the history of the epoch; it may be called while CanPropose. data is read-only from now
+// on. The leader's own disk works beside its followers'.
+func (m *Machine) Propose(data []byte) Zxid {
+	return m.propose(Entry{Kind: EntryData, Data: data})
+}
+
+func (m *Machine) propose(e Entry) Zxid {
+	e.Zxid, e.Prev = m.next(), m.hist.last()
+	m.add(e)
+	for _, l := range m.lead.learners {
+		m.pump(l)
+	}
+	if m.next().Counter() > m.cfg.MaxCounter && !mutant.On("rollover-ignored") {
+		m.renew(0)
+	}
+	return e.Zxid
+}
+
+// readmitLearners proposes the readmission of blank voters that have joined.
+func (m *Machine) readmitLearners() {
+	for _, l := range m.lead.learners {
+		if !m.CanPropose() {
+			return
+		}
+		if !l.joined || l.counts || !l.voter || m.isReadmitted(l.id, l.info.Incarnation) || m.readmitOutstanding(l) {
+			continue
+		}
+		if mutant.On("readmit-at-once") {
+			l.counts = true
+		}
+		m.propose(Entry{Kind: EntryReadmit, Member: l.id, Incarnation: l.info.Incarnation, Data: []byte{}})
+	}
+}
+
+func (m *Machine) readmitOutstanding(l *learnerState) bool {
+	for _, z := range m.pendingReadmits {
+		if i, ok := m.hist.after(z); ok && i > m.hist.first {
+			if e := m.hist.at(i - 1); e.Member == l.id && e.Incarnation == l.info.Incarnation {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// countedAck is the position that a member's acknowledgement counts for in this epoch.
+func (m *Machine) countedAck(id quorum.ID) Zxid {
+	if id == m.cfg.Self {
+		if m.durable.Joined != m.lead.epoch || m.mark.Promised != m.lead.epoch {
+			return 0
+		}
+		return m.lastDone
+	}
+	if l := m.learnerOf(id); l != nil && l.joined && (l.counts || mutant.On("blank-counts")) {
+		return l.acked
+	}
+	return 0
+}
+
+// commit finds the position that a quorum has acknowledged.
+func (m *Machine) commit() {
+	ld := m.lead
+	if ld.phase != established {
+		return
+	}
+	to := Zxid(m.cfg.Verifier.Position(func(id quorum.ID) uint64 { return uint64(m.countedAck(id)) }))
+	to = min(to, m.hist.last())
+	if to <= m.committed {
+		return
+	}
+	to = m.holdReadmits(to)
+	if to <= m.committed {
+		return
+	}
+	m.committed = to
+	m.advance()
+	m.tell()
+}
+
+// holdReadmits stops a commit before a Readmit that lacks a full quorum without the member it readmits.
+func (m *Machine) holdReadmits(to Zxid) Zxid {
+	if mutant.On("readmit-counts-itself") {
+		return to
+	}
+	for _, z := range m.pendingReadmits {
+		if z > to || z <= m.committed {
+			continue
+		}
+		i, ok := m.hist.after(z)
+		if !ok || i == m.hist.first {
+			continue
+		}
+		e := m.hist.at(i - 1)
+		without := func(id quorum.ID) bool { return id != e.Member && m.countedAck(id) >= z }
+		if !m.cfg.Verifier.Contains(without) {
+			return e.Prev
+		}
+	}
+	return to
+}
+
+// tell passes the committed position to the learners, on the last message of this Output where there is one.
+func (m *Machine) tell() {
+	ld := m.lead
+	ld.told = m.committed
+	for _, l := range ld.learners {
+		if !l.told {
+			continue
+		}
+		switch {
+		case l.open != nil && l.openAt == m.sealed:
+			l.open.Commit = m.committed
+		case l.openCommit != nil && l.openAt == m.sealed:
+			l.openCommit.Commit = m.committed
+		default:
+			l.open, l.openAt = nil, m.sealed
+			l.openCommit = &Commit{l.session, ld.epoch, m.committed}
+			m.send(l.id, l.openCommit)
+		}
+	}
+}
+
+// Confirm begins a round that confirms leadership, or joins the one begun in the same Output, and returns its number.
+// Confirmed reports the last round that a quorum has confirmed.
+func (m *Machine) Confirm() uint64 {
+	ld := m.lead
+	if ld == nil {
+		return 0
+	}
+	if ld.sealed != m.sealed || ld.round == ld.confirmed {
+		m.ping()
+	}
+	return ld.round
+}
+
+// Confirmed returns the last round that a quorum has confirmed.
+func (m *Machine) Confirmed() uint64 {
+	if m.lead == nil {
+		return 0
+	}
+	return m.lead.confirmed
+}
+
+func (m *Machine) ping() {
+	ld := m.lead
+	ld.round++
+	ld.sealed = m.sealed
+	for _, l := range ld.learners {
+		m.send(l.id, &Ping{l.session, ld.epoch, ld.round})
+	}
+	m.confirm()
+}
+
+func (m *Machine) confirm() {
+	ld := m.lead
+	if ld.phase != established {
+		return
+	}
+	r := m.cfg.Verifier.Position(func(id quorum.ID) uint64 {
+		if id == m.cfg.Self {
+			if m.mark.Promised != ld.epoch {
+				return 0
+			}
+			return ld.round
+		}
+		if l := m.learnerOf(id); l != nil && l.joined && l.pongEpoch == ld.epoch {
+			return l.pong
+		}
+		return 0
+	})
+	ld.confirmed = max(ld.confirmed, r)
+}
+
+// leaderTick watches over contact and progress.
+func (m *Machine) leaderTick() {
+	ld := m.lead
+	ld.ticks++
+	if m.persisted == m.issued {
+		ld.progress = ld.ticks
+	}
+	for i := 0; i < len(ld.learners); {
+		l := ld.learners[i]
+		if ld.ticks-l.heard > m.cfg.SyncLimit || m.stalled(l) {
+			m.send(l.id, &Refuse{Session: l.session})
+			m.dropLearner(l.id)
+			continue
+		}
+		i++
+	}
+	if m.cfg.Verifier.Contains(func(id quorum.ID) bool { return id == m.cfg.Self || m.learnerOf(id) != nil }) {
+		ld.inTouch = ld.ticks
+	}
+	alone := ld.ticks-ld.inTouch > m.cfg.SyncLimit && !mutant.On("no-step-down")
+	slow := ld.phase < established && ld.ticks-ld.since > m.cfg.InitLimit
+	if alone || slow || ld.ticks-ld.progress > m.cfg.SyncLimit {
+		m.endRole()
+		return
+	}
+	if ld.handover != 0 && ld.ticks > ld.handBy {
+		ld.handover = 0
+	}
+	if ld.phase == established && ld.shutOut > ld.epoch {
+		m.renew(ld.shutOut)
+		if m.lead == nil {
+			return
+		}
+	}
+	m.ping()
+	m.leaderApplied()
+}
+
+// Transfer begins to hand leadership over to a voter that is a learner of this leader; 0 picks the most advanced one. It
+// reports whether it began.
+func (m *Machine) Transfer(to quorum.ID) bool {
+	ld := m.lead
+	if ld == nil || ld.phase != established || !ld.served {
+		return false
+	}
+	var best *learnerState
+	for _, l := range ld.learners {
+		if l.joined && l.counts && m.cfg.Verifier.CanLead(l.id) && (to == 0 || to == l.id) && (best == nil || l.acked > best.acked) {
+			best = l
+		}
+	}
+	if best == nil {
+		return false
+	}
+	ld.handover, ld.handBy = best.id, ld.ticks+m.cfg.SyncLimit
+	m.handOver()
+	return true
+}
+
+// handOver leaves when everything is committed and the successor has it all.
+func (m *Machine) handOver() {
+	ld := m.lead
+	if ld == nil || ld.handover == 0 || m.committed != m.hist.last() {
+		return
+	}
+	to := m.learnerOf(ld.handover)
+	if to == nil || !to.joined || to.acked < m.hist.last() {
+		return
+	}
+	for _, l := range ld.learners {
+		m.send(l.id, &Handover{l.session, ld.epoch, ld.handover})
+		l.close()
+	}
+	ld.learners = nil
+	m.out.Handover = ld.handover
+	m.endRole()
+}

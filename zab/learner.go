@@ -1,0 +1,313 @@
+package zab
+
+import (
+	"hash/crc64"
+
+	"github.com/ensemble-go/ensemble/internal/mutant"
+	"github.com/ensemble-go/ensemble/quorum"
+)
+
+// learner is the state of a member that follows or observes. A crash at any point leaves the mark and the log, and nothing
+// here is needed again.
+type learner struct {
+	leader  quorum.ID
+	session Session
+	epoch   uint32
+
+	answer           *AckEpoch // withheld until the promise is durable
+	answerAt         WriteID
+	synced           bool    // SYNC was carried out: entries are expected
+	joinAt           WriteID // of the mark with the joined epoch of NEWLEADER
+	joined           bool    // it is durable, and acknowledged
+	said, saidCounts bool    // an ack was sent in this epoch; and what it said
+	upToDate         bool
+	commit           Zxid // committed position as told; believed only after UPTODATE
+	ready            Zxid // committed position told by UPTODATE: what is applied before this member serves
+	acked            Zxid
+
+	receiving *Snapshot // chunks on their way
+	snapshot  *Snapshot // complete, being decoded or written
+	next      uint32    // chunk expected
+
+	ticks, heard, moved int
+}
+
+// chunksAhead is how many chunks of a snapshot a learner has in flight.
+const chunksAhead = 8
+
+// Follow makes this member ask a peer to lead it; the link to it is up.
+func (m *Machine) Follow(leader quorum.ID) {
+	if m.failed != nil || m.role != Looking || !m.Settled() {
+		m.out.Ended = true
+		return
+	}
+	m.role = Following
+	if m.cfg.Observer {
+		m.role = Observing
+	}
+	for _, w := range m.waiting {
+		m.send(w.from, &Refuse{Session: w.info.Session})
+	}
+	m.waiting = nil
+	l := &learner{leader: leader, session: m.cfg.NextSession()}
+	m.learn = l
+	m.send(leader, &FollowerInfo{
+		Session: l.session, Promised: m.mark.Promised, Joined: m.mark.Joined, Last: m.hist.last(), Counts: m.mark.Counts, Incarnation: m.mark.Incarnation,
+	})
+}
+
+// fromLeader takes what the leader says in the present session; anything else changes nothing.
+func (m *Machine) fromLeader(from quorum.ID, msg Message) {
+	l := m.learn
+	if l == nil || from != l.leader || sessionOf(msg) != l.session {
+		return
+	}
+	l.heard = l.ticks
+	switch x := msg.(type) {
+	case *LeaderInfo:
+		m.leaderInfo(l, x)
+	case *Refuse:
+		m.endRole()
+	case *Sync:
+		m.sync(l, x)
+	case *Chunk:
+		m.chunk(l, x)
+	case *Propose:
+		m.accept(l, x)
+	case *NewLeader:
+		m.newLeader(l, x)
+	case *UpToDate:
+		if x.Epoch == l.epoch && l.joined {
+			if !l.upToDate {
+				l.upToDate, l.ready = true, x.Commit
+			}
+			m.learn.commit = max(l.commit, x.Commit)
+			m.believe(l)
+			m.checkReadmitted()
+		}
+	case *Commit:
+		if mutant.On("commits-before-uptodate-dropped") && !l.upToDate {
+			return
+		}
+		l.commit = max(l.commit, x.Commit)
+		m.believe(l)
+	case *Ping:
+		m.pong(l, x)
+	case *Handover:
+		if x.Epoch == l.epoch && l.upToDate {
+			to := x.To
+			m.endRole()
+			m.out.Handover = to
+		}
+	}
+}
+
+// leaderInfo promises an epoch, once, to one candidate. The answer waits until the promise is durable.
+func (m *Machine) leaderInfo(l *learner, x *LeaderInfo) {
+	if x.Epoch < m.mark.Promised || x.Epoch > MaxEpoch {
+		m.send(l.leader, &Refuse{l.session, m.mark.Promised})
+		m.endRole()
+		return
+	}
+	promise := m.mark.Counts && (x.Epoch > m.mark.Promised || mutant.On("promise-twice"))
+	l.answerAt = m.persisted
+	if x.Epoch > m.mark.Promised {
+		l.answerAt = m.Write(func(k *Mark) { k.Promised = x.Epoch })
+	} else {
+		l.answerAt = m.issued
+	}
+	l.epoch, l.joined = x.Epoch, false
+	l.joinAt = 0
+	l.answer = &AckEpoch{Session: l.session, Epoch: x.Epoch, Promise: promise, Incarnation: m.mark.Incarnation}
+	if mutant.On("promise-volatile") {
+		l.answerAt = 0
+	}
+	m.answerEpoch(l)
+}
+
+func (m *Machine) answerEpoch(l *learner) {
+	if l.answer == nil || m.persisted < l.answerAt {
+		return
+	}
+	a := l.answer
+	l.answer = nil
+	a.Counts, a.Joined, a.Last, a.Floor = m.durable.Counts, m.durable.Joined, m.lastDone, m.committed
+	a.Spans = append([]Span(nil), m.hist.spans...)
+	m.send(l.leader, a)
+}
+
+// sync cuts the history to what it has in common with the leader's, or begins to fetch a snapshot.
+func (m *Machine) sync(l *learner, x *Sync) {
+	if x.Epoch != l.epoch || l.synced || l.receiving != nil || l.snapshot != nil {
+		return
+	}
+	l.moved = l.ticks
+	if x.Snapshot {
+		if m.mark.Counts && x.Zxid < x.Common && !mutant.On("old-snapshot") {
+			m.endRole() // it would go back behind what this member may have acknowledged (trace F3 of the model)
+			return
+		}
+		if x.Zxid < m.committed {
+			m.fail(ErrCommittedTruncated)
+			return
+		}
+		l.receiving = &Snapshot{Zxid: x.Zxid, Spans: x.Spans, Members: x.Members}
+		m.send(l.leader, &Fetch{l.session, chunksAhead})
+		return
+	}
+	if x.Keep < m.committed {
+		m.fail(ErrCommittedTruncated)
+		return
+	}
+	if _, ok := m.hist.after(x.Keep); !ok {
+		m.endRole()
+		return
+	}
+	l.synced = true
+	if x.Keep < m.hist.last() {
+		m.truncate(x.Keep)
+	}
+	m.ackUpTo(l)
+}
+
+func (m *Machine) chunk(l *learner, x *Chunk) {
+	s := l.receiving
+	if s == nil || x.Index != l.next {
+		return
+	}
+	l.next++
+	l.moved = l.ticks
+	s.Chunks = append(s.Chunks, x.Data)
+	s.Length += uint64(len(x.Data))
+	s.Digest = crc64.Update(s.Digest, crcTable, x.Data)
+	if !x.Last {
+		m.send(l.leader, &Fetch{l.session, l.next + chunksAhead})
+		return
+	}
+	l.receiving = nil
+	if s.Length != x.Length || s.Digest != x.Digest {
+		m.endRole()
+		return
+	}
+	l.snapshot = s
+	m.out.Load = s
+}
+
+// Loaded answers Output.Load: the snapshot is decoded. Its RESET is written now, and the state replaced when that is durable.
+func (m *Machine) Loaded(s *Snapshot, state any, err error) {
+	l := m.learn
+	if m.failed != nil || l == nil || l.snapshot != s || m.install != nil {
+		return
+	}
+	if err != nil {
+		m.endRole()
+		return
+	}
+	m.pendingReadmits = nil
+	id := m.issue(Record{Kind: RecordReset, Zxid: s.Zxid, Snapshot: s})
+	m.hist.restart(s, id)
+	m.lastDone = 0
+	m.install = &install{id, s, state}
+	l.synced = true
+	l.moved = l.ticks
+}
+
+// accept appends proposals to the history: log first, memory is derived from it.
+func (m *Machine) accept(l *learner, x *Propose) {
+	if !l.synced || m.install != nil {
+		return
+	}
+	for _, e := range x.Entries {
+		last := m.hist.last()
+		next := MakeZxid(e.Zxid.Epoch(), 1)
+		if e.Zxid.Epoch() == last.Epoch() {
+			next = last + 1
+		}
+		if e.Prev != last || e.Zxid != next || e.Zxid < last {
+			m.endRole() // a gap: the stream is not what it should be
+			return
+		}
+		m.add(e)
+	}
+	l.moved = l.ticks
+	if mutant.On("commits-before-uptodate-dropped") && !l.upToDate {
+		return
+	}
+	l.commit = max(l.commit, x.Commit)
+	m.believe(l)
+	if mutant.On("ack-before-durable") {
+		m.lastDone = m.hist.last()
+		m.ackUpTo(l)
+	}
+}
+
+// newLeader joins the epoch: first the history, then the joined epoch, then the acknowledgement. The mark is a barrier in the
+// log, so its durability tells that of the history.
+func (m *Machine) newLeader(l *learner, x *NewLeader) {
+	if x.Epoch != l.epoch || m.mark.Promised != x.Epoch || !l.synced || m.install != nil || m.hist.last() < x.Last {
+		m.endRole()
+		return
+	}
+	l.moved = l.ticks
+	l.joinAt = m.Write(func(k *Mark) { k.Joined = x.Epoch })
+	if mutant.On("newleader-acked-early") {
+		m.durable.Joined, m.lastDone = x.Epoch, m.hist.last()
+		m.joinedNow(l)
+	}
+}
+
+func (m *Machine) learnerPersisted() {
+	l := m.learn
+	m.answerEpoch(l)
+	m.joinedNow(l)
+	m.ackUpTo(l)
+	m.believe(l)
+}
+
+func (m *Machine) joinedNow(l *learner) {
+	if l.joined || l.joinAt == 0 || m.durable.Joined != l.epoch {
+		return
+	}
+	l.joined, l.said = true, false
+	m.ackUpTo(l)
+}
+
+// ackUpTo acknowledges what is durable. Before NEWLEADER it only moves the window.
+func (m *Machine) ackUpTo(l *learner) {
+	counts := m.durable.Counts
+	z := m.lastDone
+	if !l.synced || m.install != nil || z <= l.acked && (l.said && counts == l.saidCounts || !l.joined) {
+		return
+	}
+	joined := l.joined && m.mark.Promised == l.epoch && m.durable.Joined == l.epoch
+	if l.answer != nil && !mutant.On("ack-after-promise") { // promised a later epoch: nothing is acknowledged any more
+		return
+	}
+	l.acked, l.said, l.saidCounts = z, joined, counts
+	m.send(l.leader, &Ack{l.session, l.epoch, z, joined, counts})
+}
+
+// believe takes over the committed position once this member is up to date, over what it holds.
+func (m *Machine) believe(l *learner) {
+	if l.upToDate || mutant.On("commit-believed-early") {
+		m.committed = max(m.committed, min(l.commit, m.hist.last()))
+	}
+}
+
+func (m *Machine) pong(l *learner, x *Ping) {
+	d := m.durable
+	confirms := d.Counts && x.Epoch == d.Joined && x.Epoch == d.Promised && x.Epoch == m.mark.Promised
+	if mutant.On("blank-confirms") {
+		confirms = x.Epoch == d.Joined
+	}
+	m.send(l.leader, &Pong{l.session, x.Epoch, x.Round, confirms})
+}
+
+// learnerTick gives up on a leader that is silent, or that makes no progress in bringing this member up to date.
+func (m *Machine) learnerTick() {
+	l := m.learn
+	l.ticks++
+	if l.ticks-l.heard > m.cfg.SyncLimit || !l.upToDate && l.ticks-l.moved > m.cfg.InitLimit {
+		m.endRole()
+	}
+}
