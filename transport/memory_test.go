@@ -341,8 +341,8 @@ func TestQueueIsBounded(t *testing.T) {
 			if max := transport.QueueBytes + transport.MaxFrame; b.bytes > max || b.count < 15 || (size > 0 && b.bytes < transport.QueueBytes/2) {
 				t.Errorf("frames of %d bytes: %d frames, %d bytes", size, b.count, b.bytes)
 			}
-			eps[1].Send(2, transport.Bulk, make([]byte, size)) // there is room again
 			was := b.count
+			eps[1].Send(2, transport.Bulk, make([]byte, size)) // there is room again
 			synctest.Wait()
 			if b.count != was+1 {
 				t.Error("nothing goes through after the queue was full")

@@ -340,3 +340,14 @@ func (m *Machine) tailFloor() Zxid {
 	}
 	return z
 }
+
+// Acked returns the position that a learner of this leader has acknowledged; 0 when there is none.
+func (m *Machine) Acked(id quorum.ID) Zxid {
+	if m.lead == nil {
+		return 0
+	}
+	if l := m.learnerOf(id); l != nil {
+		return l.acked
+	}
+	return 0
+}

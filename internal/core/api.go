@@ -25,16 +25,11 @@ type Config struct {
 	MaxCounter  uint32          // of a zxid, before the epoch is renewed in place; 0: the greatest there is
 	Incarnation zab.Incarnation // drawn by the shell when there is no mark
 	Ensemble    zab.EnsembleID  // used if this member is the founder that draws it
-	Seed        uint64          // of jitter
+	Seed        uint64          // of jitter and of session numbers: another one at each start
 }
 
 // Recovered is what a member finds at its start. The zero value is an empty memory.
-type Recovered struct {
-	Mark     zab.Mark
-	Snapshot *zab.Snapshot // of the last RESET, if any
-	Entries  []zab.Entry   // after it
-	Pos      uint64        // of the last record
-}
+type Recovered = zab.Recovered
 
 // Input is one stimulus of the machine; the set of its types is closed.
 type Input interface{ input() }
@@ -171,6 +166,7 @@ type Call struct {
 // Outcome is what applying one transaction tells the member that asked for it.
 type Outcome[R any] struct {
 	Name   Name
+	Zxid   zab.Zxid // of the transaction; set by Decided
 	Result R
 	Err    error // the verdict: a definite refusal
 	// Opened: the transaction created Session for Owner's run.

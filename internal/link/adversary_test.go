@@ -20,7 +20,7 @@ type world struct {
 	sent   map[stream]*[Classes][][]byte
 	quiet  bool // no reset may happen
 	trace  []string
-	nonces uint64
+	worst  int // ticks from healing to a stream
 }
 
 type stream struct{ mine, theirs Nonce } // as the sender has it
@@ -234,23 +234,49 @@ func (w *world) drain() {
 	}
 }
 
-// heal makes the network good and demands a stream that works.
-func (w *world) heal() {
+// heal makes the network good and demands a stream that works. Each frame is under way for the given number of ticks.
+func (w *world) heal(latency int) {
 	w.log("heal")
 	w.flight = nil
-	for range 40 {
+	under := make([]int, latency) // frames in flight, by age
+	well := func() bool {
+		a, b := w.sides[0].link, w.sides[1].link
+		return a.Up() && b.Up() && a.ours == b.theirs && a.theirs == b.ours && a.confirmed && b.confirmed
+	}
+	since := 0
+	for tick := range 60 {
 		for i := range w.sides {
 			w.tick(i)
 			if w.sides[i].link.Up() {
 				w.send(i, Control)
 			}
 		}
-		w.drain()
+		if latency == 0 {
+			w.drain()
+		} else {
+			arrive := under[0]
+			total := 0
+			for _, n := range under {
+				total += n
+			}
+			fresh := len(w.flight) - total
+			under = append(under[1:], fresh)
+			for range arrive {
+				before := len(w.flight)
+				w.deliver(w.take(0))
+				under[latency-1] += len(w.flight) - before + 1
+			}
+		}
+		if !well() {
+			since = tick + 1
+		}
 	}
-	a, b := w.sides[0].link, w.sides[1].link
-	if !a.Up() || !b.Up() || a.ours != b.theirs || a.theirs != b.ours || !a.confirmed || !b.confirmed {
-		w.fail("no stream after healing")
+	// A loss at the end of the bad times takes StallTicks, ten here, to be noticed; an opening takes two trips and the wait for a repeat.
+	if limit := 10 + 6 + 6*latency; since > limit {
+		w.fail("no stream %d ticks after healing (latency %d)", since, latency)
 	}
+	w.worst = max(w.worst, since)
+	w.drain()
 	for i := range w.sides {
 		for c := range Class(Classes) {
 			for range 3 {
@@ -292,6 +318,7 @@ func TestAdversary(t *testing.T) {
 	if testing.Short() {
 		seeds = 30
 	}
+	worst := 0
 	for seed := range seeds {
 		w := newWorld(t, seed)
 		w.log("seed %d", seed)
@@ -299,9 +326,11 @@ func TestAdversary(t *testing.T) {
 			for range 200 {
 				w.mischief()
 			}
-			w.heal()
+			w.heal(w.rng.IntN(4))
 			w.old()
-			w.heal()
+			w.heal(0)
 		}
+		worst = max(worst, w.worst)
 	}
+	t.Logf("at most %d ticks from healing to a stream", worst)
 }

@@ -1,0 +1,226 @@
+package ensemble
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+type callKind uint8
+
+const (
+	write callKind = iota
+	syncing
+	transfer
+)
+
+// The life of a call. Each step is taken by compare-and-swap, so a caller that leaves and the node's goroutine never both have it.
+const (
+	waiting  uint32 = iota // in the queue: nothing has happened
+	handed                 // stepped into the machine
+	answered               // the answer is in the call
+	left                   // its caller has gone: whoever has it drops it
+)
+
+// call is a write, sync or transfer on its way. Its fields are the caller's until it is queued, the node's goroutine's until it is answered,
+// and the caller's again.
+type call struct {
+	state   atomic.Uint32
+	kind    callKind
+	kept    bool // by a Pending: done is closed, not sent to, and the call is not used again
+	to      ID
+	payload []byte
+	begin   time.Time
+	results []Result
+	zxid    Zxid
+	err     error
+	done    chan struct{}
+}
+
+// finish gives the answer, unless the caller has gone. Called by whoever owns the call.
+func (c *call) finish() {
+	for {
+		s := c.state.Load()
+		if s >= answered {
+			return
+		}
+		if c.state.CompareAndSwap(s, answered) {
+			break
+		}
+	}
+	if c.kept {
+		close(c.done)
+	} else {
+		c.done <- struct{}{} // it has room for one
+	}
+}
+
+// calls is the queue from the callers to the node's goroutine.
+type calls struct {
+	mu     sync.Mutex
+	list   []*call
+	closed bool
+}
+
+func (q *calls) put(c *call) bool {
+	q.mu.Lock()
+	ok := !q.closed
+	if ok {
+		q.list = append(q.list, c)
+	}
+	q.mu.Unlock()
+	return ok
+}
+
+func (q *calls) take(t *taken[*call]) {
+	spare := t.recycle()
+	q.mu.Lock()
+	t.list, q.list = q.list, spare
+	q.mu.Unlock()
+	t.next = 0
+}
+
+// borrow returns a call that nobody else has. The pool is the node's own: a channel of one bubble of testing/synctest must not get into another.
+func (h *host) borrow(kind callKind) *call {
+	c, ok := h.pool.Get().(*call)
+	if !ok {
+		c = &call{done: make(chan struct{}, 1)}
+	}
+	c.kind = kind
+	return c
+}
+
+func (h *host) giveBack(c *call) {
+	done := c.done
+	*c = call{done: done}
+	h.pool.Put(c)
+}
+
+// enqueue hands c to the node's goroutine, or says why not.
+func (h *host) enqueue(c *call) error {
+	if h.refusing.Load() {
+		return h.closedErr()
+	}
+	if h.inFlight.Add(1) > int64(h.cfg.MaxInFlight) {
+		h.inFlight.Add(-1)
+		h.stats.overloaded.Add(1)
+		return ErrOverloaded
+	}
+	c.begin = time.Now()
+	if !h.queue.put(c) {
+		h.inFlight.Add(-1)
+		return h.closedErr()
+	}
+	h.wakeUp()
+	return nil
+}
+
+// closedErr is ErrClosed, with what ended the node by itself.
+func (h *host) closedErr() error {
+	select {
+	case <-h.done:
+		if h.err != nil {
+			return errors.Join(ErrClosed, h.err)
+		}
+	default:
+	}
+	return ErrClosed
+}
+
+// await waits for the answer to an enqueued call. ok is false when the caller has left it: then it is not the caller's any more.
+func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
+	select {
+	case <-c.done:
+		return true, nil
+	default:
+	}
+	select {
+	case <-c.done:
+		return true, nil
+	case <-ctx.Done():
+	}
+	if c.state.CompareAndSwap(waiting, left) {
+		h.inFlight.Add(-1)
+		h.stats.abandoned.Add(1)
+		return false, errors.Join(context.Cause(ctx), ErrNoQuorum)
+	}
+	if !c.state.CompareAndSwap(handed, left) {
+		<-c.done // it is being answered at this moment
+		return true, nil
+	}
+	h.stats.abandoned.Add(1)
+	if c.kind == write {
+		return false, errors.Join(context.Cause(ctx), ErrUncertain)
+	}
+	return false, context.Cause(ctx)
+}
+
+// do enqueues c, waits and gives c back to the pool, unless it was left.
+func (h *host) do(ctx context.Context, c *call) (results []Result, z Zxid, err error) {
+	if ctx.Err() != nil {
+		h.giveBack(c)
+		return nil, 0, errors.Join(context.Cause(ctx), ErrNoQuorum)
+	}
+	if err := h.enqueue(c); err != nil {
+		h.giveBack(c)
+		return nil, 0, err
+	}
+	if ok, err := h.await(ctx, c); !ok {
+		return nil, 0, err
+	}
+	results, z, err = c.results, c.zxid, c.err
+	h.giveBack(c)
+	return results, z, err
+}
+
+// Pending is a write that was submitted. Any goroutine may use it.
+type Pending struct {
+	h    *host
+	call *call
+}
+
+// Done is closed when the outcome is known: Wait then returns at once.
+func (p *Pending) Done() <-chan struct{} { return p.call.done }
+
+// Wait returns the outcome. When ctx ends first, a write that was not handed to the ensemble yet is withdrawn for good, and the error is that of ctx
+// joined with ErrNoQuorum; otherwise it is joined with ErrUncertain, and a later Wait may tell more.
+func (p *Pending) Wait(ctx context.Context) (Result, error) {
+	c := p.call
+	select {
+	case <-c.done:
+	default:
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			if !c.state.CompareAndSwap(waiting, left) {
+				select {
+				case <-c.done:
+					return p.outcome()
+				default:
+				}
+				return Result{}, errors.Join(context.Cause(ctx), ErrUncertain)
+			}
+			p.h.inFlight.Add(-1)
+			p.h.stats.abandoned.Add(1)
+			c.err = errors.Join(context.Cause(ctx), ErrNoQuorum)
+			close(c.done)
+		}
+	}
+	return p.outcome()
+}
+
+func (p *Pending) outcome() (Result, error) {
+	if p.call.err != nil {
+		return Result{}, p.call.err
+	}
+	return first(p.call.results), nil
+}
+
+func first(r []Result) Result {
+	if len(r) == 0 {
+		return Result{}
+	}
+	return r[0]
+}

@@ -1,0 +1,202 @@
+package ensemble
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ensemble-go/ensemble/datatree"
+)
+
+// Client reads and writes the tree. A Node and a Session are Clients. It may gain methods: embed it in fakes.
+//
+// Reads are local and need no quorum: a member that is cut off serves what it has. Only before the first readiness of a run do they wait.
+// Writes and Sync wait for a quorum until ctx ends. All methods may be called from many goroutines; those of one goroutine take effect in order.
+type Client interface {
+	// Create makes a znode and returns its path, with its number if the mode is Sequential.
+	Create(ctx context.Context, path string, data []byte, mode Mode) (string, error)
+	// Get returns the znode at path. Its Data is read-only.
+	Get(ctx context.Context, path string) (Znode, error)
+	// Exists returns the Stat of the znode at path, if there is one.
+	Exists(ctx context.Context, path string) (Stat, bool, error)
+	// Children returns the names of the children of path, sorted bytewise.
+	Children(ctx context.Context, path string) ([]string, error)
+	// Set replaces the data of a znode, if its version is v.
+	Set(ctx context.Context, path string, data []byte, v Version) (Stat, error)
+	// Delete removes a znode that has no children, if its version is v.
+	Delete(ctx context.Context, path string, v Version) error
+	// Do carries out a write: Submit and Wait.
+	Do(ctx context.Context, op Op) (Result, error)
+	// Submit begins a write and never blocks; if it was not taken, such as with ErrOverloaded, Wait says so. What one goroutine submits takes
+	// effect in order.
+	Submit(op Op) *Pending
+	// Multi carries out all ops or none, in order and at one zxid. If it fails it returns nil and an *OpError whose Index is the first op that failed.
+	Multi(ctx context.Context, ops ...Op) ([]Result, error)
+	// Sync returns when a quorum has confirmed, by a round begun after the call, that this node is up to date: later reads here see every write
+	// that was acknowledged anywhere before the call. It returns the zxid up to which that is so.
+	Sync(ctx context.Context) (Zxid, error)
+	// Session is the session that the calls belong to.
+	Session() *Session
+}
+
+var (
+	_ Client = (*Node)(nil)
+	_ Client = (*Session)(nil)
+)
+
+// client has the methods that Node and Session share.
+type client struct{ h *host }
+
+// reader returns the tree as soon as this node has served once.
+func (h *host) reader(ctx context.Context) (*datatree.Tree, error) {
+	if h.serves.Load() {
+		return h.tree.Load(), nil
+	}
+	select {
+	case <-h.served:
+		return h.reader(ctx)
+	case <-h.done:
+		return nil, h.closedErr()
+	case <-ctx.Done():
+		return nil, errors.Join(context.Cause(ctx), ErrNoQuorum)
+	}
+}
+
+// absent is the error for a path that has no znode.
+func absent(op, path string) error {
+	if err := datatree.CheckPath(path); err != nil {
+		return &OpError{Op: op, Path: path, Index: -1, Err: err}
+	}
+	return &OpError{Op: op, Path: path, Index: -1, Err: ErrNoNode}
+}
+
+// Get returns the znode at path. It allocates nothing. See Client.
+func (c client) Get(ctx context.Context, path string) (Znode, error) {
+	t, err := c.h.reader(ctx)
+	if err != nil {
+		return Znode{}, err
+	}
+	z, ok := t.Get(path)
+	if !ok {
+		return Znode{}, absent("get", path)
+	}
+	return z, nil
+}
+
+// Exists returns the Stat of the znode at path, if there is one. See Client.
+func (c client) Exists(ctx context.Context, path string) (Stat, bool, error) {
+	t, err := c.h.reader(ctx)
+	if err != nil {
+		return Stat{}, false, err
+	}
+	z, ok := t.Get(path)
+	if !ok {
+		if err := absent("exists", path); !errors.Is(err, ErrNoNode) {
+			return Stat{}, false, err
+		}
+	}
+	return z.Stat, ok, nil
+}
+
+// Children returns the sorted names of the children of path. See Client.
+func (c client) Children(ctx context.Context, path string) ([]string, error) {
+	t, err := c.h.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := t.View()
+	defer v.Release()
+	names, ok := v.ChildNames(path)
+	if !ok {
+		return nil, absent("children", path)
+	}
+	return names, nil
+}
+
+// Create makes a znode and returns its path. See Client.
+func (c client) Create(ctx context.Context, path string, data []byte, mode Mode) (string, error) {
+	r, err := c.Do(ctx, CreateOp{Path: path, Data: data, Mode: mode})
+	return r.Path, err
+}
+
+// Set replaces the data of a znode. See Client.
+func (c client) Set(ctx context.Context, path string, data []byte, v Version) (Stat, error) {
+	r, err := c.Do(ctx, SetOp{Path: path, Data: data, Version: v})
+	return r.Stat, err
+}
+
+// Delete removes a znode. See Client.
+func (c client) Delete(ctx context.Context, path string, v Version) error {
+	_, err := c.Do(ctx, DeleteOp{Path: path, Version: v})
+	return err
+}
+
+// Do carries out a write. See Client.
+func (c client) Do(ctx context.Context, op Op) (Result, error) {
+	payload, err := c.h.encode(false, op)
+	if err != nil {
+		return Result{}, err
+	}
+	p := c.h.borrow(write)
+	p.payload = payload
+	results, _, err := c.h.do(ctx, p)
+	return first(results), err
+}
+
+// Submit begins a write. See Client.
+func (c client) Submit(op Op) *Pending {
+	p := &call{kept: true, done: make(chan struct{})}
+	if p.payload, p.err = c.h.encode(false, op); p.err == nil {
+		if err := c.h.enqueue(p); err != nil {
+			p.err = err
+		} else {
+			return &Pending{c.h, p}
+		}
+	}
+	p.finish()
+	return &Pending{c.h, p}
+}
+
+// Multi carries out all ops or none. See Client.
+func (c client) Multi(ctx context.Context, ops ...Op) ([]Result, error) {
+	payload, err := c.h.encode(true, ops...)
+	if err != nil {
+		return nil, err
+	}
+	p := c.h.borrow(write)
+	p.payload = payload
+	results, _, err := c.h.do(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// Sync returns when a quorum has confirmed that this node is up to date. See Client.
+func (c client) Sync(ctx context.Context) (Zxid, error) {
+	_, z, err := c.h.do(ctx, c.h.borrow(syncing))
+	return z, err
+}
+
+// encode returns a request for the machine, which owns it from then on. It copies the ops' data, on the goroutine of the caller.
+func (h *host) encode(multi bool, ops ...Op) ([]byte, error) {
+	size := 24
+	for _, op := range ops {
+		switch o := op.(type) {
+		case CreateOp:
+			size += len(o.Path) + len(o.Data) + 24
+		case SetOp:
+			size += len(o.Path) + len(o.Data) + 24
+		case DeleteOp:
+			size += len(o.Path) + 24
+		case CheckOp:
+			size += len(o.Path) + 32
+		}
+	}
+	if size > 4*h.cfg.MaxData+requestSlack {
+		return nil, &OpError{Op: "multi", Index: -1, Err: ErrTooLarge}
+	}
+	return datatree.AppendOps(make([]byte, 0, size), ops, multi, h.cfg.MaxData)
+}
+
+// requestSlack is for the paths of a request, beside its data.
+const requestSlack = 256 << 10

@@ -1,0 +1,570 @@
+package datatree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+const testMax = 64
+
+// randomOp draws from a small space of paths, so that operations meet.
+func randomOp(r *rand.Rand) Op {
+	names := []string{"a", "b", "c", "a-", "zookeeper", "config", "é"}
+	path := ""
+	for range 1 + r.IntN(3) {
+		path += "/" + names[r.IntN(len(names))]
+	}
+	if r.IntN(20) == 0 {
+		path = "/"
+	}
+	var data []byte
+	if n := r.IntN(20); n > 0 {
+		data = make([]byte, n-1)
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+	}
+	version := AnyVersion
+	if r.IntN(3) == 0 {
+		version = VersionOf(int32(r.IntN(3)))
+	}
+	switch r.IntN(12) {
+	case 0, 1, 2, 3:
+		return CreateOp{Path: path, Data: data}
+	case 4:
+		return CreateOp{Path: path, Data: data, Mode: Sequential}
+	case 5, 6, 7:
+		return SetOp{Path: path, Data: data, Version: version}
+	case 8, 9:
+		return DeleteOp{Path: path, Version: version}
+	case 10:
+		// What was numbered is deleted too.
+		return DeleteOp{Path: fmt.Sprintf("%s%010d", path, r.IntN(4))}
+	}
+	return CheckOp{Path: path, Version: version, Czxid: zab.Zxid(r.IntN(4) / 3 * r.IntN(100))}
+}
+
+type held struct {
+	view *View
+	twin *twin
+}
+
+func (h held) check(t *testing.T) {
+	t.Helper()
+	want := h.twin.walk("/")
+	have := slices.Collect(h.view.Walk("/"))
+	if !reflect.DeepEqual(have, want) {
+		t.Fatalf("view at %v\nhave %v\nwant %v", h.twin.zxid, have, want)
+	}
+	if h.view.Zxid() != h.twin.zxid || h.view.Len() != len(h.twin.nodes) || h.view.Digest() != h.twin.digest() {
+		t.Fatalf("view at %v: zxid %v, %d znodes (want %d), digest %x (want %x)", h.twin.zxid, h.view.Zxid(), h.view.Len(), len(want), h.view.Digest(), h.twin.digest())
+	}
+	for _, z := range want {
+		if z2, ok := h.view.Get(z.Path); !ok || !reflect.DeepEqual(z, z2) {
+			t.Fatalf("Get(%q) = %v, %v", z.Path, z2, ok)
+		}
+		names, _ := h.view.ChildNames(z.Path)
+		if wantNames := h.twin.names(z.Path); !slices.Equal(names, wantNames) {
+			t.Fatalf("ChildNames(%q) = %q, want %q", z.Path, names, wantNames)
+		}
+		for i, name := range names {
+			var rest []string
+			for c := range h.view.ChildrenAfter(z.Path, name) {
+				rest = append(rest, c.Path[strings.LastIndexByte(c.Path, '/')+1:])
+			}
+			if !slices.Equal(rest, names[i+1:]) {
+				t.Fatalf("ChildrenAfter(%q, %q) = %q", z.Path, name, rest)
+			}
+		}
+	}
+}
+
+// transfer sends a view through chunks of random size.
+func transfer(t *testing.T, r *rand.Rand, v *View) *Tree {
+	t.Helper()
+	l := NewLoader(testMax)
+	c := v.Chunks(1 + r.IntN(300))
+	for {
+		chunk, last := c.Next()
+		if err := l.Add(chunk); err != nil {
+			t.Fatal(err)
+		}
+		if last {
+			break
+		}
+	}
+	tree, err := l.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+func TestTwin(t *testing.T) {
+	steps := 4000
+	if testing.Short() {
+		steps = 500
+	}
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { twinProgram(t, seed, steps) })
+	}
+}
+
+// twinProgram prepares up to a few transactions ahead, as a leader does, applies them there and on a follower, and now and then holds
+// a view, changes the leader, or replaces the follower by what its chunks give.
+func twinProgram(t *testing.T, seed uint64, steps int) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	leader, follower := New(testMax), New(testMax)
+	type entry struct {
+		z       zab.Zxid
+		txn     []byte
+		after   *twin
+		results []Result
+	}
+	var (
+		applied  = newTwin()
+		newest   = applied // with all that is outstanding
+		queue    []entry
+		views    []held
+		z        zab.Zxid
+		failures int
+	)
+	apply := func() {
+		e := queue[0]
+		queue = queue[1:]
+		for _, tree := range []*Tree{leader, follower} {
+			results, err := tree.Apply(e.z, int64(e.z)*7, e.txn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(e.results)+len(results) > 0 && !reflect.DeepEqual(results, e.results) {
+				t.Fatalf("results %+v\nwant %+v", results, e.results)
+			}
+			if tree.Digest() != e.after.digest() {
+				t.Fatalf("digest %x, want %x", tree.Digest(), e.after.digest())
+			}
+		}
+		clear(e.txn) // nothing may alias it
+		applied = e.after
+	}
+	for range steps {
+		switch k := r.IntN(100); {
+		case k < 60:
+			z += 1 + zab.Zxid(r.IntN(2))
+			multi := r.IntN(3) == 0
+			ops := []Op{randomOp(r)}
+			for multi && r.IntN(4) > 0 {
+				ops = append(ops, randomOp(r))
+			}
+			request, err := AppendOps(nil, ops, multi, testMax)
+			if err != nil {
+				t.Fatal(err)
+			}
+			decoded, multi2, err := DecodeOps(request)
+			if err != nil || multi2 != multi || !reflect.DeepEqual(decoded, ops) {
+				t.Fatalf("%v became %v, %v", ops, decoded, err)
+			}
+			txn, err := leader.Prepare(z, int64(z)*7, decoded, multi, nil)
+			clear(request)
+			after, results, index, wantErr := newest.do(z, int64(z)*7, ops)
+			if !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) {
+				t.Fatalf("Prepare(%v): %v, want %v", ops, err, wantErr)
+			}
+			if err != nil {
+				failures++
+				var oe *OpError
+				if !multi {
+					index = -1
+				}
+				if !errors.As(err, &oe) || oe.Index != index {
+					t.Fatalf("%+v, want index %d", err, index)
+				}
+				continue
+			}
+			newest = after
+			queue = append(queue, entry{z, txn, after, results})
+		case k < 90:
+			if len(queue) > 0 {
+				apply()
+			}
+		case k < 93:
+			views = append(views, held{leader.View(), applied}, held{follower.View(), applied})
+		case k < 96:
+			for i := len(views) - 1; i >= 0; i-- {
+				views[i].check(t)
+				if r.IntN(2) == 0 {
+					views[i].view.Release()
+					views = slices.Delete(views, i, i+1)
+				}
+			}
+		case k < 97:
+			// The leader changes: what is outstanding is lost from some place on, and what is left comes back through the log.
+			leader.Abandon()
+			queue = queue[:r.IntN(len(queue)+1)]
+			for len(queue) > 0 {
+				apply()
+			}
+			newest = applied
+		case k < 98:
+			v := follower.View()
+			follower = transfer(t, r, v)
+			if follower.Digest() != applied.digest() {
+				t.Fatal("digest of the copy")
+			}
+			held{follower.View(), applied}.check(t)
+		case k < 99:
+			if len(queue) == 0 {
+				z++
+				if leader.Advance(z) != nil || follower.Advance(z) != nil {
+					t.Fatal("Advance")
+				}
+				applied = applied.clone()
+				applied.zxid = z
+				newest = applied
+			}
+		default:
+			// A torn or foreign transaction leaves everything as it was.
+			if len(queue) > 0 && len(queue[0].txn) > 0 {
+				before := follower.Digest()
+				bad := bytes.Clone(queue[0].txn)
+				bad = bad[:r.IntN(len(bad))]
+				if _, err := follower.Apply(queue[0].z, 1, bad); !errors.Is(err, ErrCorrupt) {
+					t.Fatalf("%v for a torn transaction", err)
+				}
+				if follower.Digest() != before {
+					t.Fatal("a torn transaction has changed the tree")
+				}
+				held{follower.View(), applied}.check(t)
+			}
+		}
+	}
+	for len(queue) > 0 {
+		apply()
+	}
+	for _, h := range append(views, held{leader.View(), applied}, held{follower.View(), applied}) {
+		h.check(t)
+		h.view.Release()
+	}
+	if len(leader.overlay)+len(leader.txns)+len(leader.paths) != 0 {
+		t.Error("outstanding changes are left")
+	}
+	noLeftovers(t, leader)
+	if failures == 0 || failures == steps {
+		t.Error("the program is one-sided")
+	}
+}
+
+// noLeftovers checks that without views nothing but the znodes is kept.
+func noLeftovers(t *testing.T, tree *Tree) {
+	t.Helper()
+	runtime.GC() // lets go of the views that were not released
+	for i := 0; len(tree.stale) > 0; i++ {
+		if i > 1000 {
+			t.Fatalf("%d entries are never let go", len(tree.stale))
+		}
+		runtime.GC()
+		if err := tree.Advance(tree.Zxid() + 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := tree.index.dir.Load()
+	seen := map[*segment]bool{}
+	n := 0
+	for i := range d.segs {
+		s := d.segs[i].Load()
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
+		for j := range s.slots {
+			if e := s.slots[j].Load(); e != nil && e != tombstone {
+				n++
+				if v := e.head.Load(); v.dead || v.prev.Load() != nil {
+					t.Errorf("%q keeps old versions", e.path)
+				}
+				if k := e.kids.Load(); k != nil && k.n != int(e.head.Load().children) {
+					t.Errorf("%q has %d entries for %d children", e.path, k.n, e.head.Load().children)
+				}
+			}
+		}
+	}
+	if n != tree.Len() {
+		t.Errorf("%d entries for %d znodes", n, tree.Len())
+	}
+}
+
+// do prepares and applies one request.
+func do(t testing.TB, tree *Tree, ops ...Op) ([]Result, error) {
+	t.Helper()
+	z := tree.Zxid() + 1
+	txn, err := tree.Prepare(z, 1, ops, len(ops) != 1, nil)
+	if err != nil {
+		return nil, err
+	}
+	r, err := tree.Apply(z, 1, txn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, nil
+}
+
+func must(t testing.TB, tree *Tree, ops ...Op) []Result {
+	t.Helper()
+	r, err := do(t, tree, ops...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestRefusals(t *testing.T) {
+	tree := New(4)
+	for _, c := range []struct {
+		op   Op
+		want error
+	}{
+		{CreateOp{Path: "/e", Mode: Ephemeral}, ErrUnsupported},
+		{CreateOp{Path: "/e", Mode: Container}, ErrUnsupported},
+		{CreateOp{Path: "/e", TTL: 1}, ErrUnsupported},
+		{CreateOp{Path: "/e", Parents: true}, ErrUnsupported},
+		{DeleteOp{Path: "/e", Recursive: true}, ErrUnsupported},
+		{CreateOp{Path: "/e", Mode: 8}, ErrBadArguments},
+		{CreateOp{Path: "/e", TTL: -1}, ErrBadArguments},
+		{CreateOp{Path: "/e", Data: []byte("12345")}, ErrTooLarge},
+		{SetOp{Path: "/", Data: []byte("12345")}, ErrTooLarge},
+		{CreateOp{Path: "/" + strings.Repeat("x", MaxPath)}, ErrBadPath},
+		{SetOp{Path: configPath}, ErrNoAuth},
+		{CreateOp{Path: configPath + "/x"}, ErrNoAuth},
+		{nil, ErrBadArguments},
+	} {
+		_, err := tree.Prepare(1, 1, []Op{c.op}, false, nil)
+		if !errors.Is(err, c.want) {
+			t.Errorf("Prepare(%v) = %v, want %v", c.op, err, c.want)
+		}
+		if CodeOf(err).Err() != c.want {
+			t.Errorf("code %d of %v gives %v", CodeOf(err), err, CodeOf(err).Err())
+		}
+		if _, err := AppendOps(nil, []Op{c.op}, false, 4); !errors.Is(err, c.want) && c.want != ErrNoAuth {
+			t.Errorf("AppendOps(%v) = %v, want %v", c.op, err, c.want)
+		}
+	}
+	if !errors.Is(ErrUnsupported, ErrBadArguments) {
+		t.Error("ErrUnsupported is no ErrBadArguments")
+	}
+	if _, err := tree.Prepare(1, 1, nil, false, nil); !errors.Is(err, ErrBadArguments) {
+		t.Error(err)
+	}
+}
+
+func TestCodes(t *testing.T) {
+	for c := range codes {
+		if err := Code(c).Err(); CodeOf(err) != Code(c) {
+			t.Errorf("code %d is %v is code %d", c, err, CodeOf(err))
+		}
+	}
+	if CodeOf(errors.New("x")) != CodeUnknown || CodeOf(CodeUnknown.Err()) != CodeUnknown {
+		t.Error("unknown")
+	}
+}
+
+func TestSequenceExhausted(t *testing.T) {
+	tree := New(4)
+	v := tree.index.find("/", hashPath("/")).head.Load()
+	v.creates = 1<<31 - 1
+	if r := must(t, tree, CreateOp{Path: "/s", Mode: Sequential}); r[0].Path != "/s2147483647" {
+		t.Error(r)
+	}
+	if _, err := do(t, tree, CreateOp{Path: "/s", Mode: Sequential}); !errors.Is(err, ErrSequenceExhausted) {
+		t.Error(err)
+	}
+	must(t, tree, CreateOp{Path: "/s"})
+}
+
+func TestVersionSkipsAny(t *testing.T) {
+	tree := New(4)
+	tree.index.find("/", hashPath("/")).head.Load().version = -2
+	if r := must(t, tree, SetOp{Path: "/", Version: VersionOf(-2)}); r[0].Stat.Version != VersionOf(0) {
+		t.Error(r)
+	}
+	if AnyVersion != VersionOf(-1) || VersionOf(7).Int() != 7 || VersionOf(7).String() != "7" || AnyVersion.String() != "any" {
+		t.Error("Version")
+	}
+}
+
+func TestXXH64(t *testing.T) {
+	// From the reference implementation.
+	for s, want := range map[string]uint64{"": 0xef46db3751d8e999, "a": 0xd24ec4f1a98c6e5b, "abc": 0x44bc2cf5ad770999} {
+		if h := hashPath(s); h != want {
+			t.Errorf("%q: %x", s, h)
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := range 300 {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		if seed := r.Uint64(); xxh64(b, seed) != plainXXH64(b, seed) {
+			t.Fatalf("%d bytes", n)
+		}
+	}
+}
+
+func TestForgottenView(t *testing.T) {
+	tree := New(4)
+	must(t, tree, CreateOp{Path: "/a"})
+	tree.View() // forgotten at once
+	must(t, tree, SetOp{Path: "/a"})
+	must(t, tree, DeleteOp{Path: "/a"})
+	noLeftovers(t, tree)
+}
+
+func TestManyZnodes(t *testing.T) {
+	n := 30000
+	tree := New(4)
+	r := rand.New(rand.NewPCG(3, 4))
+	var paths []string
+	for i := range 30 {
+		must(t, tree, CreateOp{Path: fmt.Sprintf("/p%d", i)})
+	}
+	for i := range n {
+		p := fmt.Sprintf("/p%d/%x-%d", i%30, r.Uint32(), i)
+		must(t, tree, CreateOp{Path: p})
+		paths = append(paths, p)
+	}
+	v := tree.View()
+	r.Shuffle(n, func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
+	for _, p := range paths[:n/2] {
+		must(t, tree, DeleteOp{Path: p})
+	}
+	for _, p := range paths {
+		if _, ok := v.Get(p); !ok {
+			t.Fatal(p)
+		}
+	}
+	for i, p := range paths {
+		if _, ok := tree.Get(p); ok != (i >= n/2) {
+			t.Fatal(p, ok)
+		}
+	}
+	if d := recompute(v); d != v.Digest() {
+		t.Error("digest of the view")
+	}
+	v.Release()
+	if _, ok := v.Get("/"); ok {
+		t.Error("a released view shows something")
+	}
+	noLeftovers(t, tree)
+	if d := recompute(tree.View()); d != tree.Digest() {
+		t.Error("digest")
+	}
+	for range tree.View().Walk("/p1") {
+		break
+	}
+}
+
+// TestReaders lets readers of every kind run beside the writer. Each transaction keeps what they check: /x and /y hold the same number, and the
+// children of /c are as many as it says.
+func TestReaders(t *testing.T) {
+	tree := New(64)
+	must(t, tree, CreateOp{Path: "/x", Data: []byte("0")}, CreateOp{Path: "/y", Data: []byte("0")}, CreateOp{Path: "/c"}, CreateOp{Path: "/flip"})
+	var stop atomic.Bool
+	errs := make(chan error, 8)
+	reader := func(f func() error) {
+		for !stop.Load() {
+			if err := f(); err != nil {
+				errs <- err
+				return
+			}
+			runtime.Gosched()
+		}
+		errs <- nil
+	}
+	var sum [2]zab.Zxid
+	for i := range 2 {
+		go reader(func() error { // a reader never goes back in time, and meets /x always
+			z, ok := tree.Get("/x")
+			if !ok || z.Stat.Mzxid > z.Zxid || z.Zxid < sum[i] {
+				return fmt.Errorf("%+v, %v after %v", z, ok, sum[i])
+			}
+			sum[i] = z.Zxid
+			if v := tree.View(); v.Zxid() < z.Zxid {
+				return fmt.Errorf("view at %v after a read at %v", v.Zxid(), z.Zxid)
+			}
+			tree.Get("/flip/a")
+			return nil
+		})
+		go reader(func() error {
+			v := tree.View()
+			x, _ := v.Get("/x")
+			runtime.Gosched()
+			y, _ := v.Get("/y")
+			if !bytes.Equal(x.Data, y.Data) {
+				return fmt.Errorf("%q and %q in one view", x.Data, y.Data)
+			}
+			c, _ := v.Get("/c")
+			names, _ := v.ChildNames("/c")
+			if len(names) != c.Stat.NumChildren || !slices.IsSorted(names) {
+				return fmt.Errorf("%d names for %d children", len(names), c.Stat.NumChildren)
+			}
+			if d := recompute(v); d != v.Digest() {
+				return fmt.Errorf("digest %x, want %x", d, v.Digest())
+			}
+			if i == 0 {
+				v.Release()
+			}
+			return nil
+		})
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	exists := map[string]bool{}
+	steps := 20000
+	if testing.Short() {
+		steps = 2000
+	}
+	for i := range steps {
+		n := []byte(fmt.Sprint(i))
+		ops := []Op{SetOp{Path: "/x", Data: n}, SetOp{Path: "/y", Data: n}}
+		p := fmt.Sprintf("/c/%d", r.IntN(50))
+		if exists[p] {
+			ops = append(ops, DeleteOp{Path: p})
+		} else {
+			ops = append(ops, CreateOp{Path: p, Data: n})
+		}
+		exists[p] = !exists[p]
+		if i%2 == 0 {
+			ops = append(ops, CreateOp{Path: "/flip/a"}, CreateOp{Path: "/flip/a/b"})
+		} else {
+			ops = append(ops, DeleteOp{Path: "/flip/a/b"}, DeleteOp{Path: "/flip/a"})
+		}
+		must(t, tree, ops...)
+		if i%16 == 0 {
+			runtime.Gosched()
+		}
+	}
+	stop.Store(true)
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	noLeftovers(t, tree)
+}
+
+func TestNoAllocations(t *testing.T) {
+	tree := New(64)
+	must(t, tree, CreateOp{Path: "/a", Data: []byte("data")})
+	if n := testing.AllocsPerRun(100, func() { tree.Get("/a"); tree.Get("/b") }); n != 0 {
+		t.Errorf("Get allocates %v times", n)
+	}
+}

@@ -1,0 +1,114 @@
+package core
+
+import (
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// birth is the part of this member in the birth of the ensemble. The founder of the lowest id leads it. When it hears all
+// founders on present links, and none has ever promised an epoch, it draws the ensemble's id, or takes the one that some of
+// them bear; each writes it to its mark and answers; with all answers in, the birth is complete. It may be interrupted and
+// taken up again at every step, since each founder says only what its mark holds.
+type birth struct {
+	founders []quorum.ID
+	found    bool // this member has asked the others to initialise themselves, since the last link began
+}
+
+// bornHere reports whether this member knows, durably, that the birth is complete.
+func (m *Machine[V, R]) bornHere() bool { return m.zab.Durable().Born }
+
+// mine is what this member says of its birth: what is durable, and nothing else.
+func (m *Machine[V, R]) mine(found bool) *Birth {
+	k := m.zab.Durable()
+	return &Birth{
+		Ensemble: k.Ensemble, Counts: k.Counts, Born: k.Born, Promised: k.Promised > 0, Found: found,
+		Blank: m.cfg.Join || k.Ensemble != (zab.EnsembleID{}) && !k.Counts,
+	}
+}
+
+func (m *Machine[V, R]) sayBirth(p *peer, found bool) { m.sendTo(p.id, Control, m.mine(found)) }
+
+// birthTick repeats what was said, since Control may lose it, until the birth is known to be complete.
+func (m *Machine[V, R]) birthTick() {
+	if m.bornHere() {
+		return
+	}
+	for i := range m.peers {
+		if p := &m.peers[i]; p.linked {
+			m.sayBirth(p, m.leadsBirth() && m.canFound())
+		}
+	}
+}
+
+func (m *Machine[V, R]) heardBirth(p *peer, x *Birth) {
+	if m.bornHere() {
+		if !x.Born {
+			m.sayBirth(p, false)
+		}
+		return
+	}
+	news := p.born == nil || *p.born != *x
+	p.born = x
+	k := m.zab.Mark()
+	switch {
+	case x.Born && (k.Ensemble == zab.EnsembleID{}):
+		m.zab.Write(func(k *zab.Mark) { k.Ensemble, k.Born = x.Ensemble, true }) // too late to found: a blank member
+	case x.Born && k.Ensemble == x.Ensemble && !k.Born:
+		m.zab.Write(func(k *zab.Mark) { k.Born = true })
+	case x.Found && m.voter && !m.cfg.Join && (k.Ensemble == zab.EnsembleID{}):
+		m.zab.Write(func(k *zab.Mark) { k.Ensemble, k.Counts = x.Ensemble, true })
+	}
+	if news && !x.Born {
+		m.sayBirth(p, m.leadsBirth() && m.canFound())
+	}
+}
+
+func (m *Machine[V, R]) leadsBirth() bool {
+	return m.voter && !m.cfg.Join && len(m.birth.founders) > 0 && m.birth.founders[0] == m.cfg.Self && !m.bornHere()
+}
+
+// allFounders reports whether ok holds for what each other founder said on its present link.
+func (m *Machine[V, R]) allFounders(ok func(*Birth) bool) bool {
+	for _, id := range m.birth.founders {
+		if id == m.cfg.Self {
+			continue
+		}
+		if p := m.peer(id); p == nil || !p.linked || p.born == nil || !ok(p.born) {
+			return false
+		}
+	}
+	return true
+}
+
+// canFound reports whether this member has initialised itself and may ask the others to do so.
+func (m *Machine[V, R]) canFound() bool {
+	k := m.zab.Durable()
+	none := zab.EnsembleID{}
+	return k.Ensemble != none && k.Counts && m.allFounders(func(b *Birth) bool {
+		return !b.Promised && !b.Born && !b.Blank && (b.Ensemble == none || b.Ensemble == k.Ensemble)
+	})
+}
+
+// birthSettle takes the leader of the birth one step further, if it can go.
+func (m *Machine[V, R]) birthSettle() {
+	k, d, none := m.zab.Mark(), m.zab.Durable(), zab.EnsembleID{}
+	if !m.leadsBirth() || k.Born || k != d {
+		return
+	}
+	if k.Ensemble == none {
+		if !m.allFounders(func(b *Birth) bool { return !b.Promised && !b.Born && !b.Blank }) {
+			return
+		}
+		id := m.cfg.Ensemble
+		for i := range m.peers {
+			if b := m.peers[i].born; b != nil && b.Ensemble != none {
+				id = b.Ensemble
+			}
+		}
+		m.zab.Write(func(k *zab.Mark) { k.Ensemble, k.Counts = id, true })
+		return
+	}
+	if k.Counts && m.canFound() && m.allFounders(func(b *Birth) bool { return b.Ensemble == k.Ensemble && b.Counts }) {
+		m.zab.Write(func(k *zab.Mark) { k.Born = true })
+	}
+}

@@ -1,0 +1,545 @@
+package core
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/ensemble-go/ensemble/election"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// Errors that answer a ticket.
+var (
+	ErrOverloaded = errors.New("core: too many requests are waiting at this member")
+	ErrNotLeading = errors.New("core: this member does not lead, or there is nobody to hand over to")
+	ErrEnded      = errors.New("core: the member has ended")
+)
+
+// Machine is one member. It is not safe for concurrent use.
+type Machine[V, R any] struct {
+	cfg   Config
+	sm    StateMachine[V, R]
+	zab   *zab.Machine
+	vote  *election.Machine
+	voter bool
+
+	peers []peer // all other members, ascending
+	birth birth
+
+	zout  zab.Output
+	eout  election.Output
+	out   *Output[V, R]
+	outID uint64 // generation of out
+
+	wall     int64
+	failed   error
+	looks    int  // elections begun in this step
+	lookNext bool // an election waits for the next tick, or for writes
+	settled  settled
+	changed  bool // status
+	applied  bool // state
+	status   Status
+
+	outbox  outbox
+	inbox   []Call // requests of others that wait for the leader to be able to propose
+	opens   []open // sessions to be made, the same
+	syncs   syncs
+	ticket  uint64 // of a transfer under way, 0: none
+	tickets int    // ticks that it may take
+
+	loads   []*zab.Snapshot // being decoded; the ID of a Load is its index + 1
+	scratch []Call
+}
+
+type settled struct {
+	state  election.State
+	leader quorum.ID
+	epoch  uint32
+}
+
+type peer struct {
+	id      quorum.ID
+	linked  bool
+	born    *Birth   // as last heard on the present link
+	forward *Forward // in this Output: more calls may join
+}
+
+type open struct {
+	owner quorum.ID
+	run   zab.Incarnation
+}
+
+// New returns a member that begins with what it recovered. The first inputs should be Linked for the links that are up.
+func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V, R] {
+	m := &Machine[V, R]{cfg: cfg, sm: sm}
+	verifier, err := quorum.New(cfg.Members)
+	if err != nil {
+		m.failed = err
+		return m
+	}
+	m.voter = verifier.Votes(cfg.Self)
+	for _, x := range cfg.Members {
+		if x.ID != cfg.Self {
+			m.peers = append(m.peers, peer{id: x.ID})
+		}
+	}
+	slices.SortFunc(m.peers, func(a, b peer) int {
+		if a.id < b.id {
+			return -1
+		}
+		return 1
+	})
+	if rec.Mark.Incarnation == (zab.Incarnation{}) {
+		rec.Mark.Incarnation = cfg.Incarnation
+	}
+	rec.Mark.Member = cfg.Self
+	if s := rec.Snapshot; s != nil {
+		state, err := sm.Decode(s.Chunks)
+		if err != nil {
+			m.failed = err
+			return m
+		}
+		sm.Install(state)
+	}
+	draw := rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self)))
+	if cfg.MaxCounter == 0 {
+		cfg.MaxCounter = math.MaxUint32
+	}
+	m.zab = zab.New(zab.Config{
+		Self: cfg.Self, Verifier: verifier, Observer: !m.voter, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
+		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxCounter: cfg.MaxCounter,
+		NextSession: func() zab.Session { return zab.Session(draw.Uint64() | 1) },
+	}, rec, host[V, R]{m})
+	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: draw.Uint64()})
+	m.outbox.run = rec.Mark.Incarnation
+	m.birth.founders = verifier.Voters()
+	m.lookNext = true
+	m.changed, m.applied = true, true
+	return m
+}
+
+// maxBatch is how many bytes of entries one Propose carries.
+const maxBatch = 256 << 10
+
+// Zab returns the protocol's machine, to be looked at.
+func (m *Machine[V, R]) Zab() *zab.Machine { return m.zab }
+
+// host is what zab sees of a Machine.
+type host[V, R any] struct{ m *Machine[V, R] }
+
+func (h host[V, R]) Apply(e zab.Entry) {
+	m := h.m
+	m.applied = true
+	if e.Kind != zab.EntryData {
+		m.sm.Advance(e.Zxid)
+		return
+	}
+	o, err := m.sm.Apply(e.Zxid, e.Data)
+	if err != nil {
+		m.fail(err)
+		return
+	}
+	m.outcome(e.Zxid, o)
+}
+
+func (h host[V, R]) Install(state any) {
+	m := h.m
+	m.applied = true
+	m.sm.Install(state)
+	m.jumped()
+}
+
+func (h host[V, R]) Snapshot() zab.SnapshotReader { return h.m.sm.Snapshot(h.m.cfg.ChunkSize) }
+
+// Step takes one input and appends what is to be done to out.
+func (m *Machine[V, R]) Step(_ Time, in Input, out *Output[V, R]) {
+	if m.out != out || m.outID != out.generation {
+		m.out, m.outID = out, out.generation
+		m.outbox.forward = nil
+		for i := range m.peers {
+			m.peers[i].forward = nil
+		}
+		if m.zab != nil {
+			m.zab.Collect(&m.zout)
+		}
+	}
+	if m.zab == nil {
+		m.answerAll(m.failed)
+		m.refuse(in)
+		out.Failed = m.failed
+		return
+	}
+	m.looks = 0
+	if m.failed == nil {
+		m.take(in)
+		m.settle()
+	}
+	if m.failed != nil {
+		m.answerAll(m.failed)
+		m.refuse(in)
+		out.Failed = m.failed
+	}
+	m.publish()
+}
+
+// refuse answers the ticket of an input that comes after the end.
+func (m *Machine[V, R]) refuse(in Input) {
+	var t uint64
+	switch x := in.(type) {
+	case *Request:
+		t = x.Ticket
+	case *SyncRequest:
+		t = x.Ticket
+	case *TransferRequest:
+		t = x.Ticket
+	}
+	if t != 0 && !slices.ContainsFunc(m.out.Replies, func(r Reply[R]) bool { return r.Ticket == t }) {
+		m.reply(Reply[R]{Ticket: t, Err: m.failed})
+	}
+}
+
+func (m *Machine[V, R]) take(in Input) {
+	switch x := in.(type) {
+	case *Tick:
+		m.wall = x.Wall
+		m.zab.Tick()
+		m.drain()
+		m.vote.Tick(&m.eout)
+		m.birthTick()
+		if m.lookNext {
+			m.look()
+		}
+		m.transferTick()
+	case *Receive:
+		m.receive(x.From, x.Message)
+	case *Linked:
+		if p := m.peer(x.Peer); p != nil {
+			if p.linked {
+				m.lost(p)
+			}
+			p.linked, p.born, m.changed = true, nil, true
+			m.sayBirth(p, false)
+			m.vote.Linked(x.Peer, &m.eout)
+		}
+	case *Lost:
+		if p := m.peer(x.Peer); p != nil && p.linked {
+			m.lost(p)
+		}
+	case *Request:
+		m.wall = x.Wall
+		m.request(x)
+	case *SyncRequest:
+		m.syncRequest(x.Ticket)
+	case *TransferRequest:
+		m.transfer(x)
+	case *Persisted:
+		m.zab.Persisted(x.Upto)
+	case *Loaded:
+		m.loaded(x)
+	case *Failed:
+		m.fail(x.Err)
+	}
+}
+
+func (m *Machine[V, R]) lost(p *peer) {
+	p.linked, p.born, m.changed = false, nil, true
+	m.zab.Lost(p.id)
+	m.vote.Lost(p.id, &m.eout)
+}
+
+func (m *Machine[V, R]) receive(from quorum.ID, msg Message) {
+	p := m.peer(from)
+	if p == nil || !p.linked {
+		return
+	}
+	switch x := msg.(type) {
+	case *election.Notification:
+		m.vote.Receive(from, x, &m.eout)
+		m.changed = true
+	case *Birth:
+		m.heardBirth(p, x)
+	case *Forward:
+		m.forwarded(x)
+	case *SyncAsk:
+		m.syncAsked(from, x.ID)
+	case *SyncAnswer:
+		if m.zab.Leader() == from {
+			m.syncAnswered(x)
+		}
+	case zab.Message:
+		m.zab.Receive(from, x)
+	}
+}
+
+// settle carries what election and zab ask of each other until neither asks for more.
+func (m *Machine[V, R]) settle() {
+	for m.failed == nil {
+		m.drain()
+		if id := m.eout.Elected; id != 0 {
+			m.eout.Elected = 0
+			m.elected(id)
+			continue
+		}
+		for _, s := range m.eout.Sends {
+			m.sendTo(s.To, Control, s.Notification)
+		}
+		m.eout.Reset()
+		if m.lookNext && m.looks == 0 && m.zab.Settled() {
+			m.look()
+			continue
+		}
+		m.birthSettle()
+		m.serve()
+		if len(m.zout.Writes) == 0 && len(m.zout.Sends) == 0 && !m.zout.Ended && m.eout.Elected == 0 && len(m.eout.Sends) == 0 {
+			return
+		}
+	}
+}
+
+// drain moves what zab wants done into the Output.
+func (m *Machine[V, R]) drain() {
+	z := &m.zout
+	if n := len(z.Writes); n > 0 {
+		m.out.Writes = append(m.out.Writes, z.Writes...)
+		m.out.LastWrite = z.Writes[n-1].ID
+		clear(z.Writes)
+		z.Writes = z.Writes[:0]
+	}
+	for _, s := range z.Sends {
+		m.sendTo(s.To, classOf(s.Message), s.Message)
+	}
+	clear(z.Sends)
+	z.Sends = z.Sends[:0]
+	if s := z.Load; s != nil {
+		z.Load = nil
+		m.loads = append(m.loads, s)
+		m.out.Loads = append(m.out.Loads, Load{ID: uint64(len(m.loads)), Snapshot: s})
+	}
+	if z.Err != nil {
+		m.fail(z.Err)
+	}
+	if z.Ended {
+		z.Ended = false
+		to := z.Handover
+		z.Handover = 0
+		m.ended(to)
+	}
+}
+
+func classOf(msg zab.Message) Class {
+	switch msg.(type) {
+	case *zab.Ping, *zab.Pong:
+		return Control
+	case *zab.Chunk:
+		return Bulk
+	}
+	return Log
+}
+
+func (m *Machine[V, R]) sendTo(to quorum.ID, c Class, msg Message) {
+	if p := m.peer(to); p != nil && p.linked {
+		m.out.Sends = append(m.out.Sends, Send{to, c, msg})
+	}
+}
+
+func (m *Machine[V, R]) reply(r Reply[R]) { m.out.Replies = append(m.out.Replies, r) }
+
+func (m *Machine[V, R]) peer(id quorum.ID) *peer {
+	for i := range m.peers {
+		if m.peers[i].id == id {
+			return &m.peers[i]
+		}
+	}
+	return nil
+}
+
+func (m *Machine[V, R]) fail(err error) {
+	if m.failed == nil {
+		m.failed, m.changed = err, true
+		m.zab.Fail(err)
+	}
+}
+
+// ended follows the end of a role: what waited for this leader waits for the next.
+func (m *Machine[V, R]) ended(to quorum.ID) {
+	m.sm.Abandon()
+	m.inbox, m.opens = nil, nil
+	m.outbox.sent, m.outbox.asked, m.outbox.serving = 0, false, false
+	m.syncs.unsend()
+	m.changed = true
+	if m.settled.state == election.Following || m.settled.state == election.Observing {
+		if m.settled.epoch == 0 {
+			m.vote.Failed(m.settled.leader)
+		}
+	}
+	m.settled = settled{}
+	if to != 0 && m.failed == nil {
+		m.follow(to)
+		return
+	}
+	m.lookNext = true
+}
+
+// look begins an election when everything issued is persisted; once a step at most.
+func (m *Machine[V, R]) look() {
+	if m.zab.Role() != zab.Looking || !m.zab.Settled() || !m.zab.Mark().Born || m.looks > 0 {
+		m.lookNext = m.zab.Role() == zab.Looking
+		return
+	}
+	m.looks++
+	m.lookNext = false
+	k := m.zab.Mark()
+	m.vote.Look(election.Vote{Leader: m.cfg.Self, Epoch: k.Joined, Zxid: m.zab.Last()}, m.voter && k.Counts, &m.eout)
+}
+
+func (m *Machine[V, R]) elected(id quorum.ID) {
+	if m.zab.Role() == zab.Looking {
+		m.follow(id)
+	}
+}
+
+// follow takes the role that an election, or a leader that hands over, decided on.
+func (m *Machine[V, R]) follow(id quorum.ID) {
+	m.changed = true
+	if id == m.cfg.Self {
+		m.zab.Lead()
+	} else if p := m.peer(id); p != nil && p.linked {
+		m.zab.Follow(id)
+	} else {
+		m.lookNext = true
+		return
+	}
+	m.tellRole()
+}
+
+// tellRole keeps the election's answers true.
+func (m *Machine[V, R]) tellRole() {
+	s := settled{leader: m.zab.Leader()}
+	switch m.zab.Role() {
+	case zab.Leading:
+		s.state = election.Leading
+	case zab.Following:
+		s.state = election.Following
+	case zab.Observing:
+		s.state = election.Observing
+	default:
+		return
+	}
+	if m.zab.Established() {
+		s.epoch = m.zab.Epoch()
+	}
+	if s.epoch == 0 && m.settled.epoch != 0 && s.leader == m.settled.leader {
+		return // a renewal in place: nothing that others need to know before it is done
+	}
+	if s != m.settled {
+		m.settled, m.changed = s, true
+		m.vote.Settle(s.state, s.leader, s.epoch, &m.eout)
+	}
+}
+
+// serve does what a member with a leader does at the end of a step.
+func (m *Machine[V, R]) serve() {
+	m.tellRole()
+	m.vote.SetVotes(m.voter && m.zab.Durable().Counts)
+	if m.zab.Role() == zab.Leading {
+		m.serveInbox()
+	}
+	m.serveOutbox()
+	m.serveSyncs()
+	m.drain()
+}
+
+func (m *Machine[V, R]) loaded(x *Loaded) {
+	if x.ID == 0 || x.ID > uint64(len(m.loads)) || m.loads[x.ID-1] == nil {
+		return
+	}
+	s := m.loads[x.ID-1]
+	m.loads[x.ID-1] = nil
+	m.zab.Loaded(s, x.State, x.Err)
+}
+
+func (m *Machine[V, R]) transfer(x *TransferRequest) {
+	if m.ticket != 0 || x.To == m.cfg.Self || !m.zab.Transfer(x.To) {
+		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrNotLeading})
+		return
+	}
+	m.ticket, m.tickets = x.Ticket, m.cfg.SyncLimit+1
+}
+
+// transferTick answers a transfer when this member leads no more, or when it was given up.
+func (m *Machine[V, R]) transferTick() {
+	if m.ticket == 0 {
+		return
+	}
+	m.tickets--
+	switch {
+	case m.zab.Role() != zab.Leading:
+		m.reply(Reply[R]{Ticket: m.ticket})
+	case m.tickets <= 0:
+		m.reply(Reply[R]{Ticket: m.ticket, Err: ErrNotLeading})
+	default:
+		return
+	}
+	m.ticket = 0
+}
+
+// answerAll answers every ticket at the end.
+func (m *Machine[V, R]) answerAll(err error) {
+	for _, c := range m.outbox.calls {
+		m.reply(Reply[R]{Ticket: c.ticket, Err: err})
+	}
+	m.outbox.calls = nil
+	for _, s := range m.syncs.asks {
+		m.reply(Reply[R]{Ticket: s.ticket, Err: err})
+	}
+	m.syncs.asks = nil
+	if m.ticket != 0 {
+		m.reply(Reply[R]{Ticket: m.ticket, Err: err})
+		m.ticket = 0
+	}
+}
+
+// publish gives out the state when it has changed, and the status when anything but positions has.
+func (m *Machine[V, R]) publish() {
+	if m.applied && m.failed == nil {
+		m.out.State, m.out.Published = m.sm.View(), true
+		m.applied = false
+	}
+	if !m.changed && m.status.Ready == m.ready() {
+		return
+	}
+	m.changed = false
+	m.status = m.Status()
+	m.out.Status, m.out.Changed = m.status, true
+}
+
+func (m *Machine[V, R]) ready() bool {
+	return m.zab.Serving() && m.zab.Role() != zab.Stopped && (m.zab.Mark().Counts || !m.voter)
+}
+
+// Status tells what this member knows of itself now.
+func (m *Machine[V, R]) Status() Status {
+	k := m.zab.Mark()
+	s := Status{
+		Role: m.zab.Role(), Leader: m.zab.Leader(), Ready: m.ready(), Epoch: m.zab.Epoch(), Ensemble: k.Ensemble,
+		Logged: m.zab.Last(), Committed: m.zab.Committed(), Applied: m.zab.Applied(), Session: m.outbox.session, InFlight: len(m.outbox.calls),
+		Peers: make([]Peer, len(m.peers)),
+	}
+	switch {
+	case s.Ready:
+	case k.Born && !k.Counts && m.voter:
+		s.Reason = Blank
+	case s.Leader != 0:
+		s.Reason = Synchronising
+	default:
+		s.Reason = NoQuorum
+	}
+	for i, p := range m.peers {
+		s.Peers[i] = Peer{ID: p.id, Linked: p.linked, Acked: m.zab.Acked(p.id)}
+		s.Peers[i].State, _, _ = m.vote.Peer(p.id)
+	}
+	return s
+}

@@ -1,0 +1,119 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// outbox holds the requests of this member's own session that have no answer yet, in order. They are handed to whoever
+// leads, all again after a change of leader; the window of decided requests makes that harmless.
+type outbox struct {
+	run     zab.Incarnation // names this run of the member
+	session uint64          // 0 until its transaction is applied here
+	calls   []waiting       // sequences first, first+1, ...
+	first   uint64
+	sent    int  // calls handed to the present leader
+	asked   bool // the present leader was asked for the session
+	serving bool // the present leader takes requests
+	forward *Forward
+}
+
+type waiting struct {
+	ticket  uint64
+	payload []byte
+}
+
+func (m *Machine[V, R]) request(x *Request) {
+	b := &m.outbox
+	if len(b.calls) >= m.cfg.MaxInFlight {
+		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrOverloaded})
+		return
+	}
+	if b.first == 0 {
+		b.first = 1
+	}
+	b.calls = append(b.calls, waiting{x.Ticket, x.Payload})
+}
+
+// serveOutbox hands over what the present leader has not been given.
+func (m *Machine[V, R]) serveOutbox() {
+	b := &m.outbox
+	leader := m.zab.Leader()
+	if leader == 0 || !m.zab.Serving() || !m.zab.Durable().Counts && m.voter {
+		return
+	}
+	self := leader == m.cfg.Self
+	if b.session == 0 {
+		switch {
+		case b.asked:
+		case self:
+			b.asked = true
+			m.opens = append(m.opens, open{m.cfg.Self, b.run})
+			m.serveInbox()
+		default:
+			b.asked = true
+			m.sendTo(leader, Log, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run})
+		}
+		return
+	}
+	for b.sent < len(b.calls) {
+		c := Call{Name: Name{b.session, 0, b.first + uint64(b.sent)}, Low: b.first, Payload: b.calls[b.sent].payload}
+		if self {
+			if !m.zab.CanPropose() {
+				return
+			}
+			m.prepare(c)
+		} else {
+			if b.forward == nil || len(b.forward.Calls) >= 1024 {
+				b.forward = &Forward{Owner: m.cfg.Self, Run: b.run}
+				m.sendTo(leader, Log, b.forward)
+			}
+			b.forward.Calls = append(b.forward.Calls, c)
+		}
+		b.sent++
+	}
+}
+
+// outcome answers the request that an applied transaction decided, if it is one of this member's.
+func (m *Machine[V, R]) outcome(z zab.Zxid, o Outcome[R]) {
+	b := &m.outbox
+	if o.Opened {
+		if o.Owner == m.cfg.Self && o.Run == b.run {
+			b.session, m.changed = o.Session, true
+		}
+		return
+	}
+	if o.Name.Session == b.session && b.session != 0 {
+		m.decided(z, o)
+	}
+}
+
+func (m *Machine[V, R]) decided(z zab.Zxid, o Outcome[R]) {
+	b := &m.outbox
+	if o.Name.Sequence != b.first || len(b.calls) == 0 {
+		m.fail(fmt.Errorf("core: request %d of session %x was decided, and %d is the next to be", o.Name.Sequence, o.Name.Session, b.first))
+		return
+	}
+	m.reply(Reply[R]{Ticket: b.calls[0].ticket, Result: o.Result, Zxid: z, Err: o.Err})
+	b.calls[0] = waiting{}
+	b.calls = b.calls[1:]
+	b.first++
+	b.sent = max(0, b.sent-1)
+}
+
+// jumped finds, after a snapshot was installed, what it decided.
+func (m *Machine[V, R]) jumped() {
+	b := &m.outbox
+	if s, ok := m.sm.Find(m.cfg.Self, b.run); ok && b.session == 0 {
+		b.session, m.changed = s, true
+	}
+	for b.session != 0 && len(b.calls) > 0 {
+		o, ok := m.sm.Decided(Name{b.session, 0, b.first})
+		if !ok {
+			return
+		}
+		o.Name = Name{b.session, 0, b.first}
+		m.decided(o.Zxid, o)
+	}
+}

@@ -1,0 +1,117 @@
+package core
+
+import (
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// syncs are positions asked for: by this member's callers, and, at the leader, by others.
+type syncs struct {
+	asks []ask // of this member, ascending id
+	next uint64
+	at   []asked // at the leader
+}
+
+type ask struct {
+	id, ticket uint64
+	sent       bool
+	zxid       zab.Zxid // confirmed, 0: not yet
+	confirmed  bool
+}
+
+type asked struct {
+	from  quorum.ID
+	id    uint64
+	zxid  zab.Zxid
+	round uint64 // that confirms it, 0: not begun
+}
+
+func (s *syncs) unsend() {
+	for i := range s.asks {
+		if !s.asks[i].confirmed {
+			s.asks[i].sent = false
+		}
+	}
+	s.at = nil
+}
+
+func (m *Machine[V, R]) syncRequest(ticket uint64) {
+	s := &m.syncs
+	if len(s.asks) >= m.cfg.MaxInFlight {
+		m.reply(Reply[R]{Ticket: ticket, Err: ErrOverloaded})
+		return
+	}
+	s.next++
+	s.asks = append(s.asks, ask{id: s.next, ticket: ticket})
+}
+
+func (m *Machine[V, R]) syncAsked(from quorum.ID, id uint64) {
+	if m.zab.Role() == zab.Leading {
+		m.syncs.at = append(m.syncs.at, asked{from: from, id: id})
+	}
+}
+
+// syncAnswered: an answer serves all that were asked no later.
+func (m *Machine[V, R]) syncAnswered(x *SyncAnswer) {
+	for i := range m.syncs.asks {
+		if a := &m.syncs.asks[i]; a.sent && !a.confirmed && a.id <= x.ID {
+			a.confirmed, a.zxid = true, x.Zxid
+		}
+	}
+}
+
+func (m *Machine[V, R]) serveSyncs() {
+	s := &m.syncs
+	leader := m.zab.Leader()
+	if leader != 0 && m.zab.Serving() {
+		last := uint64(0)
+		for i := range s.asks {
+			if a := &s.asks[i]; !a.sent {
+				a.sent, last = true, a.id
+			}
+		}
+		if last != 0 {
+			if leader == m.cfg.Self {
+				m.syncAsked(m.cfg.Self, last)
+			} else {
+				m.sendTo(leader, Log, &SyncAsk{last})
+			}
+		}
+	}
+	if leader == m.cfg.Self && m.zab.Serving() && m.zab.Established() {
+		m.answerSyncs()
+	}
+	n := 0
+	for _, a := range s.asks {
+		if a.confirmed && a.zxid <= m.zab.Applied() {
+			m.reply(Reply[R]{Ticket: a.ticket, Zxid: a.zxid})
+			continue
+		}
+		s.asks[n] = a
+		n++
+	}
+	s.asks = s.asks[:n]
+}
+
+// answerSyncs answers, at the leader, the asks whose round of confirmation a quorum has completed.
+func (m *Machine[V, R]) answerSyncs() {
+	s := &m.syncs
+	n := 0
+	for _, a := range s.at {
+		if a.round == 0 {
+			a.round, a.zxid = m.zab.Confirm(), m.zab.Committed()
+		}
+		if m.zab.Confirmed() < a.round {
+			s.at[n] = a
+			n++
+			continue
+		}
+		x := &SyncAnswer{a.id, a.zxid}
+		if a.from == m.cfg.Self {
+			m.syncAnswered(x)
+		} else {
+			m.sendTo(a.from, Log, x)
+		}
+	}
+	s.at = s.at[:n]
+}

@@ -1,0 +1,49 @@
+package sim
+
+import "slices"
+
+// Cover counts what a run reached.
+type Cover [len(goals)]int
+
+// goal is something that the seeds must reach at least so often per 600.
+type goal struct {
+	name string
+	min  int
+}
+
+var goals = [...]goal{
+	{"DIFF", 100}, {"TRUNC", 20}, {"TRUNC+DIFF", 20}, {"SNAP", 100}, {"EMPTY", 100},
+	{"leader established", 600}, {"epoch renewed in place", 100}, {"readmission", 30}, {"birth", 100}, {"crash during birth", 20},
+	{"leader lost quorum", 50}, {"commit between NEWLEADER and UPTODATE", 20}, {"handover", 5}, {"crash between steps of sync", 50},
+	{"crash in the middle of an output", 100}, {"crash with records lost", 100}, {"epoch promised, never joined", 50}, {"promise refused", 10},
+	{"duplicate connection", 100}, {"uncommitted entry of an old leader committed", 20}, {"proposal lost", 20}, {"call unknown after a crash", 100},
+	{"call answered across a change of leader", 50}, {"call refused", 20}, {"verdict refused", 600}, {"sync", 300}, {"read", 300}, {"session opened", 600},
+	{"wipe", 30}, {"power loss of all", 10}, {"blank member promised nothing", 10}, {"leader renews above a learner's promise", 1},
+}
+
+var goalIndex = func() map[string]int {
+	m := map[string]int{}
+	for i, g := range goals {
+		m[g.name] = i
+	}
+	return m
+}()
+
+func (w *World) cover(name string) {
+	i, ok := goalIndex[name]
+	if !ok {
+		panic("sim: no goal " + name)
+	}
+	w.covered[i]++
+}
+
+// tame returns the goals that were missed by runs of so many seeds.
+func tame(c *Cover, seeds int) (missed []string) {
+	for i, g := range goals {
+		if c[i] < g.min*seeds/600 {
+			missed = append(missed, g.name)
+		}
+	}
+	slices.Sort(missed)
+	return missed
+}

@@ -1,0 +1,358 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// Lanes of the queue of inputs, in the order in which the shell steps them.
+const (
+	lanePersisted uint8 = iota
+	laneControl
+	laneTick
+	laneLog
+	laneRequest
+	lanes
+)
+
+const (
+	linkUp   = 1
+	linkDown = 2
+)
+
+// inbound waits for a member to step it.
+type inbound struct {
+	lane uint8
+	link uint8
+	from int
+	conn *conn
+	msg  any // a message of a peer, or an input
+}
+
+// node is one member: its machine, its store and the shell around both.
+type node struct {
+	id     quorum.ID
+	idx    int
+	inc    zab.Incarnation
+	run    uint32 // grows with every start
+	up     bool
+	paused bool
+	drift  int
+	start  Time
+	wall   int64 // offset of the wall clock, in ms
+
+	m     *core.Machine[any, any]
+	sm    *observed
+	out   core.Output[any, any]
+	disk  store // what is durable, and what is on its way
+	image store // what was issued
+	link  []*conn
+	inbox [lanes][]inbound
+	drain bool
+
+	crashIn int // outputs to go until a crash in the middle of one; 0: none
+	after   int // what follows that crash
+
+	status  core.Status
+	view    *view
+	clients []caller
+	calls   map[uint64]*call
+	ticket  uint64
+	watch   watch
+}
+
+func (n *node) local(t Time) core.Time { return core.Time(int64(t-n.start) * int64(1000+n.drift) / 1000) }
+
+func (n *node) put(w *World, in inbound) {
+	n.inbox[in.lane] = append(n.inbox[in.lane], in)
+	if n.paused || n.drain {
+		return
+	}
+	n.drain = true
+	if w.cfg.LoopDelay == 0 {
+		n.work(w)
+		return
+	}
+	w.push(event{at: w.now + between(w.sched, 0, w.cfg.LoopDelay), kind: evDrain, node: int32(n.idx), run: n.run})
+}
+
+// work drains the queue into one Output and carries it out.
+func (n *node) work(w *World) {
+	n.drain = false
+	if !n.up || n.paused {
+		return
+	}
+	n.out.Reset()
+	stepped := false
+	for l := range n.inbox {
+		box := n.inbox[l]
+		n.inbox[l] = nil
+		for i := range box {
+			stepped = n.step(w, &box[i]) || stepped
+			if n.out.Failed != nil {
+				break
+			}
+		}
+		if cap(box) <= 64 && n.inbox[l] == nil {
+			clear(box)
+			n.inbox[l] = box[:0]
+		}
+		if n.out.Failed != nil {
+			break
+		}
+	}
+	if stepped {
+		n.carryOut(w)
+	}
+}
+
+// step gives one input to the machine. It reports false when a message is of a link that is no more.
+func (n *node) step(w *World, in *inbound) bool {
+	var input core.Input
+	peer := quorum.ID(in.from + 1)
+	switch {
+	case in.link == linkUp:
+		if old := n.link[in.from]; old != nil && w.net.IntN(2) == 0 {
+			old.over[old.pair.end(n.idx)] = true
+			n.link[in.from] = nil
+			n.feed(w, &core.Lost{Peer: peer}, peer, nil)
+		}
+		if old := n.link[in.from]; old != nil {
+			old.over[old.pair.end(n.idx)] = true
+		}
+		if in.conn.over[in.conn.pair.end(n.idx)] {
+			return false
+		}
+		n.link[in.from] = in.conn
+		input = &core.Linked{Peer: peer}
+	case in.link == linkDown:
+		if n.link[in.from] != in.conn {
+			return false
+		}
+		n.link[in.from] = nil
+		input = &core.Lost{Peer: peer}
+	case in.conn != nil:
+		if n.link[in.from] != in.conn {
+			return false
+		}
+		w.scratch = core.Receive{From: peer, Message: in.msg}
+		input = &w.scratch
+	default:
+		input = in.msg.(core.Input)
+	}
+	n.feed(w, input, peer, in.msg)
+	return true
+}
+
+// feed steps the machine once and checks what it did.
+func (n *node) feed(w *World, input core.Input, from quorum.ID, msg any) {
+	w.steps++
+	w.record(n, input, from, msg)
+	writes, sends := len(n.out.Writes), len(n.out.Sends)
+	n.m.Step(n.local(w.now), input, &n.out)
+	for i := writes; i < len(n.out.Writes); i++ {
+		w.issued(n, &n.out.Writes[i])
+	}
+	w.stepped(n, input, from, msg, n.out.Sends[sends:])
+	w.recorded(n, len(n.out.Writes)-writes, len(n.out.Sends)-sends)
+}
+
+// carryOut does what the output says, or only a part of it and then crashes.
+func (n *node) carryOut(w *World) {
+	out := &n.out
+	if k := len(out.Writes); k > 0 && out.Writes[k-1].ID != out.LastWrite {
+		w.fail("inv/WRITES", "member %d: LastWrite is %d, the last record has %d", n.id, out.LastWrite, out.Writes[k-1].ID)
+	}
+	writes, sends, replies := out.Writes, out.Sends, out.Replies
+	crash := false
+	if n.crashIn > 0 && len(writes)+len(sends) > 0 {
+		if n.crashIn--; n.crashIn == 0 {
+			crash = true
+			writes = writes[:w.sched.IntN(len(writes)+1)]
+			sends = sends[:w.sched.IntN(len(sends)+1)]
+			if w.sched.IntN(2) == 0 {
+				replies = nil
+			}
+		}
+	}
+	if out.Changed {
+		n.status = out.Status
+	}
+	if out.Published {
+		v, ok := out.State.(*view)
+		if !ok {
+			w.fail("inv/STATE", "member %d publishes %T", n.id, out.State)
+		}
+		if n.view != nil && v.zxid < n.view.zxid && v.zxid != 0 {
+			w.fail("inv/C4", "member %d publishes %v after %v", n.id, v.zxid, n.view.zxid)
+		}
+		n.view = v
+	}
+	if len(writes) > 0 {
+		n.disk.pending = append(n.disk.pending, writes...)
+		w.flush(n)
+	}
+	for i := range sends {
+		w.carry(n, &sends[i])
+	}
+	for _, r := range replies {
+		w.answered(n, r)
+	}
+	for _, l := range out.Loads {
+		w.push(event{at: w.now + between(w.disk, w.cfg.DiskMin, w.cfg.DiskMax+w.cfg.Tick), kind: evLoaded, node: int32(n.idx), run: n.run, msg: l})
+	}
+	failed := out.Failed
+	if crash {
+		w.cover("crash in the middle of an output")
+		w.down(n, n.after)
+		return
+	}
+	if failed != nil {
+		if !n.watch.broken {
+			w.fail("inv/END", "member %d ended by itself: %v", n.id, failed)
+		}
+		if len(n.calls) > 0 {
+			w.fail("inv/TICKET", "member %d ended and leaves %d calls unanswered", n.id, len(n.calls))
+		}
+		w.down(n, 0)
+	}
+}
+
+// flush starts making durable what is pending, unless that is under way.
+func (w *World) flush(n *node) {
+	if n.disk.flying > 0 || len(n.disk.pending) == 0 {
+		return
+	}
+	n.disk.flying = len(n.disk.pending)
+	at := w.now + between(w.disk, w.cfg.DiskMin, w.cfg.DiskMax)
+	if w.healed == 0 && w.cfg.DiskStall > 0 && w.disk.IntN(1000) < w.cfg.DiskStall {
+		at += between(w.disk, 0, 20*w.cfg.Tick)
+	}
+	w.push(event{at: at, kind: evFlushed, node: int32(n.idx), run: n.run})
+}
+
+func (w *World) flushed(n *node) {
+	k := n.disk.flying
+	upto := n.disk.pending[k-1].ID
+	for i := range k {
+		w.durable(n, &n.disk.pending[i])
+	}
+	rest := copy(n.disk.pending, n.disk.pending[k:])
+	clear(n.disk.pending[rest:])
+	n.disk.pending, n.disk.flying = n.disk.pending[:rest], 0
+	w.flush(n)
+	n.put(w, inbound{lane: lanePersisted, msg: &core.Persisted{Upto: upto}})
+}
+
+// What follows a crash.
+const (
+	thenRestart = 0
+	thenWipe    = 1
+)
+
+// down crashes a member. What was not told durable may survive up to any record.
+func (w *World) down(n *node, then int) {
+	if !n.up {
+		return
+	}
+	n.up, n.paused, n.crashIn = false, false, 0
+	w.observeCrash(n)
+	for i := range n.disk.pending[:w.disk.IntN(len(n.disk.pending)+1)] {
+		w.durable(n, &n.disk.pending[i])
+	}
+	n.disk.pending, n.disk.flying = nil, 0
+	if then == thenWipe && w.mayWipe(n) {
+		w.count(fWipe)
+		n.disk = store{}
+		n.inc = w.incarnation()
+		n.watch.wiped()
+		w.wipes++
+	}
+	n.m, n.view, n.status = nil, nil, core.Status{}
+	n.inbox = [lanes][]inbound{}
+	for _, c := range n.calls {
+		c.lost = true
+	}
+	n.calls = nil
+	w.dropLinks(n)
+	at := w.now + between(w.sched, 0, 2*w.cfg.Tick)
+	if w.sched.IntN(4) == 0 {
+		at += between(w.sched, 0, 40*w.cfg.Tick)
+	}
+	if w.healed != 0 {
+		at = w.now + between(w.sched, 0, 2*w.cfg.Tick)
+	}
+	w.push(event{at: at, kind: evRestart, node: int32(n.idx), run: n.run})
+}
+
+// mayWipe reports whether the voters that count for certain are a quorum without n, or nothing depends on a memory yet.
+func (w *World) mayWipe(n *node) bool {
+	if n.idx >= w.cfg.Voters {
+		return true
+	}
+	born := false
+	for _, m := range w.nodes {
+		born = born || m.disk.mark.Born || m.disk.mark.Promised > 0 || slices.ContainsFunc(m.disk.pending, func(r zab.Record) bool { return r.Kind == zab.RecordMark && r.Mark.Born })
+	}
+	if !born {
+		return true
+	}
+	return w.verifier.Contains(func(id quorum.ID) bool { return id != n.id && w.nodes[id-1].disk.mark.Counts })
+}
+
+// restart begins a run with what the store has.
+func (w *World) restart(n *node) {
+	if n.up {
+		return
+	}
+	w.count(-1)
+	n.up, n.run, n.start = true, n.run+1, w.now
+	n.drain = false
+	n.calls = map[uint64]*call{}
+	d := &n.disk
+	rec := core.Recovered{Mark: d.mark, Snapshot: d.snap, Entries: slices.Clone(d.entries), Pos: d.pos}
+	n.image = store{mark: d.mark, snap: d.snap, entries: slices.Clone(d.entries), pos: d.pos}
+	inc := n.inc
+	if d.mark.Incarnation != (zab.Incarnation{}) {
+		inc = d.mark.Incarnation
+	}
+	var ensemble zab.EnsembleID
+	for i := range ensemble {
+		ensemble[i] = byte(w.sched.Uint32())
+	}
+	cfg := core.Config{
+		Self: n.id, Members: w.cfg.members(), InitLimit: w.cfg.InitLimit, SyncLimit: w.cfg.SyncLimit, MaxInFlight: w.cfg.MaxInFlight,
+		MaxTail: w.cfg.MaxTail, Window: w.cfg.Window, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, Incarnation: inc, Ensemble: ensemble,
+		Seed: w.sched.Uint64(),
+	}
+	n.sm = &observed{inner: newRegisters()}
+	n.m = core.New[any, any](cfg, rec, n.sm)
+	n.watch.began(n)
+	n.out.Reset()
+	w.push(event{at: w.now + w.tick(n), kind: evTick, node: int32(n.idx), run: n.run})
+	for j := range w.nodes {
+		if j != n.idx {
+			w.dial(w.pair(n.idx, j))
+		}
+	}
+	for i := range n.clients {
+		n.clients[i] = caller{}
+		w.push(event{at: w.now + between(w.load, 0, w.cfg.Think), kind: evClient, node: int32(n.idx), run: n.run, a: uint64(i)})
+	}
+}
+
+// tick is the length of a tick of n in virtual time.
+func (w *World) tick(n *node) Time { return w.cfg.Tick * 1000 / Time(1000+n.drift) }
+
+func (w *World) ticked(n *node) {
+	w.push(event{at: w.now + w.tick(n), kind: evTick, node: int32(n.idx), run: n.run})
+	if len(n.inbox[laneTick]) == 0 { // at most one at a time, however long the pause was
+		n.watch.ticks++
+		n.put(w, inbound{lane: laneTick, msg: &core.Tick{Wall: w.wallClock(n)}})
+	}
+}
+
+func (w *World) wallClock(n *node) int64 { return 1_700_000_000_000 + int64(w.now/ms) + n.wall }

@@ -1,0 +1,212 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/quorum"
+)
+
+// Action is one fault of the recorded list. X decides the rest when its time comes, so that removing one shifts no other.
+type Action struct {
+	At   Time
+	Kind int
+	X    uint64
+	Dur  Time
+}
+
+func (a Action) String() string {
+	return fmt.Sprintf("%v %s x=%#x for %v", a.At/ms, faultNames[a.Kind], a.X, a.Dur/ms)
+}
+
+func drawActions(c *Config, r *rand.Rand) []Action {
+	sum := 0
+	for _, x := range c.Faults {
+		sum += x
+	}
+	var list []Action
+	at := c.Warm
+	if r.IntN(2) == 0 {
+		at = 0 // during birth and the first election too
+	}
+	for {
+		at += between(r, c.FaultEvery/4, 2*c.FaultEvery)
+		if at >= c.Warm+c.Chaos {
+			return list
+		}
+		k, x := 0, r.IntN(sum)
+		for x >= c.Faults[k] {
+			x -= c.Faults[k]
+			k++
+		}
+		dur := between(r, c.Tick, 8*c.Tick)
+		if r.IntN(3) == 0 {
+			dur = between(r, 8*c.Tick, 40*c.Tick)
+		}
+		list = append(list, Action{at, k, r.Uint64(), dur})
+	}
+}
+
+// count adds a fault; -1 is a restart.
+func (w *World) count(kind int) {
+	if w.healed != 0 || kind == -1 && w.nodeStarts < len(w.nodes) {
+		w.nodeStarts++
+		return
+	}
+	w.total++
+	if kind >= 0 {
+		w.faults[kind]++
+	}
+}
+
+// target picks a member: every third time the leader.
+func (w *World) target(r *rand.Rand) *node {
+	if r.IntN(3) == 0 {
+		if l := w.leader(); l != nil {
+			return l
+		}
+	}
+	return w.nodes[r.IntN(len(w.nodes))]
+}
+
+func (w *World) act(a Action) {
+	if w.healed != 0 {
+		return
+	}
+	r := rand.New(rand.NewPCG(a.X, uint64(a.Kind)))
+	n := w.target(r)
+	w.recordAction(a, n)
+	var p *pair
+	if len(w.nodes) > 1 {
+		j := r.IntN(len(w.nodes) - 1)
+		if j >= n.idx {
+			j++
+		}
+		p = w.pair(n.idx, j)
+	}
+	switch a.Kind {
+	case fCrash, fCrashMiddle, fWipe:
+		then := thenRestart
+		if a.Kind == fWipe {
+			then = thenWipe
+		}
+		if !n.up {
+			return
+		}
+		if a.Kind == fCrashMiddle {
+			n.crashIn, n.after = 1+r.IntN(6), pick(r, thenRestart, thenRestart, thenWipe)
+			w.count(fCrashMiddle)
+			return
+		}
+		w.count(fCrash)
+		if then == thenWipe && w.mayWipe(n) {
+			w.cover("wipe")
+		}
+		w.down(n, then)
+	case fPowerAll:
+		w.count(fPowerAll)
+		w.cover("power loss of all")
+		for _, m := range w.nodes {
+			w.down(m, thenRestart)
+		}
+	case fPause:
+		if n.up && !n.paused {
+			w.count(fPause)
+			n.paused = true
+			w.push(event{at: w.now + a.Dur, kind: evResume, node: int32(n.idx), run: n.run})
+		}
+	case fClock:
+		w.count(fClock)
+		n.wall += r.Int64N(1<<33) - 1<<32
+	case fDiskFails:
+		if n.up && !n.paused {
+			w.count(fDiskFails)
+			n.watch.broken = true
+			n.put(w, inbound{lane: lanePersisted, msg: &core.Failed{Err: errDisk}})
+		}
+	case fTransfer:
+		if n.up {
+			w.transfer(n, quorum.ID(r.IntN(w.cfg.Voters+1)))
+		}
+	}
+	if p == nil {
+		return
+	}
+	switch a.Kind {
+	case fCut:
+		w.cutFor([]cut{{p, 0}, {p, 1}}, a)
+	case fOneWay:
+		w.cutFor([]cut{{p, r.IntN(2)}}, a)
+	case fReset:
+		w.count(fReset)
+		w.reset(p.cur, r.IntN(2) == 0)
+	case fDuplicate:
+		if w.nodes[p.a].up && w.nodes[p.b].up && p.cut[0]+p.cut[1] == 0 {
+			w.count(fDuplicate)
+			w.connect(p)
+		}
+	case fPartition:
+		side := r.Uint64()
+		var cuts []cut
+		for _, q := range w.pairs {
+			if q != nil && side>>q.a&1 != side>>q.b&1 {
+				cuts = append(cuts, cut{q, 0}, cut{q, 1})
+			}
+		}
+		w.cutFor(cuts, a)
+	case fIsolate:
+		mode := r.IntN(3)
+		var cuts []cut
+		for _, q := range w.pairs {
+			if q == nil || q.a != n.idx && q.b != n.idx {
+				continue
+			}
+			out := q.end(n.idx)
+			if mode != 0 {
+				cuts = append(cuts, cut{q, out})
+			}
+			if mode != 1 {
+				cuts = append(cuts, cut{q, 1 - out})
+			}
+		}
+		w.cutFor(cuts, a)
+	case fFlap:
+		for i := range 3 {
+			w.push(event{at: w.now + Time(i)*w.cfg.Tick/2, kind: evUndo, msg: func() {
+				if w.healed == 0 {
+					w.count(fFlap)
+					w.reset(p.cur, true)
+				}
+			}})
+		}
+	}
+}
+
+// cut is one direction of a pair.
+type cut struct {
+	p   *pair
+	dir int
+}
+
+func (w *World) cutFor(cuts []cut, a Action) {
+	if len(cuts) == 0 {
+		return
+	}
+	w.count(a.Kind)
+	for _, c := range cuts {
+		c.p.cut[c.dir]++
+		if a.X>>8&3 == 0 {
+			w.reset(c.p.cur, false) // the ends notice by themselves
+		}
+	}
+	w.push(event{at: w.now + a.Dur, kind: evUndo, msg: func() {
+		if w.healed != 0 {
+			return
+		}
+		w.count(a.Kind) // a heal
+		for _, c := range cuts {
+			c.p.cut[c.dir]--
+		}
+	}})
+}

@@ -1,0 +1,126 @@
+package sim
+
+import "github.com/ensemble-go/ensemble/zab"
+
+// Phases after the chaos.
+const (
+	phaseChaos   = iota
+	phaseLive    // healed: a leader is wanted, everybody ready
+	phaseQuiet   // clients stop: every call answered, all states equal
+	phaseAgain   // after a power loss of all: a leader is wanted again
+	phaseFinal   // and the states must be equal again
+	phaseTheEnd
+	liveTimeouts = 20
+)
+
+// nextPhase ends the chaos.
+func (w *World) nextPhase() {
+	w.phase = phaseLive
+	w.heal()
+	w.limit = w.now + liveTimeouts*w.cfg.timeout()
+	w.push(event{at: w.now + w.cfg.Tick, kind: evCheck})
+}
+
+// heal ends all faults, for ever.
+func (w *World) heal() {
+	w.healed = max(1, w.now)
+	w.nextAct = len(w.actions)
+	w.actions = w.actions[:len(w.actions):len(w.actions)]
+	for _, p := range w.pairs {
+		if p == nil {
+			continue
+		}
+		p.cut = [2]int{}
+		if c := p.cur; c != nil && !c.dead && (c.holed[0] || c.holed[1]) {
+			w.reset(c, true)
+		}
+		w.dial(p)
+	}
+	for _, n := range w.nodes {
+		n.crashIn = 0
+		if n.paused {
+			n.paused = false
+			if n.up {
+				n.work(w)
+			}
+		}
+		if !n.up {
+			w.push(event{at: w.now + w.cfg.Tick, kind: evRestart, node: int32(n.idx), run: n.run})
+		}
+	}
+}
+
+// leader returns the one that leads an established epoch, or nil.
+func (w *World) leader() *node {
+	var best *node
+	for _, n := range w.nodes {
+		if n.up && n.m != nil && n.m.Zab().Role() == zab.Leading && n.m.Zab().Established() && (best == nil || n.m.Zab().Epoch() > best.m.Zab().Epoch()) {
+			best = n
+		}
+	}
+	return best
+}
+
+// settled reports whether a leader leads and everybody else follows it, ready and counted.
+func (w *World) settled() bool {
+	l := w.leader()
+	if l == nil {
+		return false
+	}
+	for _, n := range w.nodes {
+		if !n.up || !n.status.Ready || n.m.Zab().Epoch() != l.m.Zab().Epoch() {
+			return false
+		}
+		if n.idx < w.cfg.Voters && !n.m.Zab().Durable().Counts && w.cfg.Voters >= 3 {
+			return false
+		}
+	}
+	return true
+}
+
+// equal reports whether all calls are answered and everybody has applied the whole history.
+func (w *World) equal() bool {
+	last := w.lastCommitted()
+	for _, n := range w.nodes {
+		if !n.up || len(n.calls) > 0 || n.m.Zab().Applied() != last || n.m.Zab().Last() != last || n.disk.last() != last {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *World) checkPhase() {
+	done := false
+	switch w.phase {
+	case phaseLive, phaseAgain:
+		done = w.settled()
+	case phaseQuiet, phaseFinal:
+		done = w.equal() && w.settled()
+	}
+	if !done {
+		if w.now > w.limit {
+			w.fail("inv/LIVE", "phase %d: %s", w.phase, w.describe())
+		}
+		w.push(event{at: w.now + w.cfg.Tick/2, kind: evCheck})
+		return
+	}
+	w.limit = w.now + liveTimeouts*w.cfg.timeout()
+	switch w.phase {
+	case phaseLive:
+		w.quiet = true
+	case phaseQuiet:
+		w.audit()
+		for _, n := range w.nodes {
+			w.down(n, thenRestart)
+		}
+	case phaseAgain:
+		w.quiet = true
+	case phaseFinal:
+		w.audit()
+		w.final()
+		w.ended = true
+		return
+	}
+	w.phase++
+	w.push(event{at: w.now + w.cfg.Tick, kind: evCheck})
+}

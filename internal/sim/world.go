@@ -1,0 +1,220 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// World is one run.
+type World struct {
+	cfg      Config
+	verifier quorum.Verifier
+	nodes    []*node
+	pairs    []*pair
+	queue    queue
+	now      Time
+	connID   uint64
+	stopAt   Time
+
+	net, disk, load, nemesis, sched *rand.Rand
+
+	actions []Action
+	nextAct int
+	faults  [faultKinds]int
+	total   int
+	wipes   int
+	phase   int
+	healed  Time // 0: faults go on
+	limit   Time // of the phase
+	quiet   bool // clients ask for nothing more
+	ended   bool
+
+	history
+	judge
+	ring
+	steps   uint64
+	covered Cover
+	scratch core.Receive
+}
+
+// Result of a run.
+type Outcome struct {
+	Seed   uint64
+	Err    error
+	Faults int
+	Wipes  int
+	Steps  uint64
+	Hash   uint64
+	Writes int
+	Cover  Cover
+	Kinds  [faultKinds]int
+	Time   Time
+	Last   []string // events before a failure
+}
+
+// failure is what an invariant says.
+type failure struct{ err error }
+
+func (w *World) fail(id, format string, args ...any) {
+	panic(failure{fmt.Errorf("%s: %s", id, fmt.Sprintf(format, args...))})
+}
+
+// Options of a run.
+type Options struct {
+	Config  *Config  // nil: drawn from the seed
+	Actions []Action // nil: drawn from the seed
+	Calls   int      // clients stop after so many calls; 0: no limit
+}
+
+// Run runs one seed.
+func Run(seed uint64, o Options) (out Outcome) {
+	w := newWorld(seed, o)
+	return w.run()
+}
+
+func newWorld(seed uint64, o Options) *World {
+	w := &World{cfg: newConfig(seed)}
+	if o.Config != nil {
+		w.cfg = *o.Config
+	}
+	w.net = rand.New(rand.NewPCG(seed, 1))
+	w.disk = rand.New(rand.NewPCG(seed, 2))
+	w.load = rand.New(rand.NewPCG(seed, 3))
+	w.nemesis = rand.New(rand.NewPCG(seed, 4))
+	w.sched = rand.New(rand.NewPCG(seed, 5))
+	w.history = newHistory(o.Calls)
+	w.judge = newJudge()
+	var err error
+	if w.verifier, err = quorum.New(w.cfg.members()); err != nil {
+		panic(err)
+	}
+	n := w.cfg.nodes()
+	w.pairs = make([]*pair, n*n)
+	var ensemble zab.EnsembleID
+	ensemble[0] = 1
+	for i := range n {
+		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), link: make([]*conn, n), clients: make([]caller, w.cfg.Clients)}
+		m.watch.heard = make([]int, n)
+		if w.cfg.Bootstrap {
+			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
+		}
+		w.nodes = append(w.nodes, m)
+		for j := range i {
+			w.pairs[j*n+i] = &pair{a: j, b: i}
+		}
+	}
+	w.actions = o.Actions
+	if w.actions == nil {
+		w.actions = drawActions(&w.cfg, w.nemesis)
+	}
+	return w
+}
+
+func (w *World) incarnation() (inc zab.Incarnation) {
+	for i := range inc {
+		inc[i] = byte(w.sched.Uint32())
+	}
+	return inc
+}
+
+func (w *World) push(e event) { w.queue.push(e) }
+
+func (w *World) run() (out Outcome) {
+	defer func() {
+		if r := recover(); r != nil {
+			f, ok := r.(failure)
+			if !ok {
+				f.err = fmt.Errorf("inv/PANIC: %v\n%s", r, debug.Stack())
+			}
+			out = w.outcome()
+			out.Err, out.Last = f.err, w.tail()
+		}
+	}()
+	for _, n := range w.nodes {
+		w.push(event{at: between(w.sched, 0, 4*w.cfg.Tick), kind: evRestart, node: int32(n.idx), run: n.run})
+	}
+	w.stopAt = w.cfg.Warm + w.cfg.Chaos
+	w.push(event{at: w.stopAt, kind: evPhase})
+	if len(w.actions) > 0 {
+		w.push(event{at: w.actions[0].At, kind: evAction})
+	}
+	for !w.ended {
+		if len(w.queue.h) == 0 {
+			w.fail("inv/LIVE", "nothing left to happen")
+		}
+		e := w.queue.pop()
+		w.now = e.at
+		w.handle(&e)
+	}
+	return w.outcome()
+}
+
+func (w *World) outcome() Outcome {
+	return Outcome{Seed: w.cfg.Seed, Faults: w.total, Wipes: w.wipes, Steps: w.steps, Hash: w.hash, Writes: len(w.log), Cover: w.covered, Kinds: w.faults, Time: w.now}
+}
+
+func (w *World) handle(e *event) {
+	n := w.nodes[e.node]
+	switch e.kind {
+	case evDeliver:
+		w.arrive(e)
+		return
+	case evLinked, evLost:
+		w.linkEvent(e)
+		return
+	case evDial:
+		w.dialed(w.pair(int(e.node), int(e.a)))
+		return
+	case evAction:
+		w.act(w.actions[w.nextAct])
+		if w.nextAct++; w.nextAct < len(w.actions) {
+			w.push(event{at: max(w.now, w.actions[w.nextAct].At), kind: evAction})
+		}
+		return
+	case evUndo:
+		e.msg.(func())()
+		return
+	case evPhase:
+		w.nextPhase()
+		return
+	case evCheck:
+		w.checkPhase()
+		return
+	}
+	if n.run != e.run {
+		return
+	}
+	switch e.kind {
+	case evRestart:
+		w.restart(n)
+		return
+	case evResume:
+		if n.up && n.paused {
+			n.paused = false
+			n.work(w)
+		}
+		return
+	}
+	if !n.up {
+		return
+	}
+	switch e.kind {
+	case evTick:
+		w.ticked(n)
+	case evFlushed:
+		w.flushed(n)
+	case evDrain:
+		n.work(w)
+	case evLoaded:
+		l := e.msg.(core.Load)
+		state, err := n.sm.Decode(l.Snapshot.Chunks)
+		n.put(w, inbound{lane: laneLog, msg: &core.Loaded{ID: l.ID, State: state, Err: err}})
+	case evClient:
+		w.clientTurn(n, int(e.a))
+	}
+}

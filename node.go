@@ -1,0 +1,312 @@
+package ensemble
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/link"
+	"github.com/ensemble-go/ensemble/transport"
+)
+
+// Node is one member of an ensemble, running inside this process. All its methods may be called from many goroutines.
+type Node struct{ client }
+
+// Open starts a member. It returns at once, long before the member can serve: see Ready. Every fault of cfg is reported, as *ConfigErrors joined by
+// errors.Join. The node owns cfg.Transport from then on, also when Open fails after having started it.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("ensemble: %w", err)
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("ensemble: %w", context.Cause(ctx))
+	}
+	cfg = cfg.withDefaults()
+	h := newHost(cfg)
+	if h.tr != nil {
+		if err := h.tr.Start(cfg.ID, handler{h}); err != nil {
+			return nil, fmt.Errorf("ensemble: transport: %w", errors.Join(err, h.tr.Close()))
+		}
+		addrs := make(map[ID]string, len(cfg.Members))
+		for _, m := range cfg.Members {
+			addrs[m.ID] = m.Addr
+		}
+		h.tr.SetPeers(addrs)
+	}
+	go h.run()
+	return &Node{client{h}}, nil
+}
+
+// host is what stands behind a Node: one goroutine that owns the machine, and what callers share with it.
+type host struct {
+	cfg   Config
+	tr    transport.Transport
+	start time.Time
+
+	// Shared.
+	pool     sync.Pool
+	queue    calls
+	lanes    [transport.Classes]lane
+	loaded   loads
+	sleeping atomic.Bool   // the goroutine waits, or is about to
+	wake     chan struct{} // has room for one
+	stop     chan struct{} // closed by the first Close
+	stopOnce sync.Once
+	done     chan struct{} // closed when the node has ended; err is set before
+	err      error
+	refusing atomic.Bool
+	idle     atomic.Pointer[chan struct{}] // of a Shutdown that waits for the calls in flight
+
+	tree     atomic.Pointer[datatree.Tree]
+	cell     atomic.Pointer[cell]
+	session  atomic.Pointer[Session]
+	serves   atomic.Bool   // has been ready once
+	served   chan struct{} // closed then
+	inFlight atomic.Int64
+	waiters  waiters
+	stats    counters
+
+	loop
+}
+
+func newHost(cfg Config) *host {
+	h := &host{
+		cfg: cfg, tr: cfg.Transport, start: time.Now(),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), served: make(chan struct{}),
+	}
+	if len(cfg.Members) == 1 {
+		h.tr = cfg.Transport // may be nil
+	}
+	h.initLoop()
+	h.session.Store(&Session{client: client{h}})
+	h.cell.Store(&cell{Status{ID: cfg.ID, Role: Looking, Reason: NoQuorum, Peers: h.peerStatus(core.Status{})}, make(chan struct{})})
+	return h
+}
+
+// random fills b with what nobody can foresee.
+func random(b []byte) { crand.Read(b) } // never fails
+
+func randomSeed() uint64 {
+	var b [8]byte
+	random(b[:])
+	return binary.LittleEndian.Uint64(b[:]) | 1
+}
+
+func randomNonce() (n link.Nonce) {
+	random(n[:])
+	return n
+}
+
+// wakeUp makes the goroutine look at its queues, if it sleeps.
+func (h *host) wakeUp() {
+	if h.sleeping.Load() && h.sleeping.CompareAndSwap(true, false) {
+		select {
+		case h.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Ready returns when this node can serve, or with the error that ended it (ErrClosed after Close), or when ctx ends.
+func (n *Node) Ready(ctx context.Context) error {
+	for {
+		c := n.h.cell.Load()
+		switch {
+		case c.Ready:
+			return nil
+		case c.Reason == Ended:
+			<-n.h.done
+			return n.h.closedErr()
+		}
+		select {
+		case <-c.next:
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), ErrNoQuorum)
+		}
+	}
+}
+
+// View returns a handle on the whole tree as it is here now. It never waits and may lag behind what other members have.
+func (n *Node) View() *View { return n.h.tree.Load().View() }
+
+// Await returns when the transaction z is applied here: later reads see it.
+func (n *Node) Await(ctx context.Context, z Zxid) error {
+	h := n.h
+	ch := h.waiters.add(h, z)
+	if ch == nil {
+		return nil
+	}
+	select {
+	case <-ch:
+		return nil
+	case <-h.done:
+		return h.closedErr()
+	case <-ctx.Done():
+		h.waiters.remove(ch)
+		return context.Cause(ctx)
+	}
+}
+
+// waiters are those who wait for a zxid.
+type waiters struct {
+	count atomic.Int64
+	mu    sync.Mutex
+	list  []waiter
+}
+
+type waiter struct {
+	z  Zxid
+	ch chan struct{}
+}
+
+// add returns nil when there is nothing to wait for.
+func (w *waiters) add(h *host, z Zxid) chan struct{} {
+	if h.tree.Load().Zxid() >= z {
+		return nil
+	}
+	ch := make(chan struct{})
+	w.mu.Lock()
+	w.list = append(w.list, waiter{z, ch})
+	w.mu.Unlock()
+	w.count.Add(1)
+	// Either the goroutine sees the count after it has published, or we see what it has published.
+	if h.tree.Load().Zxid() >= z {
+		w.remove(ch)
+		return nil
+	}
+	return ch
+}
+
+func (w *waiters) remove(ch chan struct{}) {
+	w.mu.Lock()
+	for i := range w.list {
+		if w.list[i].ch == ch {
+			w.list = append(w.list[:i], w.list[i+1:]...)
+			w.count.Add(-1)
+			break
+		}
+	}
+	w.mu.Unlock()
+}
+
+// wake lets go of those who waited for z or less.
+func (w *waiters) wake(z Zxid) {
+	if w.count.Load() == 0 {
+		return
+	}
+	var due []chan struct{}
+	w.mu.Lock()
+	rest := w.list[:0]
+	for _, x := range w.list {
+		if x.z <= z {
+			due = append(due, x.ch)
+		} else {
+			rest = append(rest, x)
+		}
+	}
+	w.list = rest
+	w.mu.Unlock()
+	w.count.Add(-int64(len(due)))
+	for _, ch := range due {
+		close(ch)
+	}
+}
+
+// Session returns the node's own session as it is now: that of id 0 before the first readiness.
+func (n *Node) Session() *Session { return n.h.session.Load() }
+
+// Transfer hands the leadership over to the voter to, or, if it is 0, to the most advanced one. It returns when the leader has
+// agreed to do so; StatusChanges tells when it is done. It may be called on any member.
+func (n *Node) Transfer(ctx context.Context, to ID) error {
+	c := n.h.borrow(transfer)
+	c.to = to
+	_, _, err := n.h.do(ctx, c)
+	return err
+}
+
+// Membership is who belongs to the ensemble, and the transaction that made it so; 0 is its birth.
+type Membership struct {
+	Members []Member
+	Version Zxid
+}
+
+// Membership returns who belongs to the ensemble.
+func (n *Node) Membership() Membership {
+	return Membership{Members: append([]Member(nil), n.h.cfg.Members...)}
+}
+
+// Done is closed when the node has ended, for whatever reason.
+func (n *Node) Done() <-chan struct{} { return n.h.done }
+
+// Err tells why the node has ended: nil before Done, and nil after Close.
+func (n *Node) Err() error {
+	select {
+	case <-n.h.done:
+		return n.h.err
+	default:
+		return nil
+	}
+}
+
+// Shutdown ends the node politely: it refuses new calls, waits for those under way, hands the leadership over if it has it, and
+// closes. When ctx ends it closes anyway, and returns the error of ctx.
+func (n *Node) Shutdown(ctx context.Context) error {
+	h := n.h
+	h.refusing.Store(true)
+	idle := make(chan struct{})
+	var err error
+	if h.idle.CompareAndSwap(nil, &idle) {
+		h.nudge()
+		select {
+		case <-idle:
+		case <-h.done:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	voters := 0
+	for _, m := range h.cfg.Members {
+		if !m.Observer {
+			voters++
+		}
+	}
+	if s := n.Status(); err == nil && s.Role == Leading && s.Ready && voters > 1 {
+		c := &call{kind: transfer, done: make(chan struct{}, 1), begin: time.Now()}
+		h.inFlight.Add(1)
+		if h.queue.put(c) {
+			h.nudge()
+			if _, lost := h.await(ctx, c); lost != nil {
+				err = lost
+			}
+		} else {
+			h.inFlight.Add(-1)
+		}
+	}
+	return errors.Join(err, n.Close())
+}
+
+// Close ends the node at once; to the others it looks like a crash. When it returns there is no goroutine left. Calls under way
+// are given ErrClosed. It is idempotent, and always returns nil. It must not be called from a hook of Trace.
+func (n *Node) Close() error {
+	h := n.h
+	h.refusing.Store(true)
+	h.stopOnce.Do(func() { close(h.stop) })
+	<-h.done
+	return nil
+}
+
+// nudge wakes the goroutine even if it sees nothing in its queues.
+func (h *host) nudge() {
+	h.sleeping.Store(false)
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}

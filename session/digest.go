@@ -1,0 +1,58 @@
+package session
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// The digest of a table is the sum modulo 2^64 of the digests of its sessions and of their entries, so it follows every
+// change at once. It tells apart states that differ by accident or by a bug; it is no defence against an adversary.
+
+// Digest identifies the replicated state.
+func (t *Table) Digest() uint64 { return t.digest }
+
+const (
+	prime1 = 0x9E3779B185EBCA87
+	prime2 = 0xC2B2AE3D27D4EB4F
+	prime3 = 0x165667B19E3779F9
+	prime4 = 0x85EBCA77C2B2AE63
+)
+
+// mix is the inner step of XXH64: for a given h it takes no two v to the same place.
+func mix(h, v uint64) uint64 {
+	return bits.RotateLeft64(h^bits.RotateLeft64(v*prime2, 31)*prime1, 27)*prime1 + prime4
+}
+
+func mixString(h uint64, s string) uint64 {
+	h = mix(h, uint64(len(s)))
+	for len(s) > 0 {
+		var w [8]byte
+		s = s[copy(w[:], s):]
+		h = mix(h, binary.LittleEndian.Uint64(w[:]))
+	}
+	return h
+}
+
+func finish(h uint64) uint64 {
+	h = (h ^ h>>33) * prime2
+	h = (h ^ h>>29) * prime3
+	return h ^ h>>32
+}
+
+// hash says which session and generation it is, and whose.
+func (s *Session) hash() uint64 {
+	h := mix(mix(prime3, s.ID), uint64(s.Owner))
+	h = mix(mix(h, binary.LittleEndian.Uint64(s.Run[:8])), binary.LittleEndian.Uint64(s.Run[8:]))
+	return mix(h, uint64(s.Generation))
+}
+
+func (r *row) state() uint64 { return finish(mix(mix(mix(r.seed, 0), r.Low), r.Last)) }
+
+func (e *Entry) hash(seed uint64) uint64 {
+	h := mix(mix(mix(seed, e.Sequence), uint64(e.Zxid)), uint64(e.Code)<<32|uint64(uint32(e.Index)))
+	h = mixString(mix(h, uint64(len(e.More))), e.Path)
+	for _, p := range e.More {
+		h = mixString(h, p)
+	}
+	return finish(h)
+}

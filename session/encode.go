@@ -1,0 +1,134 @@
+package session
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// ErrCorrupt is given for bytes that Append never made.
+var ErrCorrupt = errors.New("session: malformed bytes")
+
+// An encoded table is its format, the number of sessions, each session with its window, and the digest. Numbers are
+// varints in their shortest form, the run 16 bytes, the digest 8. Paths are a length and their bytes.
+const (
+	format       = 1
+	leastSession = 1 + 1 + 16 + 1 + 1 + 1
+	leastEntry   = 1 + 1 + 1 + 1 + 1
+)
+
+// Append appends the encoding of the replicated state to b.
+func (t *Table) Append(b []byte) []byte {
+	b = append(b, format)
+	b = binary.AppendUvarint(b, uint64(len(t.rows)))
+	for _, r := range t.rows {
+		b = binary.AppendUvarint(b, r.ID)
+		b = binary.AppendUvarint(b, uint64(r.Owner))
+		b = append(b, r.Run[:]...)
+		b = binary.AppendUvarint(b, uint64(r.Generation))
+		b = binary.AppendUvarint(b, r.Low)
+		b = binary.AppendUvarint(b, uint64(len(r.window)-r.head)) // Last is Low plus this minus 1
+		for i := range r.window[r.head:] {
+			e := &r.window[r.head+i].Entry
+			b = binary.AppendUvarint(b, uint64(e.Zxid))
+			b = append(b, e.Code)
+			b = binary.AppendUvarint(b, uint64(e.Index+1))
+			b = appendString(b, e.Path)
+			b = binary.AppendUvarint(b, uint64(len(e.More)))
+			for _, p := range e.More {
+				b = appendString(b, p)
+			}
+		}
+	}
+	return binary.LittleEndian.AppendUint64(b, t.digest)
+}
+
+func appendString(b []byte, s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s))), s...) }
+
+// Decode is the inverse of Append. It keeps nothing of b, takes memory in proportion to it, and checks the digest.
+func Decode(b []byte) (*Table, error) {
+	d := decoder{b: b}
+	if d.byte() != format {
+		return nil, ErrCorrupt
+	}
+	t := new(Table)
+	for n := d.length(leastSession, MaxSessions); n > 0; n-- {
+		r := &row{Session: Session{ID: d.uint(math.MaxUint64), Owner: quorum.ID(d.uint(math.MaxUint64))}}
+		copy(r.Run[:], d.take(16))
+		r.Generation, r.Low = uint32(d.uint(math.MaxUint32)), d.uint(math.MaxUint64-MaxWindow)
+		entries := d.length(leastEntry, MaxWindow)
+		if d.bad || t.CanOpen(r.ID, r.Owner) != nil || t.owned(r.Owner) != nil || r.Generation == 0 || r.Low == 0 {
+			return nil, ErrCorrupt
+		}
+		r.Last = r.Low + uint64(entries) - 1
+		r.high, r.low = r.Last, r.Low
+		t.add(r)
+		r.window = make([]slot, entries)
+		var last zab.Zxid
+		for i := range r.window {
+			e := Entry{Sequence: r.Low + uint64(i), Zxid: zab.Zxid(d.uint(math.MaxUint64)), Code: d.byte()}
+			e.Index = int32(d.uint(math.MaxInt32)) - 1
+			e.Path = d.string()
+			if more := d.length(1, math.MaxInt); more > 0 {
+				e.More = make([]string, more)
+				for i := range e.More {
+					e.More[i] = d.string()
+				}
+			}
+			if d.bad || e.Zxid <= last {
+				return nil, ErrCorrupt
+			}
+			last = e.Zxid
+			r.window[i] = slot{e, e.hash(r.seed)}
+			t.digest += r.window[i].digest
+		}
+	}
+	sum := d.take(8)
+	if d.bad || len(d.b) != 0 || binary.LittleEndian.Uint64(sum) != t.digest {
+		return nil, ErrCorrupt
+	}
+	return t, nil
+}
+
+// decoder reads b. After the first failure it yields zeros; whoever uses it looks at bad.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) take(n int) []byte {
+	if d.bad || n > len(d.b) {
+		d.bad, d.b = true, nil
+		return nil
+	}
+	p := d.b[:n]
+	d.b = d.b[n:]
+	return p
+}
+
+func (d *decoder) byte() byte {
+	if p := d.take(1); p != nil {
+		return p[0]
+	}
+	return 0
+}
+
+func (d *decoder) uint(most uint64) uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 || v > most || n > 1 && d.b[n-1] == 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// length reads how many things of at least size bytes follow; there is room for them.
+func (d *decoder) length(size int, most uint64) int {
+	return int(d.uint(min(most, uint64(len(d.b)/size))))
+}
+
+func (d *decoder) string() string { return string(d.take(d.length(1, math.MaxInt))) }
