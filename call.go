@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ensemble-go/ensemble/internal/core"
 )
 
 type callKind uint8
@@ -33,7 +35,7 @@ type call struct {
 	to      ID
 	payload []byte
 	begin   time.Time
-	results []Result
+	result  core.Result
 	zxid    Zxid
 	err     error
 	done    chan struct{}
@@ -158,27 +160,28 @@ func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 }
 
 // do enqueues c, waits and gives c back to the pool, unless it was left.
-func (h *host) do(ctx context.Context, c *call) (results []Result, z Zxid, err error) {
+func (h *host) do(ctx context.Context, c *call) (result core.Result, z Zxid, err error) {
 	if ctx.Err() != nil {
 		h.giveBack(c)
-		return nil, 0, errors.Join(context.Cause(ctx), ErrNoQuorum)
+		return result, 0, errors.Join(context.Cause(ctx), ErrNoQuorum)
 	}
 	if err := h.enqueue(c); err != nil {
 		h.giveBack(c)
-		return nil, 0, err
+		return result, 0, err
 	}
 	if ok, err := h.await(ctx, c); !ok {
-		return nil, 0, err
+		return result, 0, err
 	}
-	results, z, err = c.results, c.zxid, c.err
+	result, z, err = c.result, c.zxid, c.err
 	h.giveBack(c)
-	return results, z, err
+	return result, z, err
 }
 
 // Pending is a write that was submitted. Any goroutine may use it.
 type Pending struct {
 	h    *host
 	call *call
+	op   Op
 }
 
 // Done is closed when the outcome is known: Wait then returns at once.
@@ -213,14 +216,7 @@ func (p *Pending) Wait(ctx context.Context) (Result, error) {
 
 func (p *Pending) outcome() (Result, error) {
 	if p.call.err != nil {
-		return Result{}, p.call.err
+		return Result{}, refusal(p.call.err, p.op)
 	}
-	return first(p.call.results), nil
-}
-
-func first(r []Result) Result {
-	if len(r) == 0 {
-		return Result{}
-	}
-	return r[0]
+	return p.call.result.First, nil
 }

@@ -52,8 +52,13 @@ func (h *host) reader(ctx context.Context) (*datatree.Tree, error) {
 		return h.tree.Load(), nil
 	}
 	select {
+	case <-h.done:
+		return nil, h.closedErr()
+	default:
+	}
+	select {
 	case <-h.served:
-		return h.reader(ctx)
+		return h.tree.Load(), nil
 	case <-h.done:
 		return nil, h.closedErr()
 	case <-ctx.Done():
@@ -138,8 +143,11 @@ func (c client) Do(ctx context.Context, op Op) (Result, error) {
 	}
 	p := c.h.borrow(write)
 	p.payload = payload
-	results, _, err := c.h.do(ctx, p)
-	return first(results), err
+	r, _, err := c.h.do(ctx, p)
+	if err != nil {
+		return Result{}, refusal(err, op)
+	}
+	return r.First, nil
 }
 
 // Submit begins a write. See Client.
@@ -149,11 +157,11 @@ func (c client) Submit(op Op) *Pending {
 		if err := c.h.enqueue(p); err != nil {
 			p.err = err
 		} else {
-			return &Pending{c.h, p}
+			return &Pending{c.h, p, op}
 		}
 	}
 	p.finish()
-	return &Pending{c.h, p}
+	return &Pending{c.h, p, op}
 }
 
 // Multi carries out all ops or none. See Client.
@@ -164,11 +172,14 @@ func (c client) Multi(ctx context.Context, ops ...Op) ([]Result, error) {
 	}
 	p := c.h.borrow(write)
 	p.payload = payload
-	results, _, err := c.h.do(ctx, p)
-	if err != nil {
-		return nil, err
+	r, _, err := c.h.do(ctx, p)
+	switch {
+	case err != nil:
+		return nil, refusal(err, ops...)
+	case len(ops) == 0:
+		return []Result{}, nil
 	}
-	return results, nil
+	return append([]Result{r.First}, r.Rest...), nil
 }
 
 // Sync returns when a quorum has confirmed that this node is up to date. See Client.

@@ -50,3 +50,6 @@ var (
 
 // OpError says which operation failed, and where: its Index is the op's place in a Multi, -1 outside one.
 type OpError = datatree.OpError
+
+// ErrNotLeading is given by Transfer on a member that does not lead, or when there is nobody to hand over to.
+var ErrNotLeading = errors.New("member does not lead, or there is nobody to hand over to")

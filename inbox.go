@@ -9,9 +9,9 @@ import (
 
 // What may wait before frames are dropped: a dropped frame costs one resynchronisation of its link.
 const (
-	maxInbound  = 32 << 20 // bytes, of each class
-	frameBytes  = 64       // what a frame counts beyond its own
-	arenaBytes  = 64 << 10
+	maxInbound   = 32 << 20 // bytes, of each class
+	frameBytes   = 64       // what a frame counts beyond its own
+	arenaBytes   = 64 << 10
 	arenaLargest = arenaBytes / 4 // frames above it get memory of their own
 )
 

@@ -57,12 +57,12 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 
 // counters are written by the node's goroutine, but for the few that say otherwise, and read by anybody.
 type counters struct {
-	requests, replies, refused                       atomic.Uint64
-	overloaded, abandoned                            atomic.Uint64 // by callers
-	framesSent, bytesSent                            atomic.Uint64
-	framesReceived, bytesReceived, framesDropped     atomic.Uint64 // by the transport's goroutines
-	turns, steps, logged, elections, stalls          atomic.Uint64
-	latency, batch                                   histogram
+	requests, replies, refused                   atomic.Uint64
+	overloaded, abandoned                        atomic.Uint64 // by callers
+	framesSent, bytesSent                        atomic.Uint64
+	framesReceived, bytesReceived, framesDropped atomic.Uint64 // by the transport's goroutines
+	turns, steps, logged, elections, stalls      atomic.Uint64
+	latency, batch                               histogram
 }
 
 type histogram struct {

@@ -67,6 +67,7 @@ func (r *ChunkReader) Next() (chunk []byte, last bool) {
 type Loader struct {
 	tree   *Tree
 	buf    []byte // an incomplete record
+	last   string // path of the last znode
 	stage  int
 	count  uint64
 	digest uint64
@@ -161,13 +162,14 @@ func (l *Loader) record(d *decoder) {
 func (l *Loader) node(path string, data []byte, n node) bool {
 	t := l.tree
 	hash := hashPath(path)
-	if CheckPath(path) != nil || t.index.find(path, hash) != nil || (path == rootPath) != (t.now.count == 0) {
+	if CheckPath(path) != nil || (path == rootPath) != (t.now.count == 0) || path != rootPath && !walksBefore(l.last, path) {
 		return false
 	}
 	e := t.add(strings.Clone(path), hash)
 	if e == nil {
 		return false
 	}
+	l.last = e.path
 	if data != nil {
 		n.data = append([]byte{}, data...)
 	}
@@ -178,6 +180,19 @@ func (l *Loader) node(path string, data []byte, n node) bool {
 	}
 	t.touched = append(t.touched, e) // sealed at the end, when its children are counted
 	return true
+}
+
+// walksBefore reports whether Walk visits a before b: byte by byte, with "/" before all else. So there is one stream for each tree.
+func walksBefore(a, b string) bool {
+	if a == rootPath {
+		return b != rootPath
+	}
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return a[i] == '/' || b[i] != '/' && a[i] < b[i]
+		}
+	}
+	return len(a) < len(b)
 }
 
 // Finish returns the tree when all chunks were added and the digest is that of the view.

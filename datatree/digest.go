@@ -9,7 +9,7 @@ import (
 // The digest of a tree is the sum modulo 2^64 of the digests of its znodes, so it follows every change at once and does not depend on order.
 // The digest of a znode is
 //
-//	p = XXH64(path, 0)
+//	p = XXH64(path, 0), or 1 if that is 0
 //	c = XXH64(data, p)
 //	d = XXH64(s, c)
 //
@@ -41,7 +41,10 @@ func (n *node) seal(pathHash uint64, data bool) {
 	n.digest = xxh64(s[:], n.content)
 }
 
-func hashPath(path string) uint64 { return xxh64(unsafe.Slice(unsafe.StringData(path), len(path)), 0) }
+// hashPath is also what the index goes by; there 0 means nothing, and no valid path is known to have it. If one had, it would be 1 everywhere.
+func hashPath(path string) uint64 {
+	return max(xxh64(unsafe.Slice(unsafe.StringData(path), len(path)), 0), 1)
+}
 
 const (
 	prime1 = 0x9E3779B185EBCA87

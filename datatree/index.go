@@ -20,7 +20,13 @@ type segment struct {
 	bits  uint8 // leading hash bits that all entries share
 	live  int   // writer only
 	tombs int   // writer only
-	slots []atomic.Pointer[entry]
+	slots []slot
+}
+
+// slot holds an entry beside its hash: a search that has to move on does so without a look at the entry, which would be a cache miss.
+type slot struct {
+	hash  atomic.Uint64 // 0: empty, and so it stays that way until entry is set
+	entry atomic.Pointer[entry]
 }
 
 const (
@@ -33,7 +39,7 @@ const (
 var tombstone = new(entry)
 
 func newSegment(bits uint8, slots int) *segment {
-	return &segment{bits: bits, slots: make([]atomic.Pointer[entry], slots)}
+	return &segment{bits: bits, slots: make([]slot, slots)}
 }
 
 func (x *index) init() {
@@ -47,12 +53,14 @@ func (x *index) find(path string, hash uint64) *entry {
 	d := x.dir.Load()
 	slots := d.segs[hash>>d.shift].Load().slots
 	for i := hash; ; i++ {
-		e := slots[i&uint64(len(slots)-1)].Load()
-		if e == nil {
+		s := &slots[i&uint64(len(slots)-1)]
+		switch s.hash.Load() {
+		case hash:
+			if e := s.entry.Load(); e.path == path {
+				return e
+			}
+		case 0:
 			return nil
-		}
-		if e.hash == hash && e.path == path {
-			return e
 		}
 	}
 }
@@ -83,9 +91,9 @@ func (x *index) remove(e *entry) {
 	s := d.segs[e.hash>>d.shift].Load()
 	mask := uint64(len(s.slots) - 1)
 	for i := e.hash; ; i++ {
-		switch s.slots[i&mask].Load() {
+		switch s.slots[i&mask].entry.Load() {
 		case e:
-			s.slots[i&mask].Store(tombstone)
+			s.slots[i&mask].entry.Store(tombstone)
 			s.live--
 			s.tombs++
 			return
@@ -98,17 +106,18 @@ func (x *index) remove(e *entry) {
 func (s *segment) add(e *entry) {
 	mask := uint64(len(s.slots) - 1)
 	i := e.hash
-	for s.slots[i&mask].Load() != nil {
+	for s.slots[i&mask].hash.Load() != 0 {
 		i++
 	}
 	s.live++
-	s.slots[i&mask].Store(e)
+	s.slots[i&mask].entry.Store(e) // first: who finds the hash finds the entry
+	s.slots[i&mask].hash.Store(e.hash)
 }
 
 func (s *segment) copy(slots int) *segment {
 	n := newSegment(s.bits, slots)
 	for i := range s.slots {
-		if e := s.slots[i].Load(); e != nil && e != tombstone {
+		if e := s.slots[i].entry.Load(); e != nil && e != tombstone {
 			n.add(e)
 		}
 	}
@@ -138,7 +147,7 @@ func (x *index) split(s *segment, hash uint64) {
 	}
 	low, high := newSegment(s.bits+1, segmentMax), newSegment(s.bits+1, segmentMax)
 	for i := range s.slots {
-		if e := s.slots[i].Load(); e != nil && e != tombstone {
+		if e := s.slots[i].entry.Load(); e != nil && e != tombstone {
 			if e.hash<<s.bits>>63 == 0 {
 				low.add(e)
 			} else {

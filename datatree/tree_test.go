@@ -267,12 +267,11 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 // noLeftovers checks that without views nothing but the znodes is kept.
 func noLeftovers(t *testing.T, tree *Tree) {
 	t.Helper()
-	runtime.GC() // lets go of the views that were not released
 	for i := 0; len(tree.stale) > 0; i++ {
 		if i > 1000 {
 			t.Fatalf("%d entries are never let go", len(tree.stale))
 		}
-		runtime.GC()
+		runtime.GC() // lets go of the views that were not released
 		if err := tree.Advance(tree.Zxid() + 1); err != nil {
 			t.Fatal(err)
 		}
@@ -287,7 +286,7 @@ func noLeftovers(t *testing.T, tree *Tree) {
 		}
 		seen[s] = true
 		for j := range s.slots {
-			if e := s.slots[j].Load(); e != nil && e != tombstone {
+			if e := s.slots[j].entry.Load(); e != nil && e != tombstone {
 				n++
 				if v := e.head.Load(); v.dead || v.prev.Load() != nil {
 					t.Errorf("%q keeps old versions", e.path)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -249,4 +250,25 @@ func plainXXH64(b []byte, seed uint64) uint64 {
 	acc = (acc ^ acc>>33) * p2
 	acc = (acc ^ acc>>29) * p3
 	return acc ^ acc>>32
+}
+
+// plainCheckPath is the rule about paths, component by component.
+func plainCheckPath(path string) bool {
+	if path == "/" {
+		return true
+	}
+	if !utf8.ValidString(path) || !strings.HasPrefix(path, "/") {
+		return false
+	}
+	for _, c := range strings.Split(path[1:], "/") {
+		if c == "" || c == "." || c == ".." {
+			return false
+		}
+		for _, r := range c {
+			if r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 {
+				return false
+			}
+		}
+	}
+	return true
 }

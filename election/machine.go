@@ -44,6 +44,8 @@ type Machine struct {
 	waiting   bool   // a quorum agrees, not all
 	wait      uint64 // ticks until that is enough
 
+	agreeing func(quorum.ID) bool // agreesByID, made once
+
 	note  *Notification // what we say now, or nil: to be made
 	stale bool          // all must hear it
 }
@@ -52,13 +54,15 @@ type Machine struct {
 func New(cfg Config) *Machine {
 	least := min(cmp.Or(cfg.ResendMin, 1), maxTicks)
 	most := max(least, min(cmp.Or(cfg.ResendMax, 20), maxTicks))
-	return &Machine{
+	m := &Machine{
 		self:         cfg.Self,
 		verifier:     cfg.Verifier,
 		finalizeWait: min(cmp.Or(cfg.FinalizeWait, 4), maxTicks),
 		failedWait:   min(cmp.Or(cfg.FailedWait, 10), maxTicks),
 		backoff:      backoff{least: least, most: most, interval: least, left: least, random: cfg.Seed ^ uint64(cfg.Self)<<32},
 	}
+	m.agreeing = m.agreesByID
+	return m
 }
 
 // State returns what this member does, Looking before the first Look.

@@ -43,16 +43,17 @@ func (m *Machine) agrees(p *peer) bool {
 	return m.counts(p) && p.said.Round == m.round && p.said.Vote == m.proposal && p.said.State != Observing
 }
 
+func (m *Machine) agreesByID(id quorum.ID) bool {
+	if id == m.self {
+		return true
+	}
+	p := m.peer(id)
+	return p != nil && m.agrees(p)
+}
+
 // agreed reports whether a quorum agrees with the proposal, and whether every linked voter that votes does.
 func (m *Machine) agreed() (byQuorum, byAll bool) {
-	byQuorum = m.verifier.Contains(func(id quorum.ID) bool {
-		if id == m.self {
-			return true
-		}
-		p := m.peer(id)
-		return p != nil && m.agrees(p)
-	})
-	byAll = true
+	byQuorum, byAll = m.verifier.Contains(m.agreeing), true
 	for i := range m.peers {
 		p := &m.peers[i]
 		silent := p.heard && p.said.Ask // asks: there is nothing to wait for

@@ -46,7 +46,9 @@ func (t *Table) Append(b []byte) []byte {
 	return binary.LittleEndian.AppendUint64(b, t.digest)
 }
 
-func appendString(b []byte, s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s))), s...) }
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
 
 // Decode is the inverse of Append. It keeps nothing of b, takes memory in proportion to it, and checks the digest.
 func Decode(b []byte) (*Table, error) {

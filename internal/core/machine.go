@@ -15,7 +15,8 @@ import (
 var (
 	ErrOverloaded = errors.New("core: too many requests are waiting at this member")
 	ErrNotLeading = errors.New("core: this member does not lead, or there is nobody to hand over to")
-	ErrEnded      = errors.New("core: the member has ended")
+	// ErrUncertain is joined with the answer to a request that was handed to a leader once, and whose fate this member will not see.
+	ErrUncertain = errors.New("core: the request may yet take effect")
 )
 
 // Machine is one member. It is not safe for concurrent use.
@@ -367,7 +368,7 @@ func (m *Machine[V, R]) fail(err error) {
 func (m *Machine[V, R]) ended(to quorum.ID) {
 	m.sm.Abandon()
 	m.inbox, m.opens = nil, nil
-	m.outbox.sent, m.outbox.asked, m.outbox.serving = 0, false, false
+	m.outbox.sent, m.outbox.asked = 0, false
 	m.syncs.unsend()
 	m.changed = true
 	if m.settled.state == election.Following || m.settled.state == election.Observing {
@@ -488,8 +489,12 @@ func (m *Machine[V, R]) transferTick() {
 
 // answerAll answers every ticket at the end.
 func (m *Machine[V, R]) answerAll(err error) {
-	for _, c := range m.outbox.calls {
-		m.reply(Reply[R]{Ticket: c.ticket, Err: err})
+	for i, c := range m.outbox.calls {
+		why := err
+		if m.outbox.first+uint64(i) < m.outbox.handed {
+			why = errors.Join(err, ErrUncertain)
+		}
+		m.reply(Reply[R]{Ticket: c.ticket, Err: why})
 	}
 	m.outbox.calls = nil
 	for _, s := range m.syncs.asks {

@@ -13,9 +13,9 @@ type outbox struct {
 	session uint64          // 0 until its transaction is applied here
 	calls   []waiting       // sequences first, first+1, ...
 	first   uint64
-	sent    int  // calls handed to the present leader
-	asked   bool // the present leader was asked for the session
-	serving bool // the present leader takes requests
+	sent    int    // calls handed to the present leader
+	handed  uint64 // every sequence below it was once handed to a leader
+	asked   bool   // the present leader was asked for the session
 	forward *Forward
 }
 
@@ -72,6 +72,7 @@ func (m *Machine[V, R]) serveOutbox() {
 			b.forward.Calls = append(b.forward.Calls, c)
 		}
 		b.sent++
+		b.handed = max(b.handed, c.Name.Sequence+1)
 	}
 }
 

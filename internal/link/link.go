@@ -50,7 +50,7 @@ var (
 	ErrMember = errors.New("link: peer has another member id")
 	// ErrVersion, in Output: the peer speaks no version of the format that this member knows.
 	ErrVersion = errors.New("link: peer speaks another version")
-	// ErrNonce, in Output: Config.Nonce gave zero or repeated itself.
+	// ErrNonce, in Output: Config.Nonce is missing, gave zero or repeated itself.
 	ErrNonce = errors.New("link: bad nonce")
 )
 
@@ -161,10 +161,11 @@ type incoming struct {
 	parts   []byte
 }
 
-// New returns a link to the peer, down until Open or until the peer opens it. It panics if there is no Config.Nonce.
+// New returns a link to the peer, down until Open or until the peer opens it. Without
+// Config.Nonce it stays down, with ErrNonce.
 func New(cfg Config, peer quorum.ID) *Link {
 	if cfg.Nonce == nil {
-		panic("link: no Config.Nonce")
+		cfg.Nonce = func() Nonce { return Nonce{} }
 	}
 	if cfg.MaxMessage <= 0 {
 		cfg.MaxMessage = DefaultMaxMessage

@@ -146,6 +146,66 @@ func TestWrongClassOfTransport(t *testing.T) {
 	}
 }
 
+// Parts of two messages of Control whose other parts are lost do not become one, though their sizes match.
+func TestControlPartsAreNotMixed(t *testing.T) {
+	a, b := pair(t, 0)
+	var one, two, in link.Output
+	size := 2*link.MaxFrame + 1000
+	a.Send(link.Control, make([]byte, size), &one)
+	a.Send(link.Control, bytes.Repeat([]byte("x"), size), &two)
+	if len(one.Frames) != 3 || len(two.Frames) != 3 {
+		t.Fatal("not three parts")
+	}
+	for _, f := range []link.Frame{one.Frames[0], two.Frames[1], two.Frames[2]} {
+		b.Receive(f.Class, f.Bytes, &in)
+	}
+	if len(in.Messages) != 0 || in.Reset {
+		t.Fatalf("%d messages", len(in.Messages))
+	}
+	two.Clear()
+	a.Send(link.Control, []byte("next"), &two)
+	b.Receive(link.Control, two.Frames[0].Bytes, &in)
+	if len(in.Messages) != 1 || string(in.Messages[0].Bytes) != "next" {
+		t.Fatalf("%+v", in)
+	}
+}
+
+// An Output that takes several calls never shows the messages of one stream as those of another.
+func TestOutputOfManyCalls(t *testing.T) {
+	a, b := pair(t, 0)
+	var out, in link.Output
+	for range 3 {
+		a.Send(link.Log, []byte("old"), &out)
+	}
+	b.Receive(link.Log, out.Frames[0].Bytes, &in)
+	b.Receive(link.Log, out.Frames[2].Bytes, &in) // a gap
+	if !in.Reset || in.Up || len(in.Messages) != 0 {
+		t.Fatalf("%+v", in)
+	}
+	for !b.Up() {
+		var back link.Output
+		for _, f := range in.Frames {
+			a.Receive(f.Class, f.Bytes, &back)
+		}
+		in.Frames = nil
+		for _, f := range back.Frames {
+			b.Receive(f.Class, f.Bytes, &in)
+		}
+		out.Clear()
+	}
+	for _, f := range in.Frames {
+		a.Receive(f.Class, f.Bytes, &out)
+	}
+	out.Clear()
+	if err := a.Send(link.Log, []byte("new"), &out); err != nil {
+		t.Fatal(err)
+	}
+	b.Receive(link.Log, out.Frames[0].Bytes, &in)
+	if !in.Reset || !in.Up || len(in.Messages) != 1 || string(in.Messages[0].Bytes) != "new" {
+		t.Fatalf("%+v", in)
+	}
+}
+
 func TestMemberID(t *testing.T) {
 	for _, c := range []struct{ self, peer quorum.ID }{{3, 2}, {1, 3}} {
 		a := link.New(link.Config{Self: c.self, Nonce: random}, c.peer)
@@ -184,18 +244,14 @@ func TestOldVersionIsRefused(t *testing.T) {
 }
 
 func TestBadNonce(t *testing.T) {
-	l := link.New(link.Config{Self: 1, Nonce: func() (n link.Nonce) { return n }}, 2)
-	var out link.Output
-	l.Open(&out)
-	if out.Err != link.ErrNonce || len(out.Frames) != 0 {
-		t.Fatalf("%+v", out)
-	}
-	defer func() {
-		if recover() == nil {
-			t.Error("New without Config.Nonce did not panic")
+	for _, nonce := range []func() link.Nonce{nil, func() (n link.Nonce) { return n }} {
+		l := link.New(link.Config{Self: 1, Nonce: nonce}, 2)
+		var out link.Output
+		l.Open(&out)
+		if out.Err != link.ErrNonce || len(out.Frames) != 0 {
+			t.Fatalf("%+v", out)
 		}
-	}()
-	link.New(link.Config{Self: 1}, 2)
+	}
 }
 
 func TestLongName(t *testing.T) {

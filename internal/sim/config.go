@@ -126,7 +126,7 @@ func newConfig(seed uint64) Config {
 	c.Syncs = pick(r, 0, 5, 20)
 	c.Warm = 20 * c.Tick
 	c.Chaos = 400 * c.Tick
-	c.FaultEvery = pick(r, 4, 6, 8) * c.Tick
+	c.FaultEvery = pick(r, Time(4), 6, 8) * c.Tick
 	weights := [faultKinds]int{
 		fCrash: 8, fCrashMiddle: 8, fWipe: 4, fPowerAll: 1, fPause: 4, fClock: 1, fCut: 4, fOneWay: 4, fReset: 6, fDuplicate: 4, fPartition: 4,
 		fIsolate: 4, fFlap: 2, fDiskFails: 1, fTransfer: 2,

@@ -317,7 +317,7 @@ func (w *World) restart(n *node) {
 	n.image = store{mark: d.mark, snap: d.snap, entries: slices.Clone(d.entries), pos: d.pos}
 	inc := n.inc
 	if d.mark.Incarnation != (zab.Incarnation{}) {
-		inc = d.mark.Incarnation
+		inc = w.incarnation() // the memory has one; this names the run
 	}
 	var ensemble zab.EnsembleID
 	for i := range ensemble {

@@ -338,7 +338,7 @@ func (m *registers) Decided(n core.Name) (o core.Outcome[any], ok bool) {
 	}
 	for _, d := range s.window {
 		if d.seq == n.Sequence {
-			return core.Outcome[any]{Name: n, Result: d.result, Err: verdicts[d.verdict]}, true
+			return core.Outcome[any]{Name: n, Zxid: d.result.Zxid, Result: d.result, Err: verdicts[d.verdict]}, true
 		}
 	}
 	return o, false

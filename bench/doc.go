@@ -1,0 +1,10 @@
+// Bench runs one workload against several systems inside one process and prints what each of them reaches.
+//
+// The workload: three members, 1000 keys, values of 128 bytes, and 1, 64 or 512 callers at the leader. Each caller writes to a random key, waits
+// for its own answer and goes on. The systems are Ensemble over its in-memory transport, and hashicorp/raft over its in-memory transport and
+// store with a map as its state machine, once with its default configuration and once tuned for throughput.
+//
+// The machine drifts while it measures, so the systems alternate: each round opens a fresh cluster of every system in turn for each number of
+// callers, and each round begins with another system. What is printed are medians over the rounds; compare rows of one run, never of two.
+// After each measurement the members must agree on the content, or the run fails.
+package main

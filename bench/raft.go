@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// raftSystem is hashicorp/raft with its in-memory transport and store. Its transport hands over pointers: nothing is encoded on the way.
+func raftSystem(name string, tune func(*raft.Config)) system {
+	return system{name, func() (cluster, error) { return openRaft(tune) }}
+}
+
+// tuned is for throughput: as many entries in a message as is allowed, and a buffered queue of calls.
+func tuned(c *raft.Config) {
+	c.MaxAppendEntries = 1024
+	c.BatchApplyCh = true
+}
+
+type raftCluster struct {
+	keys   []string
+	nodes  []*raft.Raft
+	stores []*mapStore
+	leader *raft.Raft
+}
+
+func openRaft(tune func(*raft.Config)) (_ cluster, err error) {
+	c := &raftCluster{keys: make([]string, numKeys)}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	for i := range c.keys {
+		c.keys[i] = fmt.Sprintf("/bench/%03d", i)
+	}
+	var servers []raft.Server
+	var ends []*raft.InmemTransport
+	for i := range members + 1 { // the last one only calls for the election
+		addr, tr := raft.NewInmemTransport("")
+		ends = append(ends, tr)
+		if i < members {
+			servers = append(servers, raft.Server{ID: raft.ServerID(fmt.Sprint(i + 1)), Address: addr})
+		}
+	}
+	for _, from := range ends {
+		for _, to := range ends[:members] {
+			if from != to {
+				from.Connect(to.LocalAddr(), to)
+			}
+		}
+	}
+	for i, s := range servers {
+		conf := raft.DefaultConfig()
+		conf.LocalID = s.ID
+		conf.LogLevel, conf.LogOutput = "OFF", io.Discard
+		if tune != nil {
+			tune(conf)
+		}
+		store, log, snaps := &mapStore{values: map[string][]byte{}}, raft.NewInmemStore(), raft.NewInmemSnapshotStore()
+		if err := raft.BootstrapCluster(conf, log, log, snaps, ends[i], raft.Configuration{Servers: servers}); err != nil {
+			return nil, err
+		}
+		n, err := raft.NewRaft(conf, store, log, log, snaps, ends[i])
+		if err != nil {
+			return nil, err
+		}
+		c.nodes, c.stores = append(c.nodes, n), append(c.stores, store)
+	}
+
+	// Rather than wait a second or two for the first timeout, tell the first member to stand now.
+	c.leader = c.nodes[0]
+	now := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}
+	if err := ends[members].TimeoutNow(servers[0].ID, servers[0].Address, now, new(raft.TimeoutNowResponse)); err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(5 * time.Second); c.leader.State() != raft.Leader; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return nil, errors.New("no leader")
+		}
+	}
+	for key := range c.keys {
+		if err := c.write(key, make([]byte, valueSize)); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// write puts the length of the key, the key and the value into a command, which raft keeps.
+func (c *raftCluster) write(key int, value []byte) error {
+	k := c.keys[key]
+	cmd := make([]byte, 0, 2+len(k)+len(value))
+	cmd = binary.LittleEndian.AppendUint16(cmd, uint16(len(k)))
+	cmd = append(cmd, k...)
+	cmd = append(cmd, value...)
+	return c.leader.Apply(cmd, 0).Error()
+}
+
+func (c *raftCluster) settle() error {
+	if err := c.leader.Barrier(0).Error(); err != nil {
+		return err
+	}
+	// The others hear with the next heartbeat what is committed.
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		first, same := c.stores[0].copy(), true
+		for _, s := range c.stores[1:] {
+			same = same && maps.EqualFunc(first, s.copy(), bytes.Equal)
+		}
+		if same {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errDiffer
+		}
+	}
+}
+
+func (c *raftCluster) close() {
+	for _, n := range c.nodes {
+		n.Shutdown().Error() // nothing can be done about it
+	}
+}
+
+// mapStore is the state machine: a map. Values alias the log, which nobody changes.
+type mapStore struct {
+	mu     sync.Mutex
+	values map[string][]byte
+}
+
+var _ raft.FSM = (*mapStore)(nil)
+
+func (s *mapStore) Apply(l *raft.Log) any {
+	size := 2 + binary.LittleEndian.Uint16(l.Data)
+	s.mu.Lock()
+	s.values[string(l.Data[2:size])] = l.Data[size:]
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *mapStore) copy() map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.values)
+}
+
+// Snapshot is part of raft.FSM.
+func (s *mapStore) Snapshot() (raft.FSMSnapshot, error) { return mapSnapshot(s.copy()), nil }
+
+// Restore is part of raft.FSM.
+func (s *mapStore) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	values := map[string][]byte{}
+	if err := json.NewDecoder(r).Decode(&values); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.values = values
+	s.mu.Unlock()
+	return nil
+}
+
+type mapSnapshot map[string][]byte
+
+func (m mapSnapshot) Persist(sink raft.SnapshotSink) error {
+	if err := json.NewEncoder(sink).Encode(m); err != nil {
+		return errors.Join(err, sink.Cancel())
+	}
+	return sink.Close()
+}
+
+func (m mapSnapshot) Release() {}

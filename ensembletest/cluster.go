@@ -1,0 +1,236 @@
+// Package ensembletest runs whole ensembles inside a test: members in memory on a network in memory, with cuts and crashes at will.
+//
+// It can be used inside testing/synctest.Test, where time is virtual and a failover takes milliseconds. Waits give up, and fail the test, after an
+// hour, which is virtual there; outside of a bubble the test's own time-out comes first.
+//
+// For now members have no disk, so a member that was stopped comes back blank: Stop, Crash and Wipe are the same. Blank members are brought up to
+// date and readmitted by themselves, as long as a majority of the others is up; when a majority is blank at once, the ensemble waits until all members
+// have been restarted, and begins anew.
+package ensembletest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/transport"
+)
+
+// patience is how long a wait lasts before it fails the test.
+const patience = time.Hour
+
+// Cluster is an ensemble under test. Its methods may be called from many goroutines; those that fail the test only from the test's own.
+type Cluster struct {
+	t       testing.TB
+	net     *transport.Memory
+	members []ensemble.Member
+	opts    []func(*ensemble.Config)
+
+	mu    sync.Mutex
+	nodes map[ensemble.ID]*ensemble.Node // those that run
+	last  map[ensemble.ID]*ensemble.Node // those that ran last
+}
+
+// New opens n members, with the ids 1 to n, and waits until all of them can serve. Each opt may change each member's Config before it is opened, at
+// every start; of Members, what the first opts leave in it for the first member is used for all. The ensemble is closed at the end of the test.
+func New(t testing.TB, n int, opts ...func(*ensemble.Config)) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, net: transport.NewMemory(), opts: opts, nodes: map[ensemble.ID]*ensemble.Node{}, last: map[ensemble.ID]*ensemble.Node{}}
+	for id := range n {
+		c.members = append(c.members, ensemble.Member{ID: ensemble.ID(id + 1)})
+	}
+	t.Cleanup(c.close)
+	first := ensemble.Config{ID: 1, Members: slices.Clone(c.members)}
+	for _, o := range opts {
+		o(&first)
+	}
+	c.members = first.Members
+	for _, m := range c.members {
+		c.open(m.ID)
+	}
+	for _, m := range c.members {
+		c.await(fmt.Sprintf("member %d to be ready", m.ID), func() bool { return c.Node(m.ID).Status().Ready })
+	}
+	return c
+}
+
+func (c *Cluster) close() {
+	c.mu.Lock()
+	nodes := c.nodes
+	c.nodes = map[ensemble.ID]*ensemble.Node{}
+	c.mu.Unlock()
+	for _, n := range nodes {
+		n.Close()
+	}
+}
+
+func (c *Cluster) open(id ensemble.ID) *ensemble.Node {
+	c.t.Helper()
+	cfg := ensemble.Config{ID: id, Members: slices.Clone(c.members), Transport: c.net.Peer(id), Seed: uint64(id)}
+	for _, o := range c.opts {
+		o(&cfg)
+	}
+	cfg.ID, cfg.Members = id, slices.Clone(c.members)
+	n, err := ensemble.Open(context.Background(), cfg)
+	if err != nil {
+		c.t.Fatalf("ensembletest: open member %d: %v", id, err)
+	}
+	c.mu.Lock()
+	c.nodes[id], c.last[id] = n, n
+	c.mu.Unlock()
+	return n
+}
+
+// Node returns the member's node; the one that was closed last, if it does not run.
+func (c *Cluster) Node(id ensemble.ID) *ensemble.Node {
+	c.t.Helper()
+	c.mu.Lock()
+	n := c.last[id]
+	c.mu.Unlock()
+	if n == nil {
+		c.t.Fatalf("ensembletest: there is no member %d", id)
+	}
+	return n
+}
+
+// running returns the ids of the members that run, ascending.
+func (c *Cluster) running() []ensemble.ID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ids []ensemble.ID
+	for _, m := range c.members {
+		if c.nodes[m.ID] != nil {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// Leader returns the leader that can serve now, that of the latest epoch if there are several; 0 if there is none.
+func (c *Cluster) Leader() ensemble.ID {
+	c.t.Helper()
+	var leader ensemble.ID
+	var epoch uint32
+	for _, id := range c.running() {
+		if s := c.Node(id).Status(); s.Role == ensemble.Leading && s.Ready && s.Epoch >= epoch {
+			leader, epoch = id, s.Epoch
+		}
+	}
+	return leader
+}
+
+// WaitLeader waits until there is a leader that can serve, and returns it.
+func (c *Cluster) WaitLeader() ensemble.ID {
+	c.t.Helper()
+	var leader ensemble.ID
+	c.await("a leader", func() bool {
+		leader = c.Leader()
+		return leader != 0
+	})
+	return leader
+}
+
+// Followers returns the members that run, can serve and do not lead, in ascending order.
+func (c *Cluster) Followers() []ensemble.ID {
+	c.t.Helper()
+	leader := c.Leader()
+	var ids []ensemble.ID
+	for _, id := range c.running() {
+		if id != leader && c.Node(id).Status().Ready {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// await polls cond. A poll costs next to nothing, and needs no help from what it looks at.
+func (c *Cluster) await(what string, cond func() bool) {
+	c.t.Helper()
+	if cond() {
+		return
+	}
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	for {
+		select {
+		case <-poll.C:
+			if cond() {
+				return
+			}
+		case <-end.C:
+			c.t.Fatalf("ensembletest: waited an hour for %s; the members:\n%s", what, c.describe())
+		}
+	}
+}
+
+func (c *Cluster) describe() string {
+	var b strings.Builder
+	for _, m := range c.members {
+		s := c.Node(m.ID).Status()
+		fmt.Fprintf(&b, "  %d: %v, leader %d, epoch %d, ready %v (%v), applied %v\n", m.ID, s.Role, s.Leader, s.Epoch, s.Ready, s.Reason, s.Applied)
+	}
+	return b.String()
+}
+
+// Stop ends the member. The others notice at once, as of a process that was stopped. For now it restarts blank.
+func (c *Cluster) Stop(id ensemble.ID) {
+	c.t.Helper()
+	c.mu.Lock()
+	n := c.nodes[id]
+	delete(c.nodes, id)
+	c.mu.Unlock()
+	if n == nil {
+		c.t.Fatalf("ensembletest: member %d does not run", id)
+	}
+	if err := n.Close(); err != nil {
+		c.t.Fatalf("ensembletest: stop member %d: %v", id, err)
+	}
+}
+
+// Crash ends the member, which loses what was not synced to its disk. It is Stop for now.
+func (c *Cluster) Crash(id ensemble.ID) {
+	c.t.Helper()
+	c.Stop(id)
+}
+
+// Wipe ends the member, if it runs, and takes its disk away. It is Stop for now.
+func (c *Cluster) Wipe(id ensemble.ID) {
+	c.t.Helper()
+	c.mu.Lock()
+	runs := c.nodes[id] != nil
+	c.mu.Unlock()
+	if runs {
+		c.Stop(id)
+	}
+}
+
+// Restart opens a member that was stopped, and does not wait for it: Node.Ready does.
+func (c *Cluster) Restart(id ensemble.ID) *ensemble.Node {
+	c.t.Helper()
+	c.mu.Lock()
+	runs := c.nodes[id] != nil
+	c.mu.Unlock()
+	if runs {
+		c.t.Fatalf("ensembletest: member %d runs", id)
+	}
+	return c.open(id)
+}
+
+// Partition severs the groups from each other; the members that are in no group form one more. It takes the place of an earlier Partition.
+func (c *Cluster) Partition(groups ...[]ensemble.ID) { c.net.Partition(groups...) }
+
+// Isolate severs the member from all others. It takes the place of an earlier Partition.
+func (c *Cluster) Isolate(id ensemble.ID) { c.net.Partition([]ensemble.ID{id}) }
+
+// Heal ends all partitions and cuts.
+func (c *Cluster) Heal() { c.net.Heal() }
+
+// Network returns the network, for what the other methods do not offer.
+func (c *Cluster) Network() *transport.Memory { return c.net }

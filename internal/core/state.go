@@ -1,0 +1,318 @@
+package core
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+
+	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/session"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// Result is what the operations of one request did. The first is by itself, so that a single operation costs no memory.
+type Result struct {
+	First datatree.Result
+	Rest  []datatree.Result
+}
+
+// ErrState is given for a transaction or a snapshot that no member with this history made.
+var ErrState = errors.New("core: transaction or snapshot does not belong to this state")
+
+// Znodes is the state machine of the tree of znodes and the sessions that write to it.
+//
+// A refusal of a request is an *datatree.OpError with Index and Err only: the member that asked knows the rest.
+type Znodes struct {
+	tree     *datatree.Tree
+	sessions *session.Table
+	now      int64 // time of the newest applied transaction
+	next     int64 // of the newest outstanding one, if that is later
+	last     zab.Zxid
+	maxData  int
+}
+
+var _ StateMachine[*datatree.View, Result] = (*Znodes)(nil)
+
+// NewZnodes returns the state of an empty history. Data longer than maxData is refused.
+func NewZnodes(maxData int) *Znodes {
+	return &Znodes{tree: datatree.New(maxData), sessions: new(session.Table), maxData: maxData}
+}
+
+// A transaction begins with a byte that says what it is, then come varints:
+//
+//	call: session, generation, sequence, low, time, verdict; then, if the verdict is 0, the transaction of the tree,
+//	      else the index of the refused operation plus 1
+//	open: owner, run (16 bytes), time
+//
+// Times are milliseconds since 1970.
+const (
+	txnCall = 1
+	txnOpen = 2
+)
+
+// time returns that of the next transaction: it never goes back.
+func (s *Znodes) time(wall int64) int64 { return max(wall, s.now, s.next) }
+
+func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
+	name := session.Name(c.Name)
+	if z <= s.last || z <= s.tree.Zxid() || !s.sessions.Fresh(name, c.Low) {
+		return nil, false
+	}
+	at := s.time(wall)
+	txn := make([]byte, 0, len(c.Payload)+64)
+	txn = append(txn, txnCall)
+	for _, v := range [...]uint64{name.Session, uint64(name.Generation), name.Sequence, c.Low, uint64(at)} {
+		txn = binary.AppendUvarint(txn, v)
+	}
+	verdict := len(txn)
+	ops, multi, err := datatree.DecodeOps(c.Payload)
+	if err != nil {
+		err = datatree.ErrBadArguments
+	} else {
+		txn, err = s.tree.Prepare(z, at, ops, multi, append(txn, 0))
+	}
+	if err != nil {
+		index := -1
+		if e, ok := errors.AsType[*datatree.OpError](err); ok {
+			index = e.Index
+		}
+		txn = binary.AppendUvarint(append(txn[:verdict], byte(datatree.CodeOf(err))), uint64(index+1))
+	}
+	s.sessions.Claim(name, c.Low)
+	s.next, s.last = at, z
+	return txn, true
+}
+
+func (s *Znodes) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {
+	if z <= s.last || z <= s.tree.Zxid() || !s.sessions.FreshOpen(uint64(z), owner, run) {
+		return nil, false
+	}
+	at := s.time(wall)
+	s.sessions.ClaimOpen(uint64(z), owner, run)
+	s.next, s.last = at, z
+	txn := binary.AppendUvarint([]byte{txnOpen}, uint64(owner))
+	return binary.AppendUvarint(append(txn, run[:]...), uint64(at)), true
+}
+
+func (s *Znodes) Abandon() {
+	s.tree.Abandon()
+	s.sessions.Abandon()
+	s.next, s.last = 0, 0
+}
+
+func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
+	var o Outcome[Result]
+	if len(txn) == 0 || z <= s.tree.Zxid() {
+		return o, ErrState
+	}
+	h := header{b: txn[1:]}
+	switch txn[0] {
+	case txnOpen:
+		owner := quorum.ID(h.uint(math.MaxUint64))
+		var run zab.Incarnation
+		h.b = h.b[copy(run[:], h.b):]
+		at := int64(h.uint(math.MaxInt64))
+		if h.bad || len(h.b) != 0 || s.sessions.CanOpen(uint64(z), owner) != nil {
+			return o, ErrState
+		}
+		if err := s.tree.Advance(z); err != nil {
+			return o, err
+		}
+		closed, err := s.sessions.Open(uint64(z), owner, run)
+		if err != nil {
+			return o, err
+		}
+		s.now, o.Zxid = at, z
+		o.Opened, o.Owner, o.Run, o.Session, o.Closed = true, owner, run, uint64(z), closed
+		return o, nil
+	case txnCall:
+		name := session.Name{
+			Session: h.uint(math.MaxUint64), Generation: uint32(h.uint(math.MaxUint32)), Sequence: h.uint(math.MaxUint64),
+		}
+		low, at := h.uint(math.MaxUint64), int64(h.uint(math.MaxInt64))
+		e := session.Entry{Zxid: z, Code: uint8(h.uint(math.MaxUint8)), Index: -1}
+		if h.bad || s.sessions.CanDecide(name, low, z) != nil {
+			return o, ErrState
+		}
+		o.Name, o.Zxid = Name(name), z
+		if e.Code != 0 {
+			e.Index = int32(h.uint(math.MaxInt32)) - 1
+			if h.bad || len(h.b) != 0 {
+				return o, ErrState
+			}
+			o.Err = refusal(e)
+			if err := s.tree.Advance(z); err != nil {
+				return o, err
+			}
+		} else {
+			results, err := s.tree.Apply(z, at, h.b)
+			if err != nil {
+				return o, err
+			}
+			o.Result, e.Path, e.More = keep(results)
+		}
+		s.now = at
+		return o, s.sessions.Decide(name, low, e)
+	}
+	return o, ErrState
+}
+
+// keep copies results, which are the tree's, and returns their paths apart.
+func keep(results []datatree.Result) (r Result, path string, more []string) {
+	if len(results) == 0 {
+		return r, "", nil
+	}
+	r.First, path = results[0], results[0].Path
+	if rest := results[1:]; len(rest) > 0 {
+		r.Rest = append(r.Rest, rest...)
+		more = make([]string, len(rest))
+		for i := range rest {
+			more[i] = rest[i].Path
+		}
+	}
+	return r, path, more
+}
+
+func refusal(e session.Entry) error {
+	return &datatree.OpError{Index: int(e.Index), Err: datatree.Code(e.Code).Err()}
+}
+
+func (s *Znodes) Advance(z zab.Zxid) {
+	// The only error there is tells that z is not new, and then there is nothing to do.
+	_ = s.tree.Advance(z)
+}
+
+func (s *Znodes) View() *datatree.View { return s.tree.View() }
+
+func (s *Znodes) Digest() uint64 {
+	// Each part is multiplied by an odd number of its own, lest what moves from one to the other cancel out.
+	return s.tree.Digest() + s.sessions.Digest()*0x9E3779B185EBCA87 + uint64(s.now)*0xC2B2AE3D27D4EB4F
+}
+
+func (s *Znodes) Find(owner quorum.ID, run zab.Incarnation) (uint64, bool) {
+	return s.sessions.Find(owner, run)
+}
+
+func (s *Znodes) Decided(n Name) (Outcome[Result], bool) {
+	e, ok := s.sessions.Lookup(session.Name(n))
+	if !ok {
+		return Outcome[Result]{}, false
+	}
+	o := Outcome[Result]{Name: n, Zxid: e.Zxid}
+	if e.Code != 0 {
+		o.Err = refusal(e)
+		return o, true
+	}
+	if e.Path != "" { // an empty multi has none
+		o.Result.First = s.recall(e.Zxid, e.Path)
+	}
+	for _, p := range e.More {
+		o.Result.Rest = append(o.Result.Rest, s.recall(e.Zxid, p))
+	}
+	return o, true
+}
+
+// recall returns what is still known of the result of an operation that transaction z did to path. The Stat is there only
+// while nothing else has written the data; its counters of children may be newer than z.
+func (s *Znodes) recall(z zab.Zxid, path string) datatree.Result {
+	r := datatree.Result{Path: path, Zxid: z}
+	if n, ok := s.tree.Get(path); ok && (n.Stat.Mzxid == z || n.Stat.Czxid == z) {
+		r.Stat = n.Stat
+	}
+	return r
+}
+
+// A snapshot is one stream of bytes, cut anywhere: format, time, length of the sessions (varints), the sessions; then,
+// from the beginning of a chunk, the chunks of the tree.
+const stateFormat = 1
+
+// reader is a snapshot that is being read.
+type reader struct {
+	view  *datatree.View
+	zxid  zab.Zxid
+	head  []byte // still to be read before the tree
+	chunk int
+	tree  *datatree.ChunkReader
+}
+
+func (s *Znodes) Snapshot(chunk int) zab.SnapshotReader {
+	view := s.tree.View()
+	sessions := s.sessions.Append(nil)
+	head := make([]byte, 0, len(sessions)+32)
+	head = binary.AppendUvarint(append(head, stateFormat), uint64(s.now))
+	head = append(binary.AppendUvarint(head, uint64(len(sessions))), sessions...)
+	chunk = max(chunk, 1)
+	return &reader{view: view, zxid: view.Zxid(), head: head, chunk: chunk, tree: view.Chunks(chunk)}
+}
+
+func (r *reader) Zxid() zab.Zxid { return r.zxid }
+
+func (r *reader) Next() (chunk []byte, last bool) {
+	switch {
+	case r.view == nil:
+		return nil, true
+	case len(r.head) > 0:
+		n := min(len(r.head), r.chunk)
+		chunk, r.head = r.head[:n:n], r.head[n:]
+		return chunk, false
+	}
+	return r.tree.Next()
+}
+
+func (r *reader) Close() {
+	if r.view != nil {
+		r.view.Release()
+	}
+	r.view, r.tree, r.head = nil, nil, nil
+}
+
+func (s *Znodes) Decode(chunks [][]byte) (any, error) {
+	var head []byte
+	loader := datatree.NewLoader(s.maxData)
+	for i, c := range chunks {
+		head = append(head, c...)
+		// As much of the header as the chunks so far have: only when all is there it counts.
+		h := header{b: head}
+		format, at, n := h.uint(math.MaxUint64), int64(h.uint(math.MaxInt64)), h.uint(math.MaxUint64)
+		if h.bad || n > uint64(len(h.b)) {
+			continue
+		}
+		if format != stateFormat || n < uint64(len(h.b)) {
+			break
+		}
+		sessions, err := session.Decode(h.b)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range chunks[i+1:] {
+			if err := loader.Add(c); err != nil {
+				return nil, err
+			}
+		}
+		tree, err := loader.Finish()
+		if err != nil {
+			return nil, err
+		}
+		return &Znodes{tree: tree, sessions: sessions, now: at, maxData: s.maxData}, nil
+	}
+	return nil, ErrState
+}
+
+func (s *Znodes) Install(state any) { *s = *state.(*Znodes) }
+
+// header reads varints in their shortest form. After the first failure it yields zeros.
+type header struct {
+	b   []byte
+	bad bool
+}
+
+func (h *header) uint(most uint64) uint64 {
+	v, n := binary.Uvarint(h.b)
+	if n <= 0 || v > most || n > 1 && h.b[n-1] == 0 {
+		h.bad, h.b = true, nil
+		return 0
+	}
+	h.b = h.b[n:]
+	return v
+}

@@ -1,0 +1,393 @@
+package ensemble_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/ensembletest"
+)
+
+// bubble runs f in virtual time.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	t.Helper()
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func TestElectWriteRead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 3)
+		if l := c.WaitLeader(); l == 0 || len(c.Followers()) != 2 {
+			t.Fatalf("leader %d, followers %v", l, c.Followers())
+		}
+		for id := ensemble.ID(1); id <= 3; id++ {
+			n := c.Node(id)
+			path := must[string](t)(n.Create(ctx, fmt.Sprintf("/m%d", id), []byte{byte(id)}, ensemble.Persistent))
+			z := must[ensemble.Znode](t)(n.Get(ctx, path)) // one sees one's own writes
+			if len(z.Data) != 1 || z.Data[0] != byte(id) || z.Stat.Version.Int() != 0 || z.Stat.Czxid == 0 || z.Zxid < z.Stat.Czxid {
+				t.Fatalf("%+v", z)
+			}
+			for other := ensemble.ID(1); other <= 3; other++ {
+				if err := c.Node(other).Await(ctx, z.Stat.Czxid); err != nil {
+					t.Fatal(err)
+				}
+				if _, ok, err := c.Node(other).Exists(ctx, path); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+			}
+		}
+		n := c.Node(2)
+		if names := must[[]string](t)(n.Children(ctx, "/")); !slices.Equal(names, []string{"m1", "m2", "m3", "zookeeper"}) {
+			t.Fatal(names)
+		}
+		stat := must[ensemble.Stat](t)(n.Set(ctx, "/m1", []byte("x"), ensemble.VersionOf(0)))
+		if stat.Version.Int() != 1 {
+			t.Fatalf("%+v", stat)
+		}
+		if err := n.Delete(ctx, "/m1", ensemble.VersionOf(7)); !errors.Is(err, ensemble.ErrBadVersion) || errors.Is(err, ensemble.ErrUncertain) {
+			t.Fatal(err)
+		}
+		if err := n.Delete(ctx, "/m1", ensemble.VersionOf(1)); err != nil {
+			t.Fatal(err)
+		}
+		r := must[[]ensemble.Result](t)(n.Multi(ctx, ensemble.CreateOp{Path: "/q"}, ensemble.CreateOp{Path: "/q/a-", Mode: ensemble.Sequential}, ensemble.CheckOp{Path: "/q"}))
+		if len(r) != 3 || r[1].Path != "/q/a-0000000000" || r[0].Zxid != r[1].Zxid {
+			t.Fatalf("%+v", r)
+		}
+		_, err := n.Multi(ctx, ensemble.CreateOp{Path: "/fresh"}, ensemble.CreateOp{Path: "/q"})
+		var oe *ensemble.OpError
+		if !errors.As(err, &oe) || oe.Index != 1 || oe.Op != "create" || oe.Path != "/q" || !errors.Is(err, ensemble.ErrNodeExists) {
+			t.Fatalf("%v", err)
+		}
+		if _, ok, _ := n.Exists(ctx, "/fresh"); ok {
+			t.Fatal("half of a multi")
+		}
+		if v := n.View(); v.Digest() == 0 || v.Len() != 7 {
+			t.Fatalf("%d znodes", v.Len())
+		}
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxData = 10 })
+		n := c.Node(1)
+		create := func(path string, data []byte, mode ensemble.Mode) error {
+			_, err := n.Create(ctx, path, data, mode)
+			return err
+		}
+		for _, x := range []struct {
+			err, want error
+			op, path  string
+		}{
+			{create("a", nil, 0), ensemble.ErrBadPath, "create", "a"},
+			{create("/a", make([]byte, 11), 0), ensemble.ErrTooLarge, "create", "/a"},
+			{create("/a", nil, ensemble.Ephemeral), ensemble.ErrUnsupported, "create", "/a"},
+			{create("/a", nil, ensemble.Container), ensemble.ErrUnsupported, "create", "/a"},
+			{create("/a/b", nil, 0), ensemble.ErrNoNode, "create", "/a/b"},
+			{create("/zookeeper", nil, 0), ensemble.ErrNodeExists, "create", "/zookeeper"},
+			{n.Delete(ctx, "/zookeeper/x", ensemble.AnyVersion), ensemble.ErrNoNode, "delete", "/zookeeper/x"},
+			{second(n.Get(ctx, "/none")), ensemble.ErrNoNode, "get", "/none"},
+			{second(n.Get(ctx, "none")), ensemble.ErrBadPath, "get", "none"},
+			{second(n.Children(ctx, "/none")), ensemble.ErrNoNode, "children", "/none"},
+			{second(n.Do(ctx, ensemble.CreateOp{Path: "/a", Parents: true})), ensemble.ErrUnsupported, "create", "/a"},
+			{second(n.Do(ctx, ensemble.DeleteOp{Path: "/a", Recursive: true})), ensemble.ErrUnsupported, "delete", "/a"},
+			{second(n.Submit(ensemble.SetOp{Path: "/none"}).Wait(ctx)), ensemble.ErrNoNode, "set", "/none"},
+			{second(n.Submit(ensemble.SetOp{Path: "none"}).Wait(ctx)), ensemble.ErrBadPath, "set", "none"},
+		} {
+			var oe *ensemble.OpError
+			if !errors.Is(x.err, x.want) || !errors.As(x.err, &oe) || oe.Op != x.op || oe.Path != x.path || oe.Index != -1 || errors.Is(x.err, ensemble.ErrUncertain) {
+				t.Errorf("%v, not %v of %s %s", x.err, x.want, x.op, x.path)
+			}
+		}
+		if _, _, err := n.Exists(ctx, "//"); !errors.Is(err, ensemble.ErrBadPath) {
+			t.Error(err)
+		}
+	})
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// Real time: the virtual wait for the loss to be noticed costs nothing.
+func TestFailoverIsFast(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		old := c.WaitLeader()
+		must[string](t)(c.Node(old).Create(t.Context(), "/a", nil, 0))
+		c.Crash(old)
+		n := c.Node(c.WaitLeader())
+		must[string](t)(n.Create(t.Context(), "/b", nil, 0))
+		if names := must[[]string](t)(n.Children(t.Context(), "/")); !slices.Equal(names, []string{"a", "b", "zookeeper"}) {
+			t.Fatal(names)
+		}
+		if s := n.Status(); s.Role != ensemble.Leading || s.Epoch < 2 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
+
+// Sequential creates by followers go on while the leader is lost: each takes effect exactly once, in the order of its submitter.
+func TestWritesSurviveTheLeader(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 5)
+		must[string](t)(c.Node(1).Create(ctx, "/q", nil, 0))
+		leader := c.WaitLeader()
+		const each = 200
+		pending := map[ensemble.ID][]*ensemble.Pending{}
+		followers := c.Followers()
+		for i := range each {
+			if i == each/2 {
+				c.Crash(leader)
+			}
+			for _, id := range followers {
+				op := ensemble.CreateOp{Path: "/q/n-", Data: fmt.Appendf(nil, "%d-%d", id, i), Mode: ensemble.Sequential}
+				pending[id] = append(pending[id], c.Node(id).Submit(op))
+			}
+			if i%10 == 0 {
+				<-time.After(time.Millisecond)
+			}
+		}
+		acked := map[string]string{}
+		for _, id := range followers {
+			last := ""
+			for i, p := range pending[id] {
+				r, err := p.Wait(ctx)
+				if err != nil {
+					t.Fatalf("member %d, write %d: %v", id, i, err)
+				}
+				if r.Path <= last {
+					t.Fatalf("member %d: %s after %s", id, r.Path, last)
+				}
+				last = r.Path
+				acked[r.Path] = fmt.Sprintf("%d-%d", id, i)
+			}
+		}
+		n := c.Node(c.WaitLeader())
+		must[ensemble.Zxid](t)(n.Sync(ctx))
+		count := 0
+		for z := range n.View().Children("/q") {
+			count++
+			if acked[z.Path] != string(z.Data) {
+				t.Errorf("%s holds %q, was acknowledged as %q", z.Path, z.Data, acked[z.Path])
+			}
+		}
+		if count != each*len(followers) || len(acked) != count {
+			t.Fatalf("%d znodes of %d writes", count, len(acked))
+		}
+	})
+}
+
+func TestBlankRestartIsReadmitted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 3)
+		for round := range 4 {
+			leader := c.WaitLeader()
+			victim := leader
+			if round%2 == 0 {
+				victim = c.Followers()[0]
+			}
+			c.Wipe(victim)
+			must[string](t)(c.Node(c.WaitLeader()).Create(ctx, fmt.Sprintf("/r%d", round), nil, 0))
+			n := c.Restart(victim)
+			if err := n.Ready(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := n.Get(ctx, fmt.Sprintf("/r%d", round)); err != nil {
+				t.Fatal(err)
+			}
+			must[string](t)(n.Create(ctx, fmt.Sprintf("/s%d", round), nil, 0))
+		}
+		var last ensemble.Zxid
+		for id := ensemble.ID(1); id <= 3; id++ {
+			last = max(last, must[ensemble.Zxid](t)(c.Node(id).Sync(ctx)))
+		}
+		digests := map[uint64]bool{}
+		for id := ensemble.ID(1); id <= 3; id++ {
+			if err := c.Node(id).Await(ctx, last); err != nil {
+				t.Fatal(err)
+			}
+			digests[c.Node(id).View().Digest()] = true
+		}
+		if len(digests) != 1 {
+			t.Fatalf("%d different digests", len(digests))
+		}
+	})
+}
+
+func TestSyncSeesWhatWasAcknowledged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 3)
+		for i := range 20 {
+			writer, reader := c.Node(ensemble.ID(i%3+1)), c.Node(ensemble.ID((i+1)%3+1))
+			path := must[string](t)(writer.Create(ctx, "/s-", nil, ensemble.Sequential))
+			z := must[ensemble.Zxid](t)(reader.Sync(ctx))
+			if s, ok, err := reader.Exists(ctx, path); !ok || err != nil || s.Czxid > z {
+				t.Fatalf("%s: %v %v %v, synced to %v", path, s.Czxid, ok, err, z)
+			}
+		}
+		// One that is cut off reads what it has, and cannot sync.
+		id := c.Followers()[0]
+		c.Isolate(id)
+		short, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if _, err := c.Node(id).Sync(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if _, err := c.Node(id).Get(ctx, "/s-0000000000"); err != nil {
+			t.Fatal(err)
+		}
+		c.Heal()
+		must[ensemble.Zxid](t)(c.Node(id).Sync(ctx))
+	})
+}
+
+func TestAwait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 3)
+		n := c.Node(c.Followers()[0])
+		next := n.View().Zxid() + 3
+		got := make(chan error, 3)
+		for range 2 {
+			go func() { got <- n.Await(ctx, next) }()
+		}
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := n.Await(short, next); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		for range 3 {
+			must[string](t)(n.Create(ctx, "/a-", nil, ensemble.Sequential))
+		}
+		for range 2 {
+			if err := <-got; err != nil || n.View().Zxid() < next {
+				t.Fatal(err)
+			}
+		}
+		go func() { got <- n.Await(ctx, next+1000) }()
+		synctest.Wait()
+		n.Close()
+		if err := <-got; !errors.Is(err, ensemble.ErrClosed) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestStatusChanges(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		leader := c.WaitLeader()
+		n := c.Node(c.Followers()[0])
+		if s := n.Status(); s.Leader != leader || s.Role != ensemble.Following || !s.Ready || s.Reason != 0 || s.Znodes != 4 || len(s.Peers) != 2 || !s.Peers[0].Reachable || !s.Peers[1].Reachable {
+			t.Fatalf("%+v", s)
+		}
+		leaders := make(chan ensemble.ID, 100)
+		over := make(chan ensemble.Status, 1)
+		go func() {
+			var s ensemble.Status
+			for s = range n.StatusChanges(t.Context()) {
+				if s.Ready {
+					leaders <- s.Leader
+				}
+			}
+			over <- s
+		}()
+		if l := <-leaders; l != leader {
+			t.Fatalf("the first is not the present one: %d", l)
+		}
+		c.Crash(leader)
+		for l := range leaders {
+			if l != leader && l != 0 {
+				break
+			}
+		}
+		n.Close()
+		if s := <-over; s.Role != ensemble.Stopped || s.Reason != ensemble.Ended || s.Ready {
+			t.Fatalf("%+v", s)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for range c.Node(c.WaitLeader()).StatusChanges(short) {
+		}
+	})
+}
+
+func TestTransfer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 3)
+		for range 4 {
+			leader := c.WaitLeader()
+			to := c.Followers()[0]
+			if err := c.Node(leader).Transfer(ctx, to); err != nil {
+				t.Fatal(err)
+			}
+			must[string](t)(c.Node(to).Create(ctx, "/t-", nil, ensemble.Sequential))
+			if l := c.WaitLeader(); l != to {
+				t.Fatalf("%d leads, not %d", l, to)
+			}
+		}
+		for _, id := range c.Followers() {
+			if err := c.Node(id).Transfer(ctx, 0); !errors.Is(err, ensemble.ErrNotLeading) {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestOneMember(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := must[*ensemble.Node](t)(ensemble.Open(t.Context(), ensemble.Config{ID: 7, Members: []ensemble.Member{{ID: 7}}}))
+		defer n.Close()
+		must[string](t)(n.Create(t.Context(), "/a", nil, 0))
+		must[ensemble.Zxid](t)(n.Sync(t.Context()))
+		if n.Session().ID() == 0 || n.Session().Session() != n.Session() {
+			t.Fatal("no session")
+		}
+	})
+}
+
+func TestSeveralSizes(t *testing.T) {
+	for _, size := range []int{2, 4, 5, 7} {
+		bubble(t, func(t *testing.T) {
+			c := ensembletest.New(t, size)
+			must[string](t)(c.Node(ensemble.ID(size)).Create(t.Context(), "/a", nil, 0))
+		})
+	}
+}
+
+func TestObserver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 4, func(cfg *ensemble.Config) { cfg.Members[3].Observer = true })
+		n := c.Node(4)
+		if s := n.Status(); s.Role != ensemble.Observing {
+			t.Fatalf("%+v", s)
+		}
+		path := must[string](t)(n.Create(ctx, "/a", nil, 0))
+		if _, err := n.Get(ctx, path); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
