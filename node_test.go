@@ -79,7 +79,7 @@ func TestElectWriteRead(t *testing.T) {
 		if _, ok, _ := n.Exists(ctx, "/fresh"); ok {
 			t.Fatal("half of a multi")
 		}
-		if v := n.View(); v.Digest() == 0 || v.Len() != 7 {
+		if v := n.View(); v.Digest() == 0 || v.Len() != 8 {
 			t.Fatalf("%d znodes", v.Len())
 		}
 	})

@@ -40,6 +40,7 @@ type sample struct {
 	p50, p99 time.Duration // from the call to its answer
 	allocs   float64       // heap objects per write, of the whole process
 	cpu      float64       // seconds per 100 000 writes, of the whole process
+	used     usage
 }
 
 // The phases of a measurement.
@@ -79,12 +80,12 @@ func measure(s system, callers int, warm, d time.Duration) (sample, error) {
 
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	cpu, begin := cpuTime(), time.Now()
+	used, begin := meter(), time.Now()
 	phase.Store(measuring)
 	time.Sleep(d)
 	phase.Store(stopping)
 	elapsed := time.Since(begin)
-	cpu = cpuTime() - cpu
+	used = meter().minus(used)
 	runtime.ReadMemStats(&after)
 
 	go func() {
@@ -118,7 +119,8 @@ func measure(s system, callers int, warm, d time.Duration) (sample, error) {
 		p50:    all.quantile(0.50),
 		p99:    all.quantile(0.99),
 		allocs: float64(after.Mallocs-before.Mallocs) / float64(n),
-		cpu:    cpu.Seconds() / float64(n) * 1e5,
+		cpu:    used.own / float64(n) * 1e5,
+		used:   used,
 	}, nil
 }
 

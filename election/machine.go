@@ -211,7 +211,8 @@ func (m *Machine) Receive(from quorum.ID, n *Notification, out *Output) {
 	case !m.counts(p):
 		answer = p
 	case n.Round > m.round:
-		m.round, m.proposal, m.waiting = n.Round, Vote{}, false
+		m.round, m.waiting = n.Round, false
+		m.proposal = m.best()
 		m.tell()
 	case n.Round < m.round:
 		m.backoff.reset()

@@ -62,7 +62,7 @@ func Decode(b []byte) (*Table, error) {
 		copy(r.Run[:], d.take(16))
 		r.Generation, r.Low = uint32(d.uint(math.MaxUint32)), d.uint(math.MaxUint64-MaxWindow)
 		entries := d.length(leastEntry, MaxWindow)
-		if d.bad || t.CanOpen(r.ID, r.Owner) != nil || t.owned(r.Owner) != nil || r.Generation == 0 || r.Low == 0 {
+		if d.bad || t.CanOpen(r.ID, r.Owner) != nil || t.owned(r.Owner) != nil || r.Low == 0 {
 			return nil, ErrCorrupt
 		}
 		r.Last = r.Low + uint64(entries) - 1

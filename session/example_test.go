@@ -12,7 +12,7 @@ func Example() {
 	// Transaction 1.1 opens a session for member 3. Its first request is judged by the leader, which proposes it as 1.2.
 	id := uint64(zab.MakeZxid(1, 1))
 	t.Open(id, 3, zab.Incarnation{7})
-	first := session.Name{Session: id, Generation: 1, Sequence: 1}
+	first := session.Name{Session: id, Sequence: 1}
 	fmt.Println("judge it:", t.Fresh(first, 1))
 	t.Claim(first, 1)
 	// The answer is lost on its way, and the member asks again, before and after 1.2 is applied.

@@ -12,7 +12,7 @@ import (
 // The bounds of a table.
 const (
 	MaxSessions = 1 << 12
-	MaxWindow   = 1 << 16
+	MaxWindow   = 1 << 20 // at least the calls in flight of one member: a call beyond is not fresh, and its owner would wait
 )
 
 // What Open and Decide find wrong with a transaction that no leader proposed at this place of the history.
@@ -25,7 +25,7 @@ var (
 // Name names a request for ever.
 type Name struct {
 	Session    uint64 // zxid of the transaction that created the session
-	Generation uint32 // from 1
+	Generation uint32 // from 0
 	Sequence   uint64 // from 1 within the generation
 }
 
@@ -118,7 +118,7 @@ func (t *Table) Open(id uint64, owner quorum.ID, run zab.Incarnation) (closed ui
 		closed = r.ID
 		t.close(r)
 	}
-	r := &row{Session: Session{ID: id, Owner: owner, Run: run, Generation: 1, Low: 1}, low: 1}
+	r := &row{Session: Session{ID: id, Owner: owner, Run: run, Low: 1}, low: 1}
 	t.add(r)
 	for len(t.opens) > 0 && t.opens[0].id <= id {
 		t.opens = t.opens[1:]

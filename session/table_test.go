@@ -38,7 +38,7 @@ func (m *model) find(id uint64) *modelSession {
 func (m *model) build() *Table {
 	t := new(Table)
 	for _, s := range m.sessions {
-		r := &row{Session: Session{ID: s.id, Owner: s.owner, Run: s.run, Generation: 1, Low: s.low, Last: s.last}, high: s.last, low: s.low}
+		r := &row{Session: Session{ID: s.id, Owner: s.owner, Run: s.run, Low: s.low, Last: s.last}, high: s.last, low: s.low}
 		t.add(r)
 		for n := s.low; n <= s.last; n++ {
 			e := s.decided[n]
@@ -61,11 +61,14 @@ func check(t *testing.T, got *Table, m *model) {
 		t.Fatalf("decoded: %v", err)
 	}
 	for _, s := range m.sessions {
+		if row, ok := got.Get(s.id); !ok || row.Owner != s.owner || row.Low != s.low || row.Last != s.last {
+			t.Fatalf("%+v, want %+v", row, s)
+		}
 		if id, ok := got.Find(s.owner, s.run); id != s.id || !ok {
 			t.Fatalf("member %d has session %d, %v", s.owner, id, ok)
 		}
 		for n := uint64(0); n <= s.last+1; n++ {
-			e, ok := got.Lookup(Name{s.id, 1, n})
+			e, ok := got.Lookup(Name{s.id, 0, n})
 			w, has := s.decided[n]
 			if n < s.low {
 				w, has = Entry{}, false
@@ -122,12 +125,12 @@ func TestModel(t *testing.T) {
 					}
 					closing = closing || q.owner == s.owner
 				}
-				n := Name{s.id, 1, high + uint64(r.IntN(3))}
+				n := Name{s.id, 0, high + uint64(r.IntN(3))}
 				if r.IntN(20) == 0 {
 					n.Generation = 2
 				}
 				p := proposal{z: z + 1, n: n, low: s.low + uint64(r.IntN(4))}
-				want := !closing && n.Generation == 1 && n.Sequence == high+1 && p.low <= n.Sequence
+				want := !closing && n.Generation == 0 && n.Sequence == high+1 && p.low <= n.Sequence
 				if fresh := table.Fresh(n, p.low); fresh != want {
 					t.Fatalf("seed %d: %v low %d is fresh %v, want %v", seed, n, p.low, fresh, want)
 				} else if fresh {
@@ -180,14 +183,14 @@ func TestRefused(t *testing.T) {
 	var table Table
 	table.Open(10, 1, zab.Incarnation{1})
 	before := table.Append(nil)
-	n := Name{10, 1, 1}
+	n := Name{10, 0, 1}
 	for name, err := range map[string][2]error{ // any order: none changes anything
 		"old id":     {second(table.Open(10, 2, zab.Incarnation{})), ErrOutOfOrder},
 		"no id":      {second(new(Table).Open(0, 2, zab.Incarnation{})), ErrOutOfOrder},
-		"session":    {table.Decide(Name{11, 1, 1}, 1, Entry{Zxid: 11}), ErrUnknown},
+		"session":    {table.Decide(Name{11, 0, 1}, 1, Entry{Zxid: 11}), ErrUnknown},
 		"generation": {table.Decide(Name{10, 2, 1}, 1, Entry{Zxid: 11}), ErrUnknown},
-		"gap":        {table.Decide(Name{10, 1, 2}, 1, Entry{Zxid: 11}), ErrOutOfOrder},
-		"zero":       {table.Decide(Name{10, 1, 0}, 0, Entry{Zxid: 11}), ErrOutOfOrder},
+		"gap":        {table.Decide(Name{10, 0, 2}, 1, Entry{Zxid: 11}), ErrOutOfOrder},
+		"zero":       {table.Decide(Name{10, 0, 0}, 0, Entry{Zxid: 11}), ErrOutOfOrder},
 		"low":        {table.Decide(n, 2, Entry{Zxid: 11}), ErrOutOfOrder},
 	} {
 		if !errors.Is(err[0], err[1]) {
@@ -204,7 +207,7 @@ func second(_ uint64, err error) error { return err }
 func TestBounds(t *testing.T) {
 	var table Table
 	table.Open(1, 1, zab.Incarnation{1})
-	n := Name{1, 1, 0}
+	n := Name{1, 0, 0}
 	for n.Sequence = 1; n.Sequence <= MaxWindow; n.Sequence++ {
 		if err := table.Decide(n, 1, Entry{Zxid: zab.Zxid(1 + n.Sequence)}); err != nil {
 			t.Fatal(err)
@@ -239,7 +242,7 @@ func FuzzDecode(f *testing.F) {
 	table.Open(11, 300, zab.Incarnation{2})
 	f.Add(table.Append(nil))
 	for n := range uint64(5) {
-		table.Decide(Name{10, 1, n + 1}, n, Entry{Zxid: zab.Zxid(100 + n), Code: 3, Index: -1, Path: "/p", More: []string{"/q", ""}})
+		table.Decide(Name{10, 0, n + 1}, n, Entry{Zxid: zab.Zxid(100 + n), Code: 3, Index: -1, Path: "/p", More: []string{"/q", ""}})
 	}
 	f.Add(table.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -257,7 +260,7 @@ func BenchmarkDecide(b *testing.B) {
 	b.ReportAllocs()
 	var table Table
 	table.Open(1, 1, zab.Incarnation{1})
-	n := Name{1, 1, 0}
+	n := Name{1, 0, 0}
 	for b.Loop() {
 		n.Sequence++
 		low := max(n.Sequence, 100) - 99

@@ -264,8 +264,9 @@ func (m *Machine) establish() {
 	for _, l := range ld.learners {
 		m.upToDate(l)
 	}
-	m.advance()
-	m.leaderApplied()
+	if m.advance(); m.lead == ld {
+		m.leaderApplied()
+	}
 }
 
 // leaderApplied opens the epoch for proposals once its initial history is applied.
@@ -369,8 +370,9 @@ func (m *Machine) commit() {
 		return
 	}
 	m.committed = to
-	m.advance()
-	m.tell()
+	if m.advance(); m.lead == ld {
+		m.tell()
+	}
 }
 
 // holdReadmits stops a commit before a Readmit that lacks a full quorum without the member it readmits.
@@ -476,7 +478,7 @@ func (m *Machine) leaderTick() {
 	}
 	for i := 0; i < len(ld.learners); {
 		l := ld.learners[i]
-		if ld.ticks-l.heard > m.cfg.SyncLimit || m.stalled(l) {
+		if ld.ticks-l.heard > m.cfg.SyncLimit || m.stalled(l) || l.streaming && l.cursor < m.hist.first {
 			m.send(l.id, &Refuse{Session: l.session})
 			m.dropLearner(l.id)
 			continue

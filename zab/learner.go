@@ -307,6 +307,9 @@ func (m *Machine) pong(l *learner, x *Ping) {
 func (m *Machine) learnerTick() {
 	l := m.learn
 	l.ticks++
+	if l.snapshot != nil {
+		l.moved = l.ticks // decoding and writing it is this member's own work
+	}
 	if l.ticks-l.heard > m.cfg.SyncLimit || !l.upToDate && l.ticks-l.moved > m.cfg.InitLimit {
 		m.endRole()
 	}

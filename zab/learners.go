@@ -311,7 +311,7 @@ func (m *Machine) stalled(l *learnerState) bool {
 }
 
 func (m *Machine) sentTo(l *learnerState) Zxid {
-	if l.cursor == m.hist.first {
+	if l.cursor <= m.hist.first {
 		return m.hist.base
 	}
 	return m.hist.at(l.cursor - 1).Zxid

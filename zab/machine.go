@@ -3,6 +3,7 @@ package zab
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
@@ -319,7 +320,7 @@ func (m *Machine) advance() {
 		return
 	}
 	i, _ := m.hist.after(m.applied)
-	for ; i < m.hist.end() && m.hist.at(i).Zxid <= to; i++ {
+	for ; i < m.hist.end() && m.hist.at(i).Zxid <= to && m.failed == nil; i++ {
 		e := m.hist.at(i).Entry
 		m.applied = e.Zxid
 		if e.Kind == EntryReadmit {
@@ -377,6 +378,7 @@ func (m *Machine) Receive(from quorum.ID, msg Message) {
 	case *AckEpoch, *Ack, *Pong, *Fetch, *Installed:
 		m.fromLearner(from, msg)
 	case *Refuse:
+		m.waiting = slices.DeleteFunc(m.waiting, func(w waitingInfo) bool { return w.from == from && w.info.Session == x.Session })
 		if m.lead != nil {
 			m.learnerGone(from, x)
 		} else {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -106,8 +107,8 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 		sm.Install(state)
 	}
 	draw := rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self)))
-	if cfg.MaxCounter == 0 {
-		cfg.MaxCounter = math.MaxUint32
+	if cfg.MaxCounter == 0 || cfg.MaxCounter == math.MaxUint32 {
+		cfg.MaxCounter = math.MaxUint32 - 1 // the zxid after it is still one of the epoch
 	}
 	m.zab = zab.New(zab.Config{
 		Self: cfg.Self, Verifier: verifier, Observer: !m.voter, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
@@ -115,7 +116,8 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 		NextSession: func() zab.Session { return zab.Session(draw.Uint64() | 1) },
 	}, rec, host[V, R]{m})
 	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: draw.Uint64()})
-	m.outbox.run = rec.Mark.Incarnation
+	binary.LittleEndian.PutUint64(m.outbox.run[:8], draw.Uint64())
+	binary.LittleEndian.PutUint64(m.outbox.run[8:], draw.Uint64())
 	m.birth.founders = verifier.Voters()
 	m.lookNext = true
 	m.changed, m.applied = true, true
@@ -133,6 +135,9 @@ type host[V, R any] struct{ m *Machine[V, R] }
 
 func (h host[V, R]) Apply(e zab.Entry) {
 	m := h.m
+	if m.failed != nil {
+		return
+	}
 	m.applied = true
 	if e.Kind != zab.EntryData {
 		m.sm.Advance(e.Zxid)
@@ -179,6 +184,7 @@ func (m *Machine[V, R]) Step(_ Time, in Input, out *Output[V, R]) {
 		m.settle()
 	}
 	if m.failed != nil {
+		m.drain() // what is left are goodbyes: nobody must wait for a time-out
 		m.answerAll(m.failed)
 		m.refuse(in)
 		out.Failed = m.failed
@@ -248,6 +254,7 @@ func (m *Machine[V, R]) take(in Input) {
 func (m *Machine[V, R]) lost(p *peer) {
 	p.linked, p.born, m.changed = false, nil, true
 	m.zab.Lost(p.id)
+	m.syncs.forget(p.id)
 	m.vote.Lost(p.id, &m.eout)
 }
 
@@ -288,7 +295,7 @@ func (m *Machine[V, R]) settle() {
 			m.sendTo(s.To, Control, s.Notification)
 		}
 		m.eout.Reset()
-		if m.lookNext && m.looks == 0 && m.zab.Settled() {
+		if m.lookNext && m.looks == 0 && m.zab.Settled() && m.zab.Mark().Born && m.zab.Role() == zab.Looking {
 			m.look()
 			continue
 		}

@@ -13,10 +13,11 @@ type outbox struct {
 	session uint64          // 0 until its transaction is applied here
 	calls   []waiting       // sequences first, first+1, ...
 	first   uint64
-	sent    int    // calls handed to the present leader
-	handed  uint64 // every sequence below it was once handed to a leader
-	asked   bool   // the present leader was asked for the session
-	forward *Forward
+	sent    int      // calls handed to the present leader
+	handed  uint64   // every sequence below it was once handed to a leader
+	asked   bool     // the present leader was asked for the session
+	forward *Forward // in this Output: more calls may join
+	bytes   int      // of its calls
 }
 
 type waiting struct {
@@ -65,11 +66,12 @@ func (m *Machine[V, R]) serveOutbox() {
 			}
 			m.prepare(c)
 		} else {
-			if b.forward == nil || len(b.forward.Calls) >= 1024 {
-				b.forward = &Forward{Owner: m.cfg.Self, Run: b.run}
+			if b.forward == nil || b.bytes+len(c.Payload) > maxBatch {
+				b.forward, b.bytes = &Forward{Owner: m.cfg.Self, Run: b.run}, 0
 				m.sendTo(leader, Log, b.forward)
 			}
 			b.forward.Calls = append(b.forward.Calls, c)
+			b.bytes += len(c.Payload) + 32
 		}
 		b.sent++
 		b.handed = max(b.handed, c.Name.Sequence+1)

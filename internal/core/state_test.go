@@ -191,7 +191,7 @@ func TestZnodesReplicate(t *testing.T) {
 			case k < 24 && c.session != 0:
 				wall += int64(r.IntN(5))
 				if r.IntN(3) > 0 || len(c.calls) == 0 {
-					n := Name{c.session, 1, uint64(len(c.calls) + 1)}
+					n := Name{c.session, 0, uint64(len(c.calls) + 1)}
 					c.calls = append(c.calls, Call{Name: n, Low: c.low, Payload: randomRequest(t, r)})
 				}
 				// All that have no answer, in order, and some that have.
@@ -260,7 +260,7 @@ func started(t testing.TB) (*Znodes, Name) {
 	if err != nil || !o.Opened || o.Session != 1 {
 		t.Fatal(o, err)
 	}
-	return s, Name{Session: 1, Generation: 1, Sequence: 1}
+	return s, Name{Session: 1, Sequence: 1}
 }
 
 func TestZnodesDecidedAfterSnapshot(t *testing.T) {
@@ -307,6 +307,30 @@ func TestZnodesDecidedAfterSnapshot(t *testing.T) {
 	n.Sequence++
 	if _, ok := other.Decided(n); ok {
 		t.Error("the future is decided")
+	}
+}
+
+func TestZnodesFind(t *testing.T) {
+	s, n := started(t)
+	if id, ok := s.Find(1, zab.Incarnation{1}); id != 1 || !ok {
+		t.Error(id, ok)
+	}
+	if _, ok := s.PrepareOpen(2, 9, 1, zab.Incarnation{1}); ok {
+		t.Error("a session is opened again")
+	}
+	txn, _ := s.PrepareOpen(2, 9, 1, zab.Incarnation{2})
+	call := Call{Name: n, Low: 1, Payload: request(t, false, datatree.SetOp{Path: "/"})}
+	if _, ok := s.Prepare(3, 9, call); ok {
+		t.Error("a call of a session that is about to end is judged")
+	}
+	if o, err := s.Apply(2, txn); err != nil || o.Closed != 1 || o.Session != 2 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if _, ok := s.Find(1, zab.Incarnation{1}); ok {
+		t.Error("the former run has a session")
+	}
+	if _, err := s.Apply(2, txn); !errors.Is(err, ErrState) {
+		t.Errorf("applied twice: %v", err)
 	}
 }
 

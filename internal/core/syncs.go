@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -33,6 +35,11 @@ func (s *syncs) unsend() {
 		}
 	}
 	s.at = nil
+}
+
+// forget drops what a peer asked for on a link that has ended: its next life numbers its asks anew.
+func (s *syncs) forget(peer quorum.ID) {
+	s.at = slices.DeleteFunc(s.at, func(a asked) bool { return a.from == peer })
 }
 
 func (m *Machine[V, R]) syncRequest(ticket uint64) {

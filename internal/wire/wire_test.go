@@ -140,6 +140,13 @@ func TestEveryTypeRoundTrips(t *testing.T) {
 	}
 }
 
+// More than 65535 elements, and a long payload: the longest forms.
+func TestLongForms(t *testing.T) {
+	roundTrip(t, &zab.Propose{Entries: make([]zab.Entry, 1<<16)})
+	roundTrip(t, &core.Forward{Calls: make([]core.Call, 1<<16-1)})
+	roundTrip(t, &zab.Chunk{Data: make([]byte, 1<<17)})
+}
+
 // Every prefix of a message, and every message with something after it, is refused.
 func TestTornIsRefused(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
