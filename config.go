@@ -46,7 +46,7 @@ type Config struct {
 	Logger *slog.Logger
 	// Trace has hooks for what the node does; nil costs nothing. It must not be changed after Open.
 	Trace *Trace
-	// Seed of the jitter that keeps elections apart; 0 draws one.
+	// Seed is mixed into the random numbers of the jitter that keeps elections apart.
 	Seed uint64
 
 	_ struct{} // keyed literals only

@@ -71,7 +71,7 @@ func (c *Cluster) close() {
 
 func (c *Cluster) open(id ensemble.ID) *ensemble.Node {
 	c.t.Helper()
-	cfg := ensemble.Config{ID: id, Members: slices.Clone(c.members), Transport: c.net.Peer(id), Seed: uint64(id)}
+	cfg := ensemble.Config{ID: id, Members: slices.Clone(c.members), Transport: c.net.Peer(id)}
 	for _, o := range c.opts {
 		o(&cfg)
 	}

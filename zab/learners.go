@@ -317,8 +317,12 @@ func (m *Machine) sentTo(l *learnerState) Zxid {
 	return m.hist.at(l.cursor - 1).Zxid
 }
 
+// maxHeldBack is how many bytes of applied history a learner that catches up may hold back in memory. Beyond it the learner
+// is let go, and begins again with a snapshot.
+const maxHeldBack = 64 << 20
+
 // tailFloor is the position up to which applied entries may leave the memory: a learner's cursor, and what follows a
-// snapshot in transfer, holds them back up to four windows.
+// snapshot in transfer, holds them back.
 func (m *Machine) tailFloor() Zxid {
 	z := m.applied
 	if m.lead == nil {
@@ -334,7 +338,7 @@ func (m *Machine) tailFloor() Zxid {
 		case l.snapZxid != 0:
 			from = l.snapZxid
 		}
-		if i, ok := m.hist.after(from); ok && m.hist.bytes-m.hist.sizeTo(i) <= 4*uint64(m.cfg.Window)+uint64(m.cfg.MaxTail) {
+		if i, ok := m.hist.after(from); ok && m.hist.bytes-m.hist.sizeTo(i) <= maxHeldBack {
 			z = min(z, from)
 		}
 	}

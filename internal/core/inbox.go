@@ -24,6 +24,9 @@ func (m *Machine[V, R]) serveInbox() {
 	}
 	n := 0
 	for n < len(m.inbox) && m.zab.CanPropose() {
+		if s := zab.Zxid(m.inbox[n].Name.Session); s > m.zab.Applied() && s <= m.zab.Last() {
+			break // its owner has applied the session's transaction before this leader: a slow disk here
+		}
 		m.prepare(m.inbox[n])
 		n++
 	}

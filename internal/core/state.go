@@ -316,3 +316,6 @@ func (h *header) uint(most uint64) uint64 {
 	h.b = h.b[n:]
 	return v
 }
+
+// Tree returns the tree of the applied state, whose readers need no lock. It is another one after Install.
+func (s *Znodes) Tree() *datatree.Tree { return s.tree }

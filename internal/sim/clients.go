@@ -31,6 +31,7 @@ type call struct {
 	ticket uint64
 	floor  zab.Zxid // the greatest position that anybody had been told when it was made
 	epoch  uint32   // of its member then
+	handed bool     // to the machine
 	lost   bool     // its member's run ended first
 	done   bool
 	err    error
@@ -61,7 +62,7 @@ func (w *World) clientTurn(n *node, i int) {
 	case x < w.cfg.Reads+w.cfg.Syncs:
 		k := w.newCall(n, callSync)
 		k.client, c.waits = i, true
-		n.put(w, inbound{lane: laneRequest, msg: &core.SyncRequest{Ticket: k.ticket}})
+		n.put(w, inbound{lane: laneRequest, ticket: k.ticket, msg: &core.SyncRequest{Ticket: k.ticket}})
 		return
 	}
 	k := w.newCall(n, callWrite)
@@ -69,7 +70,7 @@ func (w *World) clientTurn(n *node, i int) {
 	w.lastID++
 	k.id = w.lastID
 	w.calls = append(w.calls, k)
-	n.put(w, inbound{lane: laneRequest, msg: &core.Request{Ticket: k.ticket, Payload: randomOp(w.load, k.id), Wall: w.wallClock(n)}})
+	n.put(w, inbound{lane: laneRequest, ticket: k.ticket, msg: &core.Request{Ticket: k.ticket, Payload: randomOp(w.load, k.id), Wall: w.wallClock(n)}})
 }
 
 func (w *World) newCall(n *node, kind int) *call {
@@ -81,7 +82,7 @@ func (w *World) newCall(n *node, kind int) *call {
 
 func (w *World) transfer(n *node, to quorum.ID) {
 	k := w.newCall(n, callTransfer)
-	n.put(w, inbound{lane: laneRequest, msg: &core.TransferRequest{Ticket: k.ticket, To: to}})
+	n.put(w, inbound{lane: laneRequest, ticket: k.ticket, msg: &core.TransferRequest{Ticket: k.ticket, To: to}})
 }
 
 // read checks what a member shows its readers.

@@ -54,16 +54,16 @@ const (
 	fWipe               // restart with an empty memory and a new incarnation
 	fPowerAll           // all members at once
 	fPause
-	fClock      // wall clock jump
-	fCut        // a pair loses its link and cannot dial
-	fOneWay     // one direction of a pair swallows
-	fReset      // a link breaks; it may be dialled at once
-	fDuplicate  // a new link replaces a live one
-	fPartition  // two sides
-	fIsolate    // one member, in one direction or both
-	fFlap       // a pair is cut and healed faster than anybody notices
-	fDiskFails  // Failed is told, the member ends and restarts later
-	fTransfer   // TransferRequest: no fault, not counted
+	fClock     // wall clock jump
+	fCut       // a pair loses its link and cannot dial
+	fOneWay    // one direction of a pair swallows
+	fReset     // a link breaks; it may be dialled at once
+	fDuplicate // a new link replaces a live one
+	fPartition // two sides
+	fIsolate   // one member, in one direction or both
+	fFlap      // a pair is cut and healed faster than anybody notices
+	fDiskFails // Failed is told, the member ends and restarts later
+	fTransfer  // TransferRequest: no fault, not counted
 	faultKinds
 )
 

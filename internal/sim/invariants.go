@@ -47,6 +47,8 @@ type watch struct {
 	given              int // and delivered
 	promised, joined   uint32
 	role               zab.Role
+	leader             quorum.ID
+	led                uint32 // epoch that it led last, without a break since
 	epoch              uint32
 	est                bool
 	since              int // tick in which role and epoch began
@@ -196,11 +198,13 @@ func (w *World) checkDurability() {
 	}
 }
 
-// onDisks checks that a quorum holds e durably.
+// onDisks checks that a quorum holds z durably. A store that was wiped since counts as lost with what it held: its acknowledgement was given for good,
+// and wiped stores are a minority at each instant. checkDurability judges what is left.
 func (w *World) onDisks(n *node, z zab.Zxid, without quorum.ID) {
 	if !w.verifier.Contains(func(id quorum.ID) bool {
 		m := &w.nodes[id-1].disk
-		return id != without && m.mark.Counts && m.holds(z)
+		p := w.nodes[id-1].past
+		return id != without && (m.mark.Counts && m.holds(z) || p != nil && p.mark.Counts && p.holds(z))
 	}) {
 		w.fail("inv/Z10", "member %d commits %v, which no quorum of stores holds", n.id, z)
 	}
@@ -215,11 +219,13 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, send
 			v.heard[from-1] = v.ticks
 		}
 	}
+	was, followed := v.role, v.leader // a step may do something in one role and end it
 	if role != v.role || epoch != v.epoch || est != v.est {
 		w.changed(n, role, epoch, est)
 	}
+	v.leader = z.Leader()
 	if c := z.Committed(); c != v.committed || v.at < 0 {
-		w.commits(n, c, input, from)
+		w.commits(n, c, input, from, was, followed)
 	}
 	if z.Last() != n.image.last() {
 		w.fail("inv/Z6", "member %d says that its log ends at %v, it has written up to %v", n.id, z.Last(), n.image.last())
@@ -252,16 +258,20 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 	}
 	if role == zab.Leading && est && !(v.role == zab.Leading && v.est && v.epoch == epoch) {
 		w.cover("leader established")
-		if v.role == zab.Leading && v.epoch != epoch && v.epoch != 0 {
+		if v.led != 0 && v.led != epoch {
 			w.cover("epoch renewed in place")
+			if last := n.image.last(); w.cfg.MaxCounter == 0 || last.Counter() < w.cfg.MaxCounter {
+				w.cover("leader renews above a learner's promise")
+			}
 		}
+		v.led = epoch
 		if r, ok := w.leaders[epoch]; ok && r != (reign{n.id, n.run}) {
 			w.fail("inv/Z1", "epoch %d is established by member %d (run %d) and by member %d (run %d)", epoch, r.id, r.run, n.id, n.run)
 		}
 		w.leaders[epoch] = reign{n.id, n.run}
-		// What it proposes from now on follows everything that anybody has delivered.
-		if last := w.lastCommitted(); last != 0 && !n.image.holds(last) {
-			w.fail("inv/Z9", "member %d leads epoch %d without %v, which is committed", n.id, epoch, last)
+		// What it proposes from now on follows everything that anybody has delivered in earlier epochs. It may be late: a later one may have begun.
+		if i, _ := w.place(zab.MakeZxid(epoch, 0)); i > 0 && !n.image.holds(w.log[i-1].zxid) {
+			w.fail("inv/Z9", "member %d leads epoch %d without %v, which is committed", n.id, epoch, w.log[i-1].zxid)
 		}
 		if !w.verifier.CanLead(n.id) {
 			w.fail("inv/Z1", "member %d must not lead", n.id)
@@ -270,11 +280,14 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 	if est && z.Last().Epoch() > max(z.Mark().Joined, epoch) {
 		w.fail("inv/Z3", "member %d has joined %d and its log ends at %v", n.id, z.Mark().Joined, z.Last())
 	}
+	if role != zab.Leading {
+		v.led = 0
+	}
 	v.role, v.epoch, v.est = role, epoch, est
 }
 
 // commits checks that what a member takes for committed is the one history, and lengthens that if it is a leader.
-func (w *World) commits(n *node, c zab.Zxid, input core.Input, from quorum.ID) {
+func (w *World) commits(n *node, c zab.Zxid, input core.Input, from quorum.ID, was zab.Role, followed quorum.ID) {
 	v, z := &n.watch, n.m.Zab()
 	if c < v.committed {
 		w.fail("inv/Z13", "member %d goes back from committed %v to %v", n.id, v.committed, c)
@@ -289,7 +302,7 @@ func (w *World) commits(n *node, c zab.Zxid, input core.Input, from quorum.ID) {
 	if c == v.committed {
 		return
 	}
-	if _, ok := input.(*core.Receive); ok && z.Role() == zab.Following && z.Leader() != from {
+	if _, ok := input.(*core.Receive); ok && z.Role() == zab.Following && was == zab.Following && z.Leader() != from && followed != from {
 		w.fail("inv/Z19", "member %d follows %d and learns a commit position from %d", n.id, z.Leader(), from)
 	}
 	if i, ok := w.place(c); ok { // known: the same entries must be here
@@ -308,7 +321,7 @@ func (w *World) commits(n *node, c zab.Zxid, input core.Input, from quorum.ID) {
 	if last := w.lastCommitted(); c < last {
 		w.fail("inv/Z5", "member %d commits %v, which is not in the history that ends at %v", n.id, c, last)
 	}
-	if z.Role() != zab.Leading {
+	if z.Role() != zab.Leading && was != zab.Leading {
 		w.fail("inv/Z14", "member %d takes %v for committed, which no leader has committed", n.id, c)
 	}
 	w.extend(n, c)

@@ -30,6 +30,8 @@ type inbound struct {
 	from int
 	conn *conn
 	msg  any // a message of a peer, or an input
+
+	ticket uint64 // of a request
 }
 
 // node is one member: its machine, its store and the shell around both.
@@ -47,8 +49,9 @@ type node struct {
 	m     *core.Machine[any, any]
 	sm    *observed
 	out   core.Output[any, any]
-	disk  store // what is durable, and what is on its way
-	image store // what was issued
+	disk  store  // what is durable, and what is on its way
+	image store  // what was issued
+	past  *store // what the last wipe destroyed
 	link  []*conn
 	inbox [lanes][]inbound
 	drain bool
@@ -64,7 +67,9 @@ type node struct {
 	watch   watch
 }
 
-func (n *node) local(t Time) core.Time { return core.Time(int64(t-n.start) * int64(1000+n.drift) / 1000) }
+func (n *node) local(t Time) core.Time {
+	return core.Time(int64(t-n.start) * int64(1000+n.drift) / 1000)
+}
 
 func (n *node) put(w *World, in inbound) {
 	n.inbox[in.lane] = append(n.inbox[in.lane], in)
@@ -142,6 +147,9 @@ func (n *node) step(w *World, in *inbound) bool {
 		input = &w.scratch
 	default:
 		input = in.msg.(core.Input)
+		if k := n.calls[in.ticket]; k != nil {
+			k.handed = true
+		}
 	}
 	n.feed(w, input, peer, in.msg)
 	return true
@@ -214,8 +222,10 @@ func (n *node) carryOut(w *World) {
 		if !n.watch.broken {
 			w.fail("inv/END", "member %d ended by itself: %v", n.id, failed)
 		}
-		if len(n.calls) > 0 {
-			w.fail("inv/TICKET", "member %d ended and leaves %d calls unanswered", n.id, len(n.calls))
+		for _, k := range n.calls {
+			if k.handed {
+				w.fail("inv/TICKET", "member %d ended and leaves ticket %d unanswered", n.id, k.ticket)
+			}
 		}
 		w.down(n, 0)
 	}
@@ -266,7 +276,8 @@ func (w *World) down(n *node, then int) {
 	n.disk.pending, n.disk.flying = nil, 0
 	if then == thenWipe && w.mayWipe(n) {
 		w.count(fWipe)
-		n.disk = store{}
+		p := n.disk
+		n.past, n.disk = &p, store{}
 		n.inc = w.incarnation()
 		n.watch.wiped()
 		w.wipes++

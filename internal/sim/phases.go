@@ -1,14 +1,17 @@
 package sim
 
-import "github.com/ensemble-go/ensemble/zab"
+import (
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
 
 // Phases after the chaos.
 const (
-	phaseChaos   = iota
-	phaseLive    // healed: a leader is wanted, everybody ready
-	phaseQuiet   // clients stop: every call answered, all states equal
-	phaseAgain   // after a power loss of all: a leader is wanted again
-	phaseFinal   // and the states must be equal again
+	phaseChaos = iota
+	phaseLive  // healed: a leader is wanted, everybody ready
+	phaseQuiet // clients stop: every call answered, all states equal
+	phaseAgain // after a power loss of all: a leader is wanted again
+	phaseFinal // and the states must be equal again
 	phaseTheEnd
 	liveTimeouts = 20
 )
@@ -61,6 +64,25 @@ func (w *World) leader() *node {
 	return best
 }
 
+// serves reports whether a leader leads and a quorum follows it and is ready.
+func (w *World) serves() bool {
+	l := w.leader()
+	return l != nil && w.verifier.Contains(func(id quorum.ID) bool {
+		n := w.nodes[id-1]
+		return n.up && n.status.Ready && n.m.Zab().Epoch() == l.m.Zab().Epoch()
+	})
+}
+
+// progress changes as long as anybody applies anything.
+func (w *World) progress() (sum uint64) {
+	for _, n := range w.nodes {
+		if n.up {
+			sum += uint64(n.watch.given)
+		}
+	}
+	return sum
+}
+
 // settled reports whether a leader leads and everybody else follows it, ready and counted.
 func (w *World) settled() bool {
 	l := w.leader()
@@ -93,11 +115,14 @@ func (w *World) checkPhase() {
 	done := false
 	switch w.phase {
 	case phaseLive, phaseAgain:
-		done = w.settled()
+		done = w.serves()
 	case phaseQuiet, phaseFinal:
 		done = w.equal() && w.settled()
 	}
 	if !done {
+		if sum := w.progress(); w.phase != phaseLive && w.phase != phaseAgain && sum != w.sum {
+			w.sum, w.limit = sum, w.now+liveTimeouts*w.cfg.timeout() // a small window takes its time to bring a laggard up to date
+		}
 		if w.now > w.limit {
 			w.fail("inv/LIVE", "phase %d: %s", w.phase, w.describe())
 		}

@@ -114,6 +114,12 @@ type client struct {
 	window []decided
 }
 
+// opened is a session whose transaction is outstanding.
+type opened struct {
+	id  uint64
+	run zab.Incarnation
+}
+
 // registers implements core.StateMachine.
 type registers struct {
 	view
@@ -126,7 +132,7 @@ type registers struct {
 	spec    map[uint8]register
 	next2   uint32
 	clients map[uint64]uint64 // session: last sequence prepared
-	opening map[quorum.ID]zab.Incarnation
+	opening map[quorum.ID]opened
 }
 
 func newRegisters() *registers {
@@ -138,7 +144,7 @@ func newRegisters() *registers {
 func (m *registers) Abandon() {
 	m.spec = map[uint8]register{}
 	m.clients = map[uint64]uint64{}
-	m.opening = map[quorum.ID]zab.Incarnation{}
+	m.opening = map[quorum.ID]opened{}
 	m.next2 = m.next
 }
 
@@ -151,19 +157,29 @@ func (m *registers) session(id uint64) *client {
 	return nil
 }
 
+// expects returns the last sequence of a session as all outstanding transactions will leave it, those that open and end sessions included.
+func (m *registers) expects(id uint64) (last uint64, ok bool) {
+	for owner, o := range m.opening {
+		if o.id == id {
+			return m.clients[id], true
+		}
+		if s := m.session(id); s != nil && s.owner == owner {
+			return 0, false
+		}
+	}
+	s := m.session(id)
+	if s == nil {
+		return 0, false
+	}
+	return max(m.clients[id], s.last), true
+}
+
 func (m *registers) Prepare(z zab.Zxid, wall int64, c core.Call) ([]byte, bool) {
-	s := m.session(c.Name.Session)
-	if s == nil || c.Name.Generation != 1 && c.Name.Generation != 0 {
+	last, ok := m.expects(c.Name.Session)
+	if !ok || c.Name.Generation > 1 || c.Name.Sequence != last+1 || len(c.Payload) != opLen {
 		return nil, false
 	}
-	if _, gone := m.opening[s.owner]; gone {
-		return nil, false // a later run of its owner is about to end it
-	}
-	last := max(m.clients[s.id], s.last)
-	if c.Name.Sequence != last+1 || len(c.Payload) != opLen {
-		return nil, false
-	}
-	m.clients[s.id] = c.Name.Sequence
+	m.clients[c.Name.Session] = c.Name.Sequence
 	o := decodeOp(c.Payload)
 	r, ok := m.spec[o.key]
 	if !ok {
@@ -208,13 +224,13 @@ func (m *registers) Prepare(z zab.Zxid, wall int64, c core.Call) ([]byte, bool) 
 }
 
 func (m *registers) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {
-	if m.opening[owner] == run && run != (zab.Incarnation{}) {
+	if o, ok := m.opening[owner]; ok && o.run == run {
 		return nil, false
 	}
 	if _, ok := m.Find(owner, run); ok {
 		return nil, false
 	}
-	m.opening[owner] = run
+	m.opening[owner] = opened{uint64(z), run}
 	b := append(make([]byte, 0, openLen), tagOpen)
 	b = binary.BigEndian.AppendUint64(b, uint64(owner))
 	b = append(b, run[:]...)
@@ -264,7 +280,7 @@ func (m *registers) Apply(z zab.Zxid, txn []byte) (o core.Outcome[any], err erro
 			m.sessions = slices.Delete(slices.Clone(m.sessions), i, i+1)
 		}
 		m.sessions = append(m.sessions, client{id: uint64(z), owner: p.owner, run: p.run})
-		if m.opening[p.owner] == p.run {
+		if m.opening[p.owner].id == uint64(z) {
 			delete(m.opening, p.owner)
 		}
 		return o, nil

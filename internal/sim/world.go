@@ -29,9 +29,10 @@ type World struct {
 	total   int
 	wipes   int
 	phase   int
-	healed  Time // 0: faults go on
-	limit   Time // of the phase
-	quiet   bool // clients ask for nothing more
+	healed  Time   // 0: faults go on
+	limit   Time   // of the phase
+	sum     uint64 // of what was applied when it was set
+	quiet   bool   // clients ask for nothing more
 	ended   bool
 
 	history

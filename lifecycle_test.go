@@ -1,0 +1,309 @@
+package ensemble_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/ensembletest"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/transport"
+)
+
+func TestConfigErrors(t *testing.T) {
+	net := transport.NewMemory()
+	three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
+	for name, x := range map[string]struct {
+		cfg    ensemble.Config
+		fields []string
+		is     error
+	}{
+		"empty":        {ensemble.Config{}, []string{"ID", "Members"}, quorum.ErrNoVoter},
+		"not a member": {ensemble.Config{ID: 9, Members: three, Transport: net.Peer(9)}, []string{"ID"}, nil},
+		"duplicate":    {ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1}, {ID: 1}}, Transport: net.Peer(1)}, []string{"Members"}, quorum.ErrDuplicateID},
+		"zero id":      {ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1}, {}}, Transport: net.Peer(1)}, []string{"Members"}, quorum.ErrZeroID},
+		"no voter":     {ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1, Observer: true}}}, []string{"Members"}, quorum.ErrNoVoter},
+		"no transport": {ensemble.Config{ID: 1, Members: three}, []string{"Transport"}, nil},
+		"groups": {ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1, Group: 1, Weight: 1}, {ID: 2}, {ID: 3, Group: -1}}, Transport: net.Peer(1)},
+			[]string{"Members", "Members"}, quorum.ErrMissingGroup},
+		"weight": {ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1, Weight: 1}}}, []string{"Members"}, quorum.ErrWeightWithoutGroup},
+		"files":  {ensemble.Config{ID: 1, Members: three[:1], Dir: "/d"}, []string{"Dir"}, errors.ErrUnsupported},
+		"limits": {ensemble.Config{ID: 1, Members: three[:1], Tick: -1, InitLimit: -1, SyncLimit: -1, MaxData: -1, MaxInFlight: -1, SessionTimeout: -1, MinSessionTimeout: -1, MaxSessionTimeout: -1},
+			[]string{"Tick", "InitLimit", "SyncLimit", "SessionTimeout", "MinSessionTimeout", "MaxSessionTimeout", "MaxData", "MaxInFlight"}, nil},
+		"too much":    {ensemble.Config{ID: 1, Members: three[:1], MaxData: 1 << 30, Name: strings.Repeat("x", 300), SyncLimit: 1}, []string{"Name", "SyncLimit", "MaxData"}, nil},
+		"crossed":     {ensemble.Config{ID: 1, Members: three[:1], MinSessionTimeout: time.Hour}, []string{"MinSessionTimeout"}, nil},
+		"all at once": {ensemble.Config{Members: append(three, ensemble.Member{ID: 2}), Dir: "/d", MaxData: -1}, []string{"ID", "Members", "Transport", "Dir", "MaxData"}, quorum.ErrDuplicateID},
+	} {
+		n, err := ensemble.Open(t.Context(), x.cfg)
+		if n != nil || err == nil {
+			t.Errorf("%s: opened", name)
+			continue
+		}
+		var fields []string
+		for _, line := range strings.Split(strings.TrimPrefix(err.Error(), "ensemble: "), "\n") {
+			field, _, _ := strings.Cut(strings.TrimPrefix(line, "config: "), ":")
+			fields = append(fields, field)
+		}
+		var ce *ensemble.ConfigError
+		if !slices.Equal(fields, x.fields) || !errors.As(err, &ce) || x.is != nil && !errors.Is(err, x.is) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOpenRefusals(t *testing.T) {
+	net := transport.NewMemory()
+	three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
+	if _, err := ensemble.Open(t.Context(), ensemble.Config{ID: 1, Members: three, Transport: net.Peer(2)}); !errors.Is(err, transport.ErrID) {
+		t.Error(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := ensemble.Open(gone, ensemble.Config{ID: 1, Members: three, Transport: net.Peer(1)}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// Close returns from any state, within virtual time of zero, answers what waits and leaves nothing: synctest.Test fails when a goroutine is left.
+func TestCloseAtEachPhase(t *testing.T) {
+	closed := func(t *testing.T, n *ensemble.Node) {
+		t.Helper()
+		begin := time.Now()
+		for range 2 {
+			if err := n.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := time.Since(begin); d > time.Second {
+			t.Fatalf("took %v", d)
+		}
+		<-n.Done()
+		if n.Err() != nil {
+			t.Fatal(n.Err())
+		}
+		if err := n.Ready(t.Context()); !errors.Is(err, ensemble.ErrClosed) {
+			t.Fatal(err)
+		}
+		if _, err := n.Create(t.Context(), "/x", nil, 0); !errors.Is(err, ensemble.ErrClosed) || errors.Is(err, ensemble.ErrUncertain) {
+			t.Fatal(err)
+		}
+		if _, err := n.Get(t.Context(), "/"); !errors.Is(err, ensemble.ErrClosed) {
+			t.Fatal(err)
+		}
+	}
+	three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
+	alone := func(t *testing.T) *ensemble.Node {
+		net := transport.NewMemory()
+		return must[*ensemble.Node](t)(ensemble.Open(t.Context(), ensemble.Config{ID: 1, Members: three, Transport: net.Peer(1)}))
+	}
+	for name, phase := range map[string]func(t *testing.T){
+		"at once": func(t *testing.T) { closed(t, alone(t)) },
+		"alone": func(t *testing.T) {
+			n := alone(t)
+			<-time.After(time.Minute)
+			if s := n.Status(); s.Reason != ensemble.NoQuorum || s.Ready {
+				t.Fatalf("%+v", s)
+			}
+			got := make(chan error, 4)
+			go func() { got <- second(n.Create(t.Context(), "/a", nil, 0)) }()
+			go func() { got <- second(n.Sync(t.Context())) }()
+			go func() { got <- second(n.Get(t.Context(), "/")) }()
+			go func() { got <- n.Ready(t.Context()) }()
+			short, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := n.Create(short, "/b", nil, 0); !errors.Is(err, ensemble.ErrNoQuorum) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ensemble.ErrUncertain) {
+				t.Fatal(err)
+			}
+			closed(t, n)
+			for range 4 {
+				if err := <-got; !errors.Is(err, ensemble.ErrClosed) || errors.Is(err, ensemble.ErrUncertain) {
+					t.Fatal(err)
+				}
+			}
+		},
+		"while born": func(t *testing.T) {
+			net := transport.NewMemory()
+			var nodes []*ensemble.Node
+			for _, m := range three {
+				nodes = append(nodes, must[*ensemble.Node](t)(ensemble.Open(t.Context(), ensemble.Config{ID: m.ID, Members: three, Transport: net.Peer(m.ID)})))
+			}
+			for _, n := range nodes {
+				closed(t, n)
+			}
+		},
+		"leading, following": func(t *testing.T) {
+			c := ensembletest.New(t, 3)
+			leader, followers := c.WaitLeader(), c.Followers()
+			closed(t, c.Node(followers[0]))
+			closed(t, c.Node(leader))
+			closed(t, c.Node(followers[1]))
+		},
+		"writing": func(t *testing.T) {
+			c := ensembletest.New(t, 3)
+			leader := c.WaitLeader()
+			c.Isolate(leader)
+			p := c.Node(leader).Submit(ensemble.CreateOp{Path: "/a"})
+			got := make(chan error, 1)
+			go func() { got <- second(c.Node(leader).Create(t.Context(), "/b", nil, 0)) }()
+			synctest.Wait()
+			closed(t, c.Node(leader))
+			for _, err := range []error{second(p.Wait(t.Context())), <-got} {
+				if !errors.Is(err, ensemble.ErrClosed) {
+					t.Fatal(err)
+				}
+			}
+		},
+		"blank": func(t *testing.T) {
+			c := ensembletest.New(t, 3)
+			c.Stop(1)
+			c.Isolate(1)
+			n := c.Restart(1)
+			<-time.After(time.Minute)
+			closed(t, n)
+		},
+		"shutdown": func(t *testing.T) {
+			c := ensembletest.New(t, 3)
+			old := c.WaitLeader()
+			p := c.Node(old).Submit(ensemble.CreateOp{Path: "/a"})
+			if err := c.Node(old).Shutdown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			closed(t, c.Node(old))
+			if c.WaitLeader() == old {
+				t.Fatal("still leads")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { bubble(t, phase) })
+	}
+}
+
+func TestUncertain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		leader := c.WaitLeader()
+		c.Isolate(leader)
+		short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		p := c.Node(leader).Submit(ensemble.CreateOp{Path: "/p"})
+		if _, err := c.Node(leader).Create(short, "/a", nil, 0); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ensemble.ErrUncertain) {
+			t.Fatal(err)
+		}
+		if _, err := p.Wait(short); !errors.Is(err, ensemble.ErrUncertain) {
+			t.Fatal(err)
+		}
+		c.Heal()
+		if r, err := p.Wait(t.Context()); err != nil || r.Path != "/p" {
+			t.Fatal(r, err)
+		}
+	})
+}
+
+func TestOverloaded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxInFlight = 10 })
+		n := c.Node(c.WaitLeader())
+		c.Isolate(c.Leader())
+		var ps []*ensemble.Pending
+		for range 12 {
+			ps = append(ps, n.Submit(ensemble.CreateOp{Path: "/a-", Mode: ensemble.Sequential}))
+		}
+		for i, p := range ps[10:] {
+			if _, err := p.Wait(t.Context()); !errors.Is(err, ensemble.ErrOverloaded) || errors.Is(err, ensemble.ErrUncertain) {
+				t.Fatal(i, err)
+			}
+		}
+		c.Heal()
+		for i, p := range ps[:10] {
+			if r, err := p.Wait(t.Context()); err != nil || r.Path != fmt.Sprintf("/a-%010d", i) {
+				t.Fatal(r, err)
+			}
+		}
+		if s := n.Stats(); s.Overloaded != 2 || s.Replies < 10 || n.Status().InFlight != 0 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
+
+func TestManyCyclesLeaveNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
+	for i := range 1000 {
+		net := transport.NewMemory()
+		var nodes []*ensemble.Node
+		for _, m := range three {
+			nodes = append(nodes, must[*ensemble.Node](t)(ensemble.Open(t.Context(), ensemble.Config{ID: m.ID, Members: three, Transport: net.Peer(m.ID), Tick: time.Millisecond})))
+		}
+		if i%100 == 0 {
+			must[string](t)(nodes[i/100%3].Create(t.Context(), "/a", nil, 0))
+		}
+		for _, n := range nodes {
+			n.Close()
+		}
+	}
+	// Close has returned, so there is nothing to wait for but the scheduler.
+	for range 1000 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	if n := runtime.NumGoroutine(); n > before {
+		t.Fatalf("%d goroutines, %d before", n, before)
+	}
+}
+
+// The program that the README shows is example_hello_test.go, but for its name and what is around it.
+func TestHelloIsTheReadmes(t *testing.T) {
+	readme := must[[]byte](t)(os.ReadFile("README.md"))
+	_, rest, ok := strings.Cut(string(readme), "```go\n")
+	block, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("no program in the README")
+	}
+	if n := strings.Count(strings.TrimSpace(block), "\n") + 1; n > 30 {
+		t.Errorf("%d lines", n)
+	}
+	body := func(src, from string) string {
+		_, src, ok := strings.Cut(src, from)
+		if !ok {
+			t.Fatalf("no %q", from)
+		}
+		src, _, _ = strings.Cut(src, "\n}\n")
+		src, _, _ = strings.Cut(src, "\n\t// Output:")
+		return src
+	}
+	example := string(must[[]byte](t)(os.ReadFile("example_test.go")))
+	if a, b := body(block, "func main() {"), body(example, "func Example() {"); a != b {
+		t.Errorf("README:\n%s\nExample:\n%s", a, b)
+	}
+}
+
+// A program like it links little besides the standard library.
+func TestHelloLinksLittle(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".", "./transport").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range strings.Fields(string(out)) {
+		switch {
+		case strings.HasPrefix(p, "github.com/ensemble-go/ensemble"):
+		case strings.HasPrefix(p, "github.com/hashicorp/go-msgpack/"), strings.HasPrefix(p, "golang.org/x/sync"):
+			t.Log(p)
+		default:
+			t.Errorf("links %s", p)
+		}
+	}
+}
