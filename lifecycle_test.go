@@ -238,7 +238,6 @@ func TestOverloaded(t *testing.T) {
 }
 
 func TestManyCyclesLeaveNoGoroutine(t *testing.T) {
-	before := runtime.NumGoroutine()
 	three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
 	for i := range 1000 {
 		net := transport.NewMemory()
@@ -253,16 +252,22 @@ func TestManyCyclesLeaveNoGoroutine(t *testing.T) {
 			n.Close()
 		}
 	}
-	// Close has returned, so there is nothing to wait for but the scheduler.
-	for range 1000 {
-		if runtime.NumGoroutine() <= before {
+	// A goroutine that has said that it is done may still have to go, and the runtime has some of its own.
+	var left []string
+	for range 200 {
+		stacks := make([]byte, 1<<20)
+		left = nil
+		for _, g := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(g, "ensemble.(*host)") || strings.Contains(g, "transport.(*endpoint)") {
+				left = append(left, g)
+			}
+		}
+		if len(left) == 0 {
 			return
 		}
-		runtime.Gosched()
+		<-time.After(5 * time.Millisecond)
 	}
-	if n := runtime.NumGoroutine(); n > before {
-		t.Fatalf("%d goroutines, %d before", n, before)
-	}
+	t.Fatalf("%d goroutines left:\n%s", len(left), strings.Join(left, "\n\n"))
 }
 
 // The program that the README shows is example_hello_test.go, but for its name and what is around it.
@@ -273,7 +278,7 @@ func TestHelloIsTheReadmes(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatal("no program in the README")
 	}
-	if n := strings.Count(strings.TrimSpace(block), "\n") + 1; n > 30 {
+	if n := strings.Count(strings.TrimSpace(block), "\n") + 1; n > 25 {
 		t.Errorf("%d lines", n)
 	}
 	body := func(src, from string) string {

@@ -82,6 +82,7 @@ func nextVersion(n int32) int32 {
 // Mode says what kind of znode to create, or what kind it is. Flags are combined with |.
 type Mode uint8
 
+// The modes.
 const (
 	Persistent Mode = 0
 	Ephemeral  Mode = 1 // lives as long as its session; unsupported

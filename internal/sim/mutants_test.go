@@ -22,6 +22,17 @@ var mutants = []struct{ name, want, note string }{
 	{"ack-after-promise", "inv/Z11", "model-check 3"},
 	{"commit-believed-early", "inv/Z5 inv/Z6 inv/Z14", "a commit position believed before UPTODATE"},
 	{"old-snapshot", "inv/Z12", "F3"},
+	{"apply-uncommitted", "inv/Z14 inv/Z6", "reads of what is not committed"},
+	{"blank-confirms", "inv/Z15", "model-check 3"},
+	{"blank-counts", "inv/Z2 inv/Z10 inv/Z11", "model-check 3"},
+	{"no-freshness", "inv/Z9 inv/Z5 inv/Z12", "model-check 3"},
+	{"no-epoch-in-freshness", "inv/Z9 inv/Z5 inv/Z12", "m23"},
+	{"no-proposals-before-uptodate", "inv/Z4 inv/END inv/LIVE inv/Z15", "m12"},
+	{"no-step-down", "inv/Z15", "m24"},
+	{"old-session", "inv/Z10 inv/DUR inv/Z5", "m18"},
+	{"readmit-at-once", "inv/Z10", "model-check 3"},
+	{"readmit-counts-itself", "inv/Z10", "model-check 3"},
+	{"rollover-ignored", "inv/Z4 inv/Z7", "m21"},
 }
 
 // mutantSeeds is how many seeds a mutant may survive.

@@ -73,11 +73,11 @@ func (w *World) serves() bool {
 	})
 }
 
-// progress changes as long as anybody applies anything.
+// progress changes as long as anybody writes or applies anything.
 func (w *World) progress() (sum uint64) {
 	for _, n := range w.nodes {
 		if n.up {
-			sum += uint64(n.watch.given)
+			sum += uint64(n.watch.given) + n.disk.pos
 		}
 	}
 	return sum
