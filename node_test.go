@@ -126,22 +126,34 @@ func TestRefusals(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// Real time: the virtual wait for the loss to be noticed costs nothing.
+// The virtual wait for the loss to be noticed costs nothing in real time.
 func TestFailoverIsFast(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := ensembletest.New(t, 3)
-		old := c.WaitLeader()
-		must[string](t)(c.Node(old).Create(t.Context(), "/a", nil, 0))
-		c.Crash(old)
-		n := c.Node(c.WaitLeader())
-		must[string](t)(n.Create(t.Context(), "/b", nil, 0))
-		if names := must[[]string](t)(n.Children(t.Context(), "/")); !slices.Equal(names, []string{"a", "b", "zookeeper"}) {
-			t.Fatal(names)
+	const limit = 50 * time.Millisecond
+	best := time.Hour
+	for range 10 { // of several, because other tests may have the machine
+		begin := time.Now()
+		bubble(t, failover)
+		if best = min(best, time.Since(begin)); best < limit {
+			t.Log(best)
+			return
 		}
-		if s := n.Status(); s.Role != ensemble.Leading || s.Epoch < 2 {
-			t.Fatalf("%+v", s)
-		}
-	})
+	}
+	t.Errorf("a failover takes %v", best)
+}
+
+func failover(t *testing.T) {
+	c := ensembletest.New(t, 3)
+	old := c.WaitLeader()
+	must[string](t)(c.Node(old).Create(t.Context(), "/a", nil, 0))
+	c.Crash(old)
+	n := c.Node(c.WaitLeader())
+	must[string](t)(n.Create(t.Context(), "/b", nil, 0))
+	if names := must[[]string](t)(n.Children(t.Context(), "/")); !slices.Equal(names, []string{"a", "b", "zookeeper"}) {
+		t.Fatal(names)
+	}
+	if s := n.Status(); s.Role != ensemble.Leading || s.Epoch < 2 {
+		t.Fatalf("%+v", s)
+	}
 }
 
 // Sequential creates by followers go on while the leader is lost: each takes effect exactly once, in the order of its submitter.

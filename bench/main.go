@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -38,6 +39,7 @@ type options struct {
 	rounds   int
 	duration time.Duration
 	profile  string
+	allocs   string
 	verbose  bool
 }
 
@@ -50,6 +52,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	only := fs.String("only", "", "the systems to run, separated by commas, of "+strings.Join(names(systems), ", ")+"; all by default")
 	callers := fs.String("callers", "1,64,512", "the numbers of callers")
 	fs.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the whole run to this file; best with one system and one number of callers")
+	fs.StringVar(&o.allocs, "memprofile", "", "write a profile of all allocations of the run to this file")
 	fs.BoolVar(&o.verbose, "v", false, "print every measurement as it is made")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -139,6 +142,15 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}
 	if err := table(stdout, o, results); err != nil {
 		return err
+	}
+	if o.allocs != "" {
+		f, err := os.Create(o.allocs)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close()); err != nil {
+			return err
+		}
 	}
 	if share, ok := used.others(); ok {
 		fmt.Fprintf(stdout, "\nOther programs had %.0f %% of the processors meanwhile.\n", share*100)

@@ -7,9 +7,8 @@ import "sort"
 type history struct {
 	base  Zxid // the zxid before the first item; everything up to it is in the snapshot or applied and dropped
 	spans []Span
-	items []item
-	first uint64 // absolute index of items[0]
-	pos   uint64 // of the last record of the log
+	items tail
+	first uint64 // absolute index of the first item
 	bytes uint64 // sum of the sizes of everything ever appended: differences are what counts
 	// reset is the write that began this history anew; 0 if it is durable.
 	reset WriteID
@@ -25,24 +24,28 @@ type item struct {
 const overhead = 64
 
 func (h *history) last() Zxid {
-	if n := len(h.items); n > 0 {
-		return h.items[n-1].Zxid
+	if n := h.items.len(); n > 0 {
+		return h.items.at(n - 1).Zxid
 	}
 	return h.base
 }
 
 // end is the absolute index after the last item.
-func (h *history) end() uint64 { return h.first + uint64(len(h.items)) }
+func (h *history) end() uint64 { return h.first + uint64(h.items.len()) }
 
-func (h *history) at(i uint64) *item { return &h.items[i-h.first] }
+func (h *history) at(i uint64) *item { return h.items.at(int(i - h.first)) }
 
 // after returns the absolute index of the first item above z, and whether z itself is held: the base or an item.
 func (h *history) after(z Zxid) (uint64, bool) {
 	if z == h.base {
 		return h.first, true
 	}
-	i := sort.Search(len(h.items), func(i int) bool { return h.items[i].Zxid > z })
-	return h.first + uint64(i), i > 0 && h.items[i-1].Zxid == z
+	n := h.items.len()
+	if n > 0 && h.items.at(n-1).Zxid == z {
+		return h.end(), true
+	}
+	i := sort.Search(n, func(i int) bool { return h.items.at(i).Zxid > z })
+	return h.first + uint64(i), i > 0 && h.items.at(i-1).Zxid == z
 }
 
 // sizeTo is the value of bytes before the item at absolute index i.
@@ -50,15 +53,16 @@ func (h *history) sizeTo(i uint64) uint64 {
 	switch {
 	case i > h.first:
 		return h.at(i - 1).end
-	case len(h.items) > 0:
-		return h.items[0].end - uint64(overhead+len(h.items[0].Data))
+	case h.items.len() > 0:
+		x := h.items.at(0)
+		return x.end - uint64(overhead+len(x.Data))
 	}
 	return h.bytes
 }
 
 func (h *history) append(e Entry, id WriteID) {
 	h.bytes += uint64(overhead + len(e.Data))
-	h.items = append(h.items, item{Entry: e, id: id, end: h.bytes})
+	h.items.push(item{Entry: e, id: id, end: h.bytes})
 	if n := len(h.spans); n > 0 && h.spans[n-1].Epoch == e.Zxid.Epoch() {
 		h.spans[n-1].Last = e.Zxid.Counter()
 	} else {
@@ -69,33 +73,28 @@ func (h *history) append(e Entry, id WriteID) {
 // truncate makes z, which is held, the last zxid.
 func (h *history) truncate(z Zxid) {
 	i, _ := h.after(z)
-	clear(h.items[i-h.first:])
-	h.items = h.items[:i-h.first]
+	h.items.keep(int(i - h.first))
 	h.spans = spansUpTo(h.spans, z)
 }
 
 // restart makes the history begin after a snapshot.
 func (h *history) restart(s *Snapshot, id WriteID) {
 	h.first = h.end()
-	h.items = nil
+	h.items = tail{}
 	h.base, h.spans, h.reset = s.Zxid, append([]Span(nil), s.Spans...), id
 }
 
 // drop lets go of items up to z, while more than keep bytes are held.
 func (h *history) drop(z Zxid, keep int) {
-	if len(h.items) == 0 || h.bytes-h.sizeTo(h.first) <= uint64(keep+keep/4) { // in strides, so that it costs nothing per item
-		return
-	}
 	n := 0
-	for n < len(h.items) && h.items[n].Zxid <= z && h.bytes-h.items[n].end >= uint64(keep) {
+	for n < h.items.len() && h.items.at(n).Zxid <= z && h.bytes-h.items.at(n).end >= uint64(keep) {
 		n++
 	}
-	if n == 0 {
-		return
+	if n > 0 {
+		h.base = h.items.at(n - 1).Zxid
+		h.first += uint64(n)
+		h.items.drop(n)
 	}
-	h.base = h.items[n-1].Zxid
-	h.first += uint64(n)
-	h.items = append([]item(nil), h.items[n:]...)
 }
 
 // durable is the last zxid such that it and everything before it is persisted.
@@ -103,9 +102,9 @@ func (h *history) durable(upto WriteID) Zxid {
 	if h.reset > upto {
 		return 0
 	}
-	for i := len(h.items) - 1; i >= 0; i-- {
-		if h.items[i].id <= upto {
-			return h.items[i].Zxid
+	for i := h.items.len() - 1; i >= 0; i-- {
+		if x := h.items.at(i); x.id <= upto {
+			return x.Zxid
 		}
 	}
 	return h.base

@@ -2,7 +2,6 @@ package zab
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
@@ -58,11 +57,8 @@ type Output struct {
 	Err      error     // the machine has ended for good
 }
 
-// Errors that end a Machine.
-var (
-	ErrCommittedTruncated = errors.New("zab: the leader's history lacks what is known to be committed")
-	ErrProtocol           = errors.New("zab: a peer broke the protocol")
-)
+// ErrCommittedTruncated ends a Machine: following this leader would lose something.
+var ErrCommittedTruncated = errors.New("zab: the leader's history lacks what is known to be committed")
 
 // Machine is discovery, synchronisation and broadcast of one member: Zab, as a value. It has no goroutine, clock, lock or
 // I/O; whoever drives it carries out its Output. It is not safe for concurrent use.
@@ -139,9 +135,9 @@ func (m *Machine) Base() Zxid { return m.hist.base }
 
 // Entries returns a copy of the entries that are held in memory, as issued.
 func (m *Machine) Entries() []Entry {
-	r := make([]Entry, len(m.hist.items))
-	for i := range m.hist.items {
-		r[i] = m.hist.items[i].Entry
+	r := make([]Entry, m.hist.items.len())
+	for i := range r {
+		r[i] = m.hist.items.at(i).Entry
 	}
 	return r
 }
@@ -332,7 +328,9 @@ func (m *Machine) advance() {
 		m.pendingReadmits = m.pendingReadmits[1:]
 	}
 	m.checkReadmitted()
-	m.hist.drop(m.tailFloor(), m.cfg.MaxTail)
+	if m.hist.bytes-m.hist.sizeTo(m.hist.first) > uint64(m.cfg.MaxTail) {
+		m.hist.drop(m.tailFloor(), m.cfg.MaxTail)
+	}
 	if m.lead != nil {
 		m.leaderApplied()
 	}
@@ -451,8 +449,4 @@ func (m *Machine) endRole() {
 	}
 	m.lead, m.learn, m.role = nil, nil, Looking
 	m.out.Ended = true
-}
-
-func (m *Machine) protocol(from quorum.ID, format string, args ...any) error {
-	return fmt.Errorf("%w: member %d: %s", ErrProtocol, from, fmt.Sprintf(format, args...))
 }

@@ -11,7 +11,6 @@ import (
 // taken up again at every step, since each founder says only what its mark holds.
 type birth struct {
 	founders []quorum.ID
-	found    bool // this member has asked the others to initialise themselves, since the last link began
 }
 
 // bornHere reports whether this member knows, durably, that the birth is complete.

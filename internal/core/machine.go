@@ -52,8 +52,7 @@ type Machine[V, R any] struct {
 	ticket  uint64 // of a transfer under way, 0: none
 	tickets int    // ticks that it may take
 
-	loads   []*zab.Snapshot // being decoded; the ID of a Load is its index + 1
-	scratch []Call
+	loads []*zab.Snapshot // being decoded; the ID of a Load is its index + 1
 }
 
 type settled struct {
