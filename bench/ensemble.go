@@ -68,7 +68,7 @@ func (c *ensembleCluster) write(key int, value []byte) error {
 }
 
 func (c *ensembleCluster) settle() error {
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		first, level, same := c.nodes[0].View(), true, true
 		for _, n := range c.nodes[1:] {
 			v := n.View()
@@ -78,8 +78,10 @@ func (c *ensembleCluster) settle() error {
 		switch {
 		case level && same:
 			return nil
-		case level || time.Now().After(deadline):
+		case level:
 			return errDiffer
+		case time.Now().After(deadline):
+			return errBehind
 		}
 	}
 }

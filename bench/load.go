@@ -50,7 +50,7 @@ const (
 	stopping
 )
 
-// patience is how long callers may take to get their last answer.
+// patience is how long callers may take to get their last answer, and members to catch up after that.
 const patience = 20 * time.Second
 
 // measure opens a cluster of s and lets callers write to it.
@@ -146,7 +146,10 @@ func call(c cluster, phase *atomic.Int32, id uint64, h *histogram) error {
 	}
 }
 
-var errDiffer = errors.New("the members do not agree on the content")
+var (
+	errDiffer = errors.New("members at the same transaction differ in content")
+	errBehind = errors.New("a member does not hold what the leader holds, long after the last write")
+)
 
 // histogram counts durations, to about 3 %.
 type histogram [36 << subBits]uint32

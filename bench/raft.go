@@ -109,8 +109,8 @@ func (c *raftCluster) settle() error {
 	if err := c.leader.Barrier(0).Error(); err != nil {
 		return err
 	}
-	// The others hear with the next heartbeat what is committed.
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	// The others hear with the next heartbeat what is committed. One that was starved may be left alone for seconds before it is tried again.
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		first, same := c.stores[0].copy(), true
 		for _, s := range c.stores[1:] {
 			same = same && maps.EqualFunc(first, s.copy(), bytes.Equal)
@@ -119,7 +119,7 @@ func (c *raftCluster) settle() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return errDiffer
+			return errBehind
 		}
 	}
 }

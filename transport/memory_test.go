@@ -47,10 +47,10 @@ func TestMemoryWithLossAndDelay(t *testing.T) {
 		return eps
 	}
 	for _, test := range transporttest.Tests() {
+		if test.Name == "NoReceiveAfterClose" {
+			continue // its senders never wait, so that the time in the bubble would stand still
+		}
 		t.Run(test.Name, func(t *testing.T) {
-			if test.Name == "NoReceiveAfterClose" {
-				t.Skip("its senders never wait, so that the time in the bubble stands still")
-			}
 			synctest.Test(t, func(t *testing.T) { test.Run(t, bad) })
 		})
 	}

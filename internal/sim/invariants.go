@@ -214,10 +214,8 @@ func (w *World) onDisks(n *node, z zab.Zxid, without quorum.ID) {
 func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, sends []core.Send) {
 	z, v := n.m.Zab(), &n.watch
 	role, epoch, est := z.Role(), z.Epoch(), z.Established()
-	if msg != nil {
-		if _, ok := msg.(zab.Message); ok {
-			v.heard[from-1] = v.ticks
-		}
+	if _, ok := msg.(zab.Message); ok {
+		v.heard[from-1] = v.ticks
 	}
 	was, followed := v.role, v.leader // a step may do something in one role and end it
 	if role != v.role || epoch != v.epoch || est != v.est {
@@ -533,7 +531,7 @@ func (w *World) audit() {
 		if p, ok := w.place(n.disk.base()); !ok || p != at {
 			w.fail("inv/Z5", "store of member %d: %d entries come before its first, the snapshot %v has %d", n.id, at, n.disk.base(), p)
 		}
-		if i == 0 && w.cfg.Bootstrap == false {
+		if i == 0 && !w.cfg.Bootstrap {
 			w.cover("birth")
 		}
 	}

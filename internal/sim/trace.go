@@ -19,7 +19,6 @@ type happened struct {
 	msg           any
 	note          string
 	writes, sends int
-	state         string
 	done          bool
 	role          zab.Role
 	epoch         uint32
