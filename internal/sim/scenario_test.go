@@ -402,17 +402,15 @@ func snapshotGoesBack(t *testing.T) {
 	s := newStage(t, 3, 0)
 	s.lead(1, 2)
 	w := s.propose(1, "w")
-	s.hold = func(l letter) bool { _, ok := l.msg.(*zab.Sync); return ok }
+	s.crash(1)
+	s.crash(2) // neither knows that w is committed
+	s.hold = func(l letter) bool { return l.from == 1 && l.to == 2 && !isLeaderInfo(l.msg) }
 	s.lead(1, 2)
-	if len(s.held) != 1 {
-		t.Fatalf("held %d", len(s.held))
+	first, ok := s.held[0].msg.(*zab.Sync)
+	if !ok || first.Common != w || first.Keep != w || s.at(2).m.Role() != zab.Following {
+		t.Fatalf("held %+v", s.held[0].msg)
 	}
-	x := *s.held[0].msg.(*zab.Sync)
-	s.held = nil
-	s.hold = nil
-	if x.Common != w || x.Keep != w {
-		t.Fatalf("the leader means to keep %v", x.Keep)
-	}
+	x := *first
 	before := s.at(2).disk.pos
 	x.Keep, x.Snapshot, x.Zxid = 0, true, 0
 	s.at(2).m.Receive(1, &x)
@@ -420,6 +418,7 @@ func snapshotGoesBack(t *testing.T) {
 	if m := s.at(2).m; m.Role() != zab.Looking || m.Last() != w || s.at(2).disk.pos != before || s.at(2).err != nil {
 		t.Fatalf("2 is %v and holds %v", m.Role(), m.Last())
 	}
+	s.hold, s.held = nil, nil
 	s.crash(2)
 	s.crash(1)
 	s.part(false, 1, 2, 3)

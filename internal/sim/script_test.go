@@ -46,13 +46,18 @@ func newPlay(t *testing.T, n int, limit uint32) *play {
 		p.members = append(p.members, quorum.Member{ID: id})
 		p.players = append(p.players, &player{id: id, replies: map[uint64][]core.Reply[any]{}})
 	}
+	return p
+}
+
+// begin starts all with what their disks hold.
+func (p *play) begin() {
 	for _, a := range p.players {
 		p.start(a)
 	}
 	for _, a := range p.players {
 		p.link(a)
 	}
-	return p
+	p.run()
 }
 
 func (p *play) at(id quorum.ID) *player { return p.players[id-1] }
@@ -184,19 +189,9 @@ func birthInterrupted(t *testing.T) {
 		for _, written := range []bool{false, true} {
 			steps := 0
 			for k := 1; k <= 60; k++ {
-				p := &play{t: t, cut: map[[2]quorum.ID]bool{}, ids: map[zab.EnsembleID]bool{}}
-				for id := quorum.ID(1); id <= 3; id++ {
-					p.members = append(p.members, quorum.Member{ID: id})
-					p.players = append(p.players, &player{id: id, replies: map[uint64][]core.Reply[any]{}})
-				}
+				p := newPlay(t, 3, 0)
 				p.at(founder).crashAt, p.at(founder).written = k, written
-				for _, a := range p.players {
-					p.start(a)
-				}
-				for _, a := range p.players {
-					p.link(a)
-				}
-				p.run()
+				p.begin()
 				p.tick(40, 1, 2, 3)
 				if p.at(founder).outputs < k {
 					break
@@ -221,23 +216,12 @@ func birthInterrupted(t *testing.T) {
 
 // A founder that has promised and joined nothing yet is proof of an earlier life: who has forgotten its own must not be born again.
 func birthAfterPromise(t *testing.T) {
-	p := &play{t: t, cut: map[[2]quorum.ID]bool{}, ids: map[zab.EnsembleID]bool{}}
-	for id := quorum.ID(1); id <= 3; id++ {
-		p.members = append(p.members, quorum.Member{ID: id})
-		a := &player{id: id, replies: map[uint64][]core.Reply[any]{}}
-		if id > 1 {
-			a.disk.mark = zab.Mark{Ensemble: zab.EnsembleID{200}, Member: id, Incarnation: zab.Incarnation{byte(200 + id)}, Counts: true}
-		}
-		p.players = append(p.players, a)
+	p := newPlay(t, 3, 0)
+	for _, a := range p.players[1:] {
+		a.disk.mark = zab.Mark{Ensemble: zab.EnsembleID{200}, Member: a.id, Incarnation: zab.Incarnation{byte(200 + a.id)}, Counts: true}
 	}
 	p.at(3).disk.mark.Promised = 2
-	for _, a := range p.players {
-		p.start(a)
-	}
-	for _, a := range p.players {
-		p.link(a)
-	}
-	p.run()
+	p.begin()
 	p.tick(40, 1, 2, 3)
 	for _, a := range p.players {
 		if s := a.m.Status(); s.Ready || s.Role != zab.Looking || a.disk.mark.Born {
@@ -252,7 +236,7 @@ func birthAfterPromise(t *testing.T) {
 // The counter ends in the middle of everything: callers must not notice more than a pause.
 func renewedUnderLoad(t *testing.T) {
 	p := newPlay(t, 3, 4)
-	p.run()
+	p.begin()
 	p.tick(20, 1, 2, 3)
 	leader := p.leader(1, 2, 3)
 	first := p.at(leader).m.Status().Epoch
@@ -298,7 +282,7 @@ func renewedUnderLoad(t *testing.T) {
 // A refusal rests on a state that a deposed leader cannot vouch for, and so does a position: it must answer neither.
 func deposedLeaderSilent(t *testing.T) {
 	p := newPlay(t, 3, 0)
-	p.run()
+	p.begin()
 	p.tick(20, 1, 2, 3)
 	old := p.leader(1, 2, 3)
 	var others []quorum.ID
