@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 )
 
@@ -177,7 +178,7 @@ func (m *Machine) Tick(out *Output) {
 	if m.waiting && m.wait > 0 {
 		m.wait--
 	}
-	resend := m.looking() && m.backoff.tick()
+	resend := m.looking() && m.backoff.tick() && !mutant.On("no-resend")
 	m.evaluate(out)
 	switch {
 	case !m.begun:
@@ -206,11 +207,13 @@ func (m *Machine) Receive(from quorum.ID, n *Notification, out *Output) {
 	switch {
 	case n.State != Looking:
 	case m.state != Looking:
-		answer = p
+		if !mutant.On("settled-is-silent") {
+			answer = p
+		}
 	case !m.voting(): // nobody needs to know what we do not vote for
 	case !m.counts(p):
 		answer = p
-	case n.Round > m.round:
+	case n.Round > m.round && !mutant.On("stale-round-kept"):
 		m.round, m.waiting = n.Round, false
 		m.proposal = m.best()
 		m.tell()

@@ -125,7 +125,7 @@ func (m *Machine) promise(e uint32) {
 	}
 	ld.wait = m.Write(func(k *Mark) { k.Promised = e })
 	m.enter(promising)
-	if mutant.On("promise-volatile") {
+	if mutant.On("promise-volatile") && ld.renewing {
 		m.collect()
 	}
 }
@@ -254,7 +254,7 @@ func (m *Machine) establish() {
 	}
 	has := func(id quorum.ID) bool {
 		l := m.learnerOf(id)
-		return id == m.cfg.Self || l != nil && l.joined && l.counts && l.acked >= ld.initial
+		return id == m.cfg.Self || l != nil && l.joined && (l.counts || mutant.On("blank-establishes")) && l.acked >= ld.initial
 	}
 	if !m.cfg.Verifier.Contains(has) {
 		return
@@ -348,7 +348,7 @@ func (m *Machine) countedAck(id quorum.ID) Zxid {
 		}
 		return m.lastDone
 	}
-	if l := m.learnerOf(id); l != nil && l.joined && (l.counts || mutant.On("blank-counts")) {
+	if l := m.learnerOf(id); l != nil && (l.joined || mutant.On("ack-before-join-counts")) && (l.counts || mutant.On("blank-counts") || mutant.On("ack-before-join-counts")) {
 		return l.acked
 	}
 	return 0

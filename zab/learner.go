@@ -119,7 +119,7 @@ func (m *Machine) leaderInfo(l *learner, x *LeaderInfo) {
 	l.epoch, l.joined = x.Epoch, false
 	l.joinAt = 0
 	l.answer = &AckEpoch{Session: l.session, Epoch: x.Epoch, Promise: promise, Incarnation: m.mark.Incarnation}
-	if mutant.On("promise-volatile") {
+	if mutant.On("promise-volatile") && l.upToDate {
 		l.answerAt = 0
 	}
 	m.answerEpoch(l)
@@ -166,6 +166,9 @@ func (m *Machine) sync(l *learner, x *Sync) {
 	l.synced = true
 	if x.Keep < m.hist.last() {
 		m.truncate(x.Keep)
+	}
+	if mutant.On("join-before-history") && m.mark.Promised == x.Epoch {
+		m.Write(func(k *Mark) { k.Joined = x.Epoch })
 	}
 	m.ackUpTo(l)
 }
@@ -235,7 +238,7 @@ func (m *Machine) accept(l *learner, x *Propose) {
 	}
 	l.commit = max(l.commit, x.Commit)
 	m.believe(l)
-	if mutant.On("ack-before-durable") {
+	if mutant.On("ack-before-durable") && len(x.Entries) >= 8 {
 		m.lastDone = m.hist.last()
 		m.ackUpTo(l)
 	}
@@ -250,7 +253,7 @@ func (m *Machine) newLeader(l *learner, x *NewLeader) {
 	}
 	l.moved = l.ticks
 	l.joinAt = m.Write(func(k *Mark) { k.Joined = x.Epoch })
-	if mutant.On("newleader-acked-early") {
+	if mutant.On("newleader-acked-early") && l.upToDate {
 		m.durable.Joined, m.lastDone = x.Epoch, m.hist.last()
 		m.joinedNow(l)
 	}

@@ -309,7 +309,7 @@ func (m *Machine) advance() {
 		return
 	}
 	to := min(m.committed, m.lastDone)
-	if mutant.On("apply-uncommitted") {
+	if mutant.On("apply-uncommitted") && m.learn != nil && !m.learn.upToDate {
 		to = m.lastDone
 	}
 	if to <= m.applied {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -63,7 +64,7 @@ func (m *Machine[V, R]) heardBirth(p *peer, x *Birth) {
 }
 
 func (m *Machine[V, R]) leadsBirth() bool {
-	return m.voter && !m.cfg.Join && len(m.birth.founders) > 0 && m.birth.founders[0] == m.cfg.Self && !m.bornHere()
+	return m.voter && !m.cfg.Join && len(m.birth.founders) > 0 && (m.birth.founders[0] == m.cfg.Self || mutant.On("any-founder-draws")) && !m.bornHere()
 }
 
 // allFounders reports whether ok holds for what each other founder said on its present link.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ensemble-go/ensemble/election"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -294,7 +295,7 @@ func (m *Machine[V, R]) settle() {
 			m.sendTo(s.To, Control, s.Notification)
 		}
 		m.eout.Reset()
-		if m.lookNext && m.looks == 0 && m.zab.Settled() && m.zab.Mark().Born && m.zab.Role() == zab.Looking {
+		if m.lookNext && m.looks == 0 && m.zab.Settled() && (m.zab.Mark().Born || mutant.On("promise-before-born") && m.zab.Mark().Counts) && m.zab.Role() == zab.Looking {
 			m.look()
 			continue
 		}
@@ -372,7 +373,9 @@ func (m *Machine[V, R]) fail(err error) {
 
 // ended follows the end of a role: what waited for this leader waits for the next.
 func (m *Machine[V, R]) ended(to quorum.ID) {
-	m.sm.Abandon()
+	if !mutant.On("speculation-kept") {
+		m.sm.Abandon()
+	}
 	m.inbox, m.opens = nil, nil
 	m.outbox.sent, m.outbox.asked = 0, false
 	m.syncs.unsend()
@@ -392,7 +395,7 @@ func (m *Machine[V, R]) ended(to quorum.ID) {
 
 // look begins an election when everything issued is persisted; once a step at most.
 func (m *Machine[V, R]) look() {
-	if m.zab.Role() != zab.Looking || !m.zab.Settled() || !m.zab.Mark().Born || m.looks > 0 {
+	if m.zab.Role() != zab.Looking || !m.zab.Settled() || !m.zab.Mark().Born && !(mutant.On("promise-before-born") && m.zab.Mark().Counts) || m.looks > 0 {
 		m.lookNext = m.zab.Role() == zab.Looking
 		return
 	}

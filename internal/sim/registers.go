@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -176,7 +177,7 @@ func (m *registers) expects(id uint64) (last uint64, ok bool) {
 
 func (m *registers) Prepare(z zab.Zxid, wall int64, c core.Call) ([]byte, bool) {
 	last, ok := m.expects(c.Name.Session)
-	if !ok || c.Name.Generation > 1 || c.Name.Sequence != last+1 || len(c.Payload) != opLen {
+	if !ok || c.Name.Generation > 1 || c.Name.Sequence != last+1 && !(mutant.On("retry-judged-anew") && c.Name.Sequence == last && last%8 == 0) || len(c.Payload) != opLen {
 		return nil, false
 	}
 	m.clients[c.Name.Session] = c.Name.Sequence
