@@ -309,7 +309,7 @@ func (m *Machine) advance() {
 		return
 	}
 	to := min(m.committed, m.lastDone)
-	if mutant.On("apply-uncommitted") && m.learn != nil && !m.learn.upToDate {
+	if mutant.On("apply-uncommitted") && m.lead != nil && m.lead.renewing {
 		to = m.lastDone
 	}
 	if to <= m.applied {
