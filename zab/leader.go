@@ -27,7 +27,6 @@ type leader struct {
 	served   bool            // the initial history is applied
 	renewing bool            // the epoch before was established: learners go on in place
 	learners []*learnerState // in ascending order of id
-	told     Zxid            // committed position that learners were told
 
 	ticks     int    // since the role began
 	since     int    // ticks when the phase began
@@ -400,7 +399,6 @@ func (m *Machine) holdReadmits(to Zxid) Zxid {
 // tell passes the committed position to the learners, on the last message of this Output where there is one.
 func (m *Machine) tell() {
 	ld := m.lead
-	ld.told = m.committed
 	for _, l := range ld.learners {
 		if !l.told {
 			continue

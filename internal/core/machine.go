@@ -63,10 +63,9 @@ type settled struct {
 }
 
 type peer struct {
-	id      quorum.ID
-	linked  bool
-	born    *Birth   // as last heard on the present link
-	forward *Forward // in this Output: more calls may join
+	id     quorum.ID
+	linked bool
+	born   *Birth // as last heard on the present link
 }
 
 type open struct {
@@ -165,9 +164,6 @@ func (m *Machine[V, R]) Step(_ Time, in Input, out *Output[V, R]) {
 	if m.out != out || m.outID != out.generation {
 		m.out, m.outID = out, out.generation
 		m.outbox.forward = nil
-		for i := range m.peers {
-			m.peers[i].forward = nil
-		}
 		if m.zab != nil {
 			m.zab.Collect(&m.zout)
 		}
