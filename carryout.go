@@ -1,0 +1,164 @@
+package ensemble
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/link"
+	"github.com/ensemble-go/ensemble/internal/wire"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// settle carries out all that the drain has led to.
+func (h *host) settle() {
+	for {
+		if h.issued > h.persisted && h.failed == nil {
+			h.persisted = h.issued
+			h.step(&core.Persisted{Upto: h.persisted})
+			continue
+		}
+		h.carryOut()
+		if h.core.Ensemble != h.ensemble {
+			h.ensemble = h.core.Ensemble
+			h.cfg.Logger.Info("ensemble: belongs to an ensemble", "member", h.cfg.ID, "ensemble", fmt.Sprintf("%x", h.core.Ensemble))
+			for i := range h.links {
+				h.links[i].link.SetEnsemble(h.core.Ensemble, &h.links[i].in)
+				h.linkDone(&h.links[i])
+			}
+			continue
+		}
+		if h.issued == h.persisted || h.failed != nil {
+			return
+		}
+	}
+}
+
+// carryOut does what the Output says: state, then status, then messages and answers.
+func (h *host) carryOut() {
+	o := &h.out
+	if n := len(o.Writes); n > 0 {
+		h.logged(o)
+	}
+	if o.Published {
+		h.tree.Store(o.State)
+		if z := o.State.Zxid(); z != h.applied {
+			h.applied = z
+			h.waiters.wake(z)
+			if h.cfg.Trace.Applied != nil {
+				h.cfg.Trace.Applied(AppliedInfo{z, o.State.Len()})
+			}
+		}
+	}
+	if o.Changed {
+		h.statusChanged(o.Status)
+	}
+	h.send(o.Sends)
+	h.answer(o.Replies)
+	for _, l := range o.Loads {
+		h.load(l)
+	}
+	o.Reset()
+}
+
+func (h *host) logged(o *output) {
+	info := LogInfo{}
+	for i := range o.Writes {
+		if r := &o.Writes[i]; r.Kind == zab.RecordEntry {
+			if info.Entries == 0 {
+				info.First = r.Entry.Zxid
+			}
+			info.Last = r.Entry.Zxid
+			info.Entries++
+			info.Bytes += len(r.Entry.Data)
+		}
+	}
+	if info.Entries == 0 {
+		return
+	}
+	h.stats.logged.Add(uint64(info.Entries))
+	if h.cfg.Trace.Proposed != nil {
+		h.cfg.Trace.Proposed(info)
+	}
+	if h.cfg.Trace.Persisted != nil {
+		h.cfg.Trace.Persisted(info)
+	}
+}
+
+func (h *host) send(sends []core.Send) {
+	for i := range sends {
+		s := &sends[i]
+		p := h.peer(s.To)
+		if p == nil || p.cutting || !p.link.Up() {
+			continue
+		}
+		b, err := wire.Append(h.buf[:0], s.Message)
+		if err != nil {
+			h.failed = errors.Join(h.failed, fmt.Errorf("ensemble: encoding: %w", err))
+			return
+		}
+		h.buf = b
+		if err := p.link.Send(link.Class(s.Class), b, &h.sending); err != nil {
+			h.cfg.Logger.Error("ensemble: message not sent", "member", h.cfg.ID, "peer", p.id, "bytes", len(b), "err", err)
+			continue
+		}
+		for _, f := range h.sending.Frames {
+			h.transmit(p.id, f)
+		}
+		h.sending.Clear()
+	}
+	if cap(h.buf) > 1<<20 {
+		h.buf = nil
+	}
+}
+
+// answer gives replies to their callers.
+func (h *host) answer(replies []core.Reply[core.Result]) {
+	if len(replies) == 0 {
+		return
+	}
+	now, refused := time.Now(), 0
+	for i := range replies {
+		r := &replies[i]
+		c := h.slots.take(r.Ticket)
+		if c == nil {
+			continue
+		}
+		h.stats.latency.add(now.Sub(c.begin))
+		c.result, c.zxid, c.err = r.Result, r.Zxid, r.Err
+		if r.Err != nil {
+			refused++
+			c.err = h.errorOf(c, r.Err)
+		}
+		h.inFlight.Add(-1)
+		c.finish()
+	}
+	h.stats.replies.Add(uint64(len(replies)))
+	h.stats.refused.Add(uint64(refused))
+}
+
+// errorOf makes the core's error the caller's.
+func (h *host) errorOf(c *call, err error) error {
+	switch {
+	case errors.Is(err, core.ErrOverloaded):
+		return ErrOverloaded
+	case errors.Is(err, core.ErrNotLeading):
+		return ErrNotLeading
+	case h.failed != nil:
+		return c.ended(h.failed)
+	}
+	return err
+}
+
+// ended is the error of a call that the end of the node leaves without an answer.
+func (c *call) ended(why error) error {
+	err := error(ErrClosed)
+	if why != nil {
+		err = errors.Join(err, why)
+	}
+	if c.kind == write && c.state.Load() != waiting {
+		err = errors.Join(err, ErrUncertain)
+	}
+	return err
+}
