@@ -52,6 +52,7 @@ type loop struct {
 	failed            error
 
 	// Of one drain.
+	now          core.Time
 	bytes, count int
 	expires      time.Time
 
@@ -166,6 +167,7 @@ func (h *host) idleNow() bool {
 // drain steps what waits, within bounds, and carries it out.
 func (h *host) drain() {
 	now := time.Now()
+	h.now = core.Time(now.Sub(h.start))
 	h.bytes, h.count, h.expires = 0, 0, now.Add(drainTime)
 	h.stats.turns.Add(1)
 
@@ -209,7 +211,7 @@ func (h *host) step(in core.Input) {
 		return
 	}
 	h.stats.steps.Add(1)
-	h.m.Step(core.Time(time.Since(h.start)), in, &h.out)
+	h.m.Step(h.now, in, &h.out)
 	h.issued = max(h.issued, h.out.LastWrite)
 	if h.out.Failed != nil {
 		h.failed = h.out.Failed
