@@ -94,9 +94,16 @@ func (h *host) borrow(kind callKind) *call {
 	return c
 }
 
+// mostKept bounds the bytes of a payload that a call in the pool keeps for the next request: whoever gives the call back has had its answer, and
+// then nothing refers to the request any more.
+const mostKept = 4 << 10
+
 func (h *host) giveBack(c *call) {
-	done := c.done
-	*c = call{done: done}
+	payload := c.payload[:0]
+	if cap(payload) > mostKept {
+		payload = nil
+	}
+	*c = call{done: c.done, payload: payload}
 	h.pool.Put(c)
 }
 

@@ -137,12 +137,11 @@ func (c client) Delete(ctx context.Context, path string, v Version) error {
 
 // Do carries out a write. See Client.
 func (c client) Do(ctx context.Context, op Op) (Result, error) {
-	payload, err := c.h.encode(false, op)
-	if err != nil {
+	p := c.h.borrow(write)
+	if err := c.h.encode(p, false, op); err != nil {
+		c.h.giveBack(p)
 		return Result{}, err
 	}
-	p := c.h.borrow(write)
-	p.payload = payload
 	r, _, err := c.h.do(ctx, p)
 	if err != nil {
 		return Result{}, refusal(err, op)
@@ -153,7 +152,7 @@ func (c client) Do(ctx context.Context, op Op) (Result, error) {
 // Submit begins a write. See Client.
 func (c client) Submit(op Op) *Pending {
 	p := &call{kept: true, done: make(chan struct{})}
-	if p.payload, p.err = c.h.encode(false, op); p.err == nil {
+	if p.err = c.h.encode(p, false, op); p.err == nil {
 		if err := c.h.enqueue(p); err != nil {
 			p.err = err
 		} else {
@@ -166,12 +165,11 @@ func (c client) Submit(op Op) *Pending {
 
 // Multi carries out all ops or none. See Client.
 func (c client) Multi(ctx context.Context, ops ...Op) ([]Result, error) {
-	payload, err := c.h.encode(true, ops...)
-	if err != nil {
+	p := c.h.borrow(write)
+	if err := c.h.encode(p, true, ops...); err != nil {
+		c.h.giveBack(p)
 		return nil, err
 	}
-	p := c.h.borrow(write)
-	p.payload = payload
 	r, _, err := c.h.do(ctx, p)
 	switch {
 	case err != nil:
@@ -188,8 +186,8 @@ func (c client) Sync(ctx context.Context) (Zxid, error) {
 	return z, err
 }
 
-// encode returns a request for the machine, which owns it from then on. It copies the ops' data, on the goroutine of the caller.
-func (h *host) encode(multi bool, ops ...Op) ([]byte, error) {
+// encode makes c's payload, which is the machine's until the call is answered. It copies the ops' data, on the goroutine of the caller.
+func (h *host) encode(c *call, multi bool, ops ...Op) (err error) {
 	size := 24
 	for _, op := range ops {
 		switch o := op.(type) {
@@ -204,9 +202,13 @@ func (h *host) encode(multi bool, ops ...Op) ([]byte, error) {
 		}
 	}
 	if size > 4*h.cfg.MaxData+requestSlack {
-		return nil, &OpError{Op: "multi", Index: -1, Err: ErrTooLarge}
+		return &OpError{Op: "multi", Index: -1, Err: ErrTooLarge}
 	}
-	return datatree.AppendOps(make([]byte, 0, size), ops, multi, h.cfg.MaxData)
+	if cap(c.payload) < size {
+		c.payload = make([]byte, 0, size)
+	}
+	c.payload, err = datatree.AppendOps(c.payload[:0], ops, multi, h.cfg.MaxData)
+	return err
 }
 
 // requestSlack is for the paths of a request, beside its data.

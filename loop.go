@@ -61,6 +61,7 @@ type loop struct {
 	request core.Request
 	buf     []byte
 	sending link.Output
+	decoder wire.Decoder
 }
 
 // peerLink is the way to one other member.
@@ -292,7 +293,7 @@ func (h *host) linkDone(p *peerLink) {
 		}
 	}
 	for _, m := range o.Messages {
-		msg, err := wire.Decode(m.Bytes)
+		msg, err := h.decoder.Decode(m.Bytes)
 		if err != nil {
 			h.cfg.Logger.Warn("ensemble: malformed message", "member", h.cfg.ID, "peer", p.id, "err", err)
 			o.Clear()

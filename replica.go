@@ -25,16 +25,7 @@ func refusal(err error, ops ...Op) error {
 	full := *e
 	full.Op = "multi"
 	if i := max(0, e.Index); i < len(ops) {
-		switch o := ops[i].(type) {
-		case CreateOp:
-			full.Op, full.Path = "create", o.Path
-		case SetOp:
-			full.Op, full.Path = "set", o.Path
-		case DeleteOp:
-			full.Op, full.Path = "delete", o.Path
-		case CheckOp:
-			full.Op, full.Path = "check", o.Path
-		}
+		full.Op, full.Path = datatree.NameOf(ops[i])
 	}
 	return &full
 }

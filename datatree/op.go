@@ -9,8 +9,7 @@ import (
 
 // Op is an operation that changes the tree or asks about it: CreateOp, SetOp, DeleteOp or CheckOp.
 type Op interface {
-	// where returns the name and the path, for errors.
-	where() (op, path string)
+	isOp()
 }
 
 // CreateOp makes a znode. Its parent must exist.
@@ -43,10 +42,25 @@ type CheckOp struct {
 	Czxid   zab.Zxid
 }
 
-func (o CreateOp) where() (string, string) { return "create", o.Path }
-func (o SetOp) where() (string, string)    { return "set", o.Path }
-func (o DeleteOp) where() (string, string) { return "delete", o.Path }
-func (o CheckOp) where() (string, string)  { return "check", o.Path }
+func (CreateOp) isOp() {}
+func (SetOp) isOp()    {}
+func (DeleteOp) isOp() {}
+func (CheckOp) isOp()  {}
+
+// NameOf returns what an OpError says of op: its name in lower case, and its path; nothing for nil.
+func NameOf(op Op) (name, path string) {
+	switch o := op.(type) { // and no method, so that an Op need not move to the heap
+	case CreateOp:
+		return "create", o.Path
+	case SetOp:
+		return "set", o.Path
+	case DeleteOp:
+		return "delete", o.Path
+	case CheckOp:
+		return "check", o.Path
+	}
+	return "", ""
+}
 
 // Version is an expected version, or the version of a znode. The zero value is AnyVersion.
 type Version struct{ plus1 int32 }
@@ -146,7 +160,7 @@ func check(op Op, maxData int) error {
 func opError(op Op, index int, multi bool, err error) *OpError {
 	e := &OpError{Op: "multi", Index: -1, Err: err}
 	if op != nil {
-		e.Op, e.Path = op.where()
+		e.Op, e.Path = NameOf(op)
 	}
 	if multi {
 		e.Index = index

@@ -54,6 +54,7 @@ type Session struct {
 // Table is the table of sessions. The zero value is the empty one.
 type Table struct {
 	rows   []*row // by id
+	recent *row   // that was looked for last
 	digest uint64
 	opens  []open // speculative, oldest first
 }
@@ -83,11 +84,15 @@ type open struct {
 }
 
 func (t *Table) row(id uint64) *row {
+	if t.recent != nil && t.recent.ID == id {
+		return t.recent
+	}
 	i, ok := slices.BinarySearchFunc(t.rows, id, func(r *row, id uint64) int { return cmp.Compare(r.ID, id) })
 	if !ok {
 		return nil
 	}
-	return t.rows[i]
+	t.recent = t.rows[i]
+	return t.recent
 }
 
 // at returns the row of a name's session and generation, or nil.
@@ -135,6 +140,7 @@ func (t *Table) add(r *row) {
 }
 
 func (t *Table) close(r *row) {
+	t.recent = nil
 	t.digest -= r.sum
 	for _, s := range r.window[r.head:] {
 		t.digest -= s.digest

@@ -27,6 +27,7 @@ type leader struct {
 	served   bool            // the initial history is applied
 	renewing bool            // the epoch before was established: learners go on in place
 	learners []*learnerState // in ascending order of id
+	live     run             // the newest of what it proposed
 
 	ticks     int    // since the role began
 	since     int    // ticks when the phase began
@@ -302,6 +303,7 @@ func (m *Machine) Propose(data []byte) Zxid {
 
 func (m *Machine) propose(e Entry) Zxid {
 	e.Zxid, e.Prev = m.next(), m.hist.last()
+	m.lead.live.push(m.hist.end(), e)
 	m.add(e)
 	for _, l := range m.lead.learners {
 		m.pump(l)

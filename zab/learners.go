@@ -44,7 +44,6 @@ type learnerState struct {
 	open       *Propose // last message to it in this Output: more entries may join
 	openCommit *Commit  // the same
 	openAt     uint64
-	batch      int // entries of the last Propose: the next will have about as many
 }
 
 func (l *learnerState) close() {
@@ -226,12 +225,15 @@ func (m *Machine) pump(l *learnerState) {
 			m.sendNewLeader(l)
 		}
 		if l.open == nil || l.openAt != m.sealed || m.hist.sizeTo(l.cursor)-m.openFrom(l) > uint64(m.cfg.MaxBatch) {
-			l.open = &Propose{Session: l.session, Epoch: ld.epoch, Commit: m.committed, Entries: make([]Entry, 0, l.batch+l.batch/8+1)}
+			l.open = &Propose{Session: l.session, Epoch: ld.epoch, Commit: m.committed}
 			l.openCommit, l.openAt = nil, m.sealed
 			m.send(l.id, l.open)
 		}
-		l.open.Entries = append(l.open.Entries, e.Entry)
-		l.batch = len(l.open.Entries)
+		if r := ld.live.upTo(l.cursor, len(l.open.Entries)); r != nil {
+			l.open.Entries = r
+		} else {
+			l.open.Entries = append(l.open.Entries, e.Entry)
+		}
 		l.cursor++
 	}
 	if l.promised && !l.newLeader && ld.phase >= synchronising {

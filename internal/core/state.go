@@ -30,6 +30,7 @@ type Znodes struct {
 	next     int64 // of the newest outstanding one, if that is later
 	last     zab.Zxid
 	maxData  int
+	arena    []byte // where small transactions are made, side by side
 }
 
 var _ StateMachine[*datatree.View, Result] = (*Znodes)(nil)
@@ -60,8 +61,7 @@ func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 		return nil, false
 	}
 	at := s.time(wall)
-	txn := make([]byte, 0, len(c.Payload)+64)
-	txn = append(txn, txnCall)
+	txn := append(s.room(len(c.Payload)+64), txnCall)
 	for _, v := range [...]uint64{name.Session, uint64(name.Generation), name.Sequence, c.Low, uint64(at)} {
 		txn = binary.AppendUvarint(txn, v)
 	}
@@ -81,7 +81,34 @@ func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 	}
 	s.sessions.Claim(name, c.Low)
 	s.next, s.last = at, z
-	return txn, true
+	return s.made(txn), true
+}
+
+// The memory of transactions is taken many at a time: they stay in the history for about as long as their neighbours.
+const (
+	arenaBytes   = 32 << 10
+	arenaLargest = arenaBytes / 8 // transactions above it get memory of their own
+)
+
+// room returns an empty slice for a transaction of about n bytes.
+func (s *Znodes) room(n int) []byte {
+	if n > arenaLargest {
+		return make([]byte, 0, n)
+	}
+	if cap(s.arena)-len(s.arena) < n {
+		s.arena = make([]byte, 0, arenaBytes)
+	}
+	return s.arena[len(s.arena):]
+}
+
+// made takes the room that txn fills out of the arena, if it is there.
+func (s *Znodes) made(txn []byte) []byte {
+	n := len(s.arena)
+	if whole := s.arena[:cap(s.arena)]; len(txn) <= len(whole)-n && &whole[n] == &txn[0] {
+		s.arena = s.arena[:n+len(txn)]
+		return txn[:len(txn):len(txn)]
+	}
+	return txn
 }
 
 func (s *Znodes) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {

@@ -65,15 +65,17 @@ func appendHot(b []byte, m any) ([]byte, bool) {
 	return b, true
 }
 
-// decodeHot reports whether t is one of them; m is nil if b is not what appendHot makes.
-func decodeHot(t byte, b []byte) (m any, ok bool) {
+// hot reports whether t is one of them; m is nil if b is not what appendHot makes.
+func (x *Decoder) hot(t byte, b []byte) (m any, ok bool) {
 	d := decoder{b: b}
 	switch t {
 	case typePropose:
 		d.expect(4)
-		p := &zab.Propose{Session: zab.Session(d.uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.uint())}
+		p := &x.propose
+		used := recycled(p.Entries)
+		*p = zab.Propose{Session: zab.Session(d.uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.uint())}
 		if n, some := d.slice(leastEntry); some {
-			p.Entries = make([]zab.Entry, n)
+			p.Entries = sized(used, n)
 			for i := range p.Entries {
 				d.expect(6)
 				e := &p.Entries[i]
@@ -87,16 +89,20 @@ func decodeHot(t byte, b []byte) (m any, ok bool) {
 		m = p
 	case typeAck:
 		d.expect(5)
-		m = &zab.Ack{Session: zab.Session(d.uint()), Epoch: d.uint32(), Zxid: zab.Zxid(d.uint()), Joined: d.bool(), Counts: d.bool()}
+		x.ack = zab.Ack{Session: zab.Session(d.uint()), Epoch: d.uint32(), Zxid: zab.Zxid(d.uint()), Joined: d.bool(), Counts: d.bool()}
+		m = &x.ack
 	case typeCommit:
 		d.expect(3)
-		m = &zab.Commit{Session: zab.Session(d.uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.uint())}
+		x.commit = zab.Commit{Session: zab.Session(d.uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.uint())}
+		m = &x.commit
 	case typePing:
 		d.expect(3)
-		m = &zab.Ping{Session: zab.Session(d.uint()), Epoch: d.uint32(), Round: d.uint()}
+		x.ping = zab.Ping{Session: zab.Session(d.uint()), Epoch: d.uint32(), Round: d.uint()}
+		m = &x.ping
 	case typePong:
 		d.expect(4)
-		m = &zab.Pong{Session: zab.Session(d.uint()), Epoch: d.uint32(), Round: d.uint(), Confirms: d.bool()}
+		x.pong = zab.Pong{Session: zab.Session(d.uint()), Epoch: d.uint32(), Round: d.uint(), Confirms: d.bool()}
+		m = &x.pong
 	case typeChunk:
 		d.expect(6)
 		m = &zab.Chunk{
@@ -105,9 +111,11 @@ func decodeHot(t byte, b []byte) (m any, ok bool) {
 		}
 	case typeForward:
 		d.expect(4)
-		f := &core.Forward{Owner: quorum.ID(d.uint()), Open: d.bool(), Run: d.id16()}
+		f := &x.forward
+		used := recycled(f.Calls)
+		*f = core.Forward{Owner: quorum.ID(d.uint()), Open: d.bool(), Run: d.id16()}
 		if n, some := d.slice(leastCall); some {
-			f.Calls = make([]core.Call, n)
+			f.Calls = sized(used, n)
 			for i := range f.Calls {
 				d.expect(3)
 				d.expect(3)
@@ -127,4 +135,23 @@ func decodeHot(t byte, b []byte) (m any, ok bool) {
 		return nil, true
 	}
 	return m, true
+}
+
+// recycled returns the memory of s for the next message, empty, unless it is too much to keep.
+func recycled[T any](s []T) []T {
+	if cap(s) > 1024 {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
+
+func sized[T any](used []T, n int) []T {
+	if n > cap(used) {
+		return make([]T, n)
+	}
+	if used == nil {
+		return []T{}
+	}
+	return used[:n]
 }

@@ -172,7 +172,20 @@ func Append(b []byte, m any) ([]byte, error) {
 }
 
 // Decode is the inverse of Append. What it returns may alias b.
-func Decode(b []byte) (any, error) {
+func Decode(b []byte) (any, error) { return new(Decoder).Decode(b) }
+
+// Decoder decodes one message after the other, and makes no new one of the hot types each time. The zero value is ready.
+type Decoder struct {
+	propose zab.Propose
+	ack     zab.Ack
+	commit  zab.Commit
+	ping    zab.Ping
+	pong    zab.Pong
+	forward core.Forward
+}
+
+// Decode is like the function of that name, but a message of a hot type, with its slices, is valid until the next one only.
+func (x *Decoder) Decode(b []byte) (any, error) {
 	if len(b) < 2 {
 		return nil, ErrMalformed
 	}
@@ -180,7 +193,7 @@ func Decode(b []byte) (any, error) {
 	if b[1] != version {
 		return nil, fmt.Errorf("wire: type %d has unknown version %d", t, b[1])
 	}
-	m, ok := decodeHot(t, body)
+	m, ok := x.hot(t, body)
 	if ok {
 		if m == nil {
 			return nil, ErrMalformed
