@@ -41,14 +41,21 @@ func (h *host) carryOut() {
 	if n := len(o.Writes); n > 0 {
 		h.logged(o)
 	}
+	h.committed()
 	if o.Published {
 		h.tree.Store(o.State)
+		h.sessions.Store(int64(h.sm.Sessions()))
 		if z := o.State.Zxid(); z != h.applied {
 			h.applied = z
 			h.waiters.wake(z)
 			if h.cfg.Trace.Applied != nil {
 				h.cfg.Trace.Applied(AppliedInfo{z, o.State.Len()})
 			}
+		}
+	}
+	if h.cfg.Trace.SessionEnded != nil {
+		for _, e := range o.SessionsEnded {
+			h.cfg.Trace.SessionEnded(SessionEndInfo{SessionID(e.Session), e.Zxid})
 		}
 	}
 	if o.Changed {
@@ -60,6 +67,17 @@ func (h *host) carryOut() {
 		h.load(l)
 	}
 	o.Reset()
+}
+
+// committed tells the trace how far the committed position has moved.
+func (h *host) committed() {
+	if h.cfg.Trace.Committed == nil {
+		return
+	}
+	if z := h.m.Zab().Committed(); z > h.toldCommitted {
+		h.toldCommitted = z
+		h.cfg.Trace.Committed(CommitInfo{z})
+	}
 }
 
 func (h *host) logged(o *output) {
@@ -107,6 +125,9 @@ func (h *host) send(sends []core.Send) {
 			h.transmit(p.id, f)
 		}
 		h.sending.Clear()
+		if a, ok := s.Message.(*zab.Ack); ok && h.cfg.Trace.Acknowledged != nil {
+			h.cfg.Trace.Acknowledged(AckInfo{p.id, a.Zxid})
+		}
 	}
 	if cap(h.buf) > 1<<20 {
 		h.buf = nil

@@ -47,6 +47,7 @@ type loop struct {
 	core              core.Status
 	ensemble          zab.EnsembleID // that the links know of
 	applied           Zxid
+	toldCommitted     Zxid // to the trace
 	nextTick          time.Time
 	timer             *time.Timer
 	failed            error

@@ -65,6 +65,7 @@ type host struct {
 	idle     atomic.Pointer[chan struct{}] // of a Shutdown that waits for the calls in flight
 
 	tree     atomic.Pointer[datatree.Tree]
+	sessions atomic.Int64 // as of the tree
 	cell     atomic.Pointer[cell]
 	session  atomic.Pointer[Session]
 	serves   atomic.Bool   // has been ready once

@@ -63,7 +63,7 @@ type Status struct {
 	Snapshot  Zxid         // none is kept yet
 	Peers     []PeerStatus // in ascending order of ID, without this member; read-only
 	InFlight  int          // calls that wait at this node
-	Sessions  int          // not counted yet
+	Sessions  int          // in the ensemble, as applied here
 	Watches   int          // there are none yet
 	Znodes    int          // in the tree
 }
@@ -114,6 +114,7 @@ func (h *host) fresh(s Status) Status {
 	s.Committed = max(s.Committed, s.Applied)
 	s.Logged = max(s.Logged, s.Committed)
 	s.InFlight = int(h.inFlight.Load())
+	s.Sessions = int(h.sessions.Load())
 	return s
 }
 

@@ -1,6 +1,10 @@
 package ensemble
 
-import "github.com/ensemble-go/ensemble/internal/core"
+import (
+	"fmt"
+
+	"github.com/ensemble-go/ensemble/internal/core"
+)
 
 // statusChanged publishes what the machine says of itself.
 func (h *host) statusChanged(s core.Status) {
@@ -22,6 +26,9 @@ func (h *host) statusChanged(s core.Status) {
 				tr.PeerChanged(PeerChange{Peer: p.ID, Reachable: p.Linked})
 			}
 		}
+	}
+	if s.Founded && !old.Founded {
+		h.cfg.Logger.Warn("ensemble: founded a new ensemble, with an empty tree", "member", h.cfg.ID, "ensemble", fmt.Sprintf("%x", s.Ensemble))
 	}
 	if s.Session != old.Session {
 		h.session.Store(&Session{client{h}, SessionID(s.Session)})

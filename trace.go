@@ -15,8 +15,14 @@ type Trace struct {
 	Proposed func(LogInfo)
 	// Persisted: they are durable, as far as they can be without a directory.
 	Persisted func(LogInfo)
+	// Acknowledged: this node has told its leader that its log is durable up to a zxid.
+	Acknowledged func(AckInfo)
+	// Committed: this node has learnt that transactions up to a zxid are committed.
+	Committed func(CommitInfo)
 	// Applied: the tree was brought forward.
 	Applied func(AppliedInfo)
+	// SessionEnded: the end of a session was applied here. What a snapshot skips is not told.
+	SessionEnded func(SessionEndInfo)
 	// Stalled: one turn of the node's goroutine took longer than a tick. The host is short of CPU, or a hook is slow.
 	Stalled func(StallInfo)
 }
@@ -47,6 +53,21 @@ type LogInfo struct {
 	First, Last Zxid
 	Entries     int
 	Bytes       int
+}
+
+// AckInfo tells about an acknowledgement.
+type AckInfo struct {
+	Leader ID
+	Zxid   Zxid
+}
+
+// CommitInfo tells about the committed position.
+type CommitInfo struct{ Zxid Zxid }
+
+// SessionEndInfo tells which session has ended, and in which transaction.
+type SessionEndInfo struct {
+	Session SessionID
+	Zxid    Zxid
 }
 
 // AppliedInfo tells about the tree.

@@ -127,18 +127,25 @@ type Load struct {
 // Output is append-only: the shell steps many inputs into one Output, then carries it out. Writes and Sends may be carried
 // out in any order; State is published before Replies are given.
 type Output[V, R any] struct {
-	Writes     []zab.Record
-	LastWrite  zab.WriteID // of Writes
-	Sends      []Send
-	Replies    []Reply[R]
-	Loads      []Load
-	State      V
-	Published  bool // State is set
-	Status     Status
-	Changed    bool  // Status is set
-	Failed     error // the machine has ended: it must not be stepped again
-	Deadline   Time  // step a Tick no later than this
-	generation uint64
+	Writes        []zab.Record
+	LastWrite     zab.WriteID // of Writes
+	Sends         []Send
+	Replies       []Reply[R]
+	Loads         []Load
+	State         V
+	Published     bool // State is set
+	SessionsEnded []SessionEnd
+	Status        Status
+	Changed       bool  // Status is set
+	Failed        error // the machine has ended: it must not be stepped again
+	Deadline      Time  // step a Tick no later than this
+	generation    uint64
+}
+
+// SessionEnd tells that the end of a session was applied here.
+type SessionEnd struct {
+	Session uint64
+	Zxid    zab.Zxid
 }
 
 // Reset empties o and keeps its memory.
@@ -146,7 +153,10 @@ func (o *Output[V, R]) Reset() {
 	clear(o.Writes)
 	clear(o.Sends)
 	clear(o.Replies)
-	*o = Output[V, R]{Writes: o.Writes[:0], Sends: o.Sends[:0], Replies: o.Replies[:0], Loads: o.Loads[:0], generation: o.generation + 1}
+	*o = Output[V, R]{
+		Writes: o.Writes[:0], Sends: o.Sends[:0], Replies: o.Replies[:0], Loads: o.Loads[:0], SessionsEnded: o.SessionsEnded[:0],
+		generation: o.generation + 1,
+	}
 }
 
 // Name names a request for ever: (session, generation, sequence).
@@ -244,6 +254,7 @@ type Status struct {
 	Reason    Reason
 	Epoch     uint32
 	Ensemble  zab.EnsembleID
+	Founded   bool // the birth of the ensemble was completed in this run, and this member is one of its founders
 	Logged    zab.Zxid
 	Committed zab.Zxid
 	Applied   zab.Zxid

@@ -12,6 +12,7 @@ import (
 // taken up again at every step, since each founder says only what its mark holds.
 type birth struct {
 	founders []quorum.ID
+	founded  bool // the birth was completed in this run, with this member's part in it
 }
 
 // bornHere reports whether this member knows, durably, that the birth is complete.
@@ -54,7 +55,7 @@ func (m *Machine[V, R]) heardBirth(p *peer, x *Birth) {
 	case x.Born && (k.Ensemble == zab.EnsembleID{}):
 		m.zab.Write(func(k *zab.Mark) { k.Ensemble, k.Born = x.Ensemble, true }) // too late to found: a blank member
 	case x.Born && k.Ensemble == x.Ensemble && !k.Born:
-		m.zab.Write(func(k *zab.Mark) { k.Born = true })
+		m.completeBirth()
 	case x.Found && m.voter && !m.cfg.Join && (k.Ensemble == zab.EnsembleID{}):
 		m.zab.Write(func(k *zab.Mark) { k.Ensemble, k.Counts = x.Ensemble, true })
 	}
@@ -109,6 +110,12 @@ func (m *Machine[V, R]) birthSettle() {
 		return
 	}
 	if k.Counts && m.canFound() && m.allFounders(func(b *Birth) bool { return b.Ensemble == k.Ensemble && b.Counts }) {
-		m.zab.Write(func(k *zab.Mark) { k.Born = true })
+		m.completeBirth()
 	}
+}
+
+// completeBirth records that the ensemble is born.
+func (m *Machine[V, R]) completeBirth() {
+	m.zab.Write(func(k *zab.Mark) { k.Born = true })
+	m.birth.founded, m.changed = m.zab.Mark().Counts, true
 }

@@ -82,6 +82,9 @@ func (m *Machine[V, R]) serveOutbox() {
 func (m *Machine[V, R]) outcome(z zab.Zxid, o Outcome[R]) {
 	b := &m.outbox
 	if o.Opened {
+		if o.Closed != 0 {
+			m.out.SessionsEnded = append(m.out.SessionsEnded, SessionEnd{o.Closed, z})
+		}
 		if o.Owner == m.cfg.Self && o.Run == b.run {
 			b.session, m.changed = o.Session, true
 		}

@@ -344,5 +344,8 @@ func (h *header) uint(most uint64) uint64 {
 	return v
 }
 
+// Sessions returns how many there are.
+func (s *Znodes) Sessions() int { return s.sessions.Len() }
+
 // Tree returns the tree of the applied state, whose readers need no lock. It is another one after Install.
 func (s *Znodes) Tree() *datatree.Tree { return s.tree }
