@@ -494,14 +494,13 @@ func (m *Machine[V, R]) transferTick() {
 
 // answerAll answers every ticket at the end.
 func (m *Machine[V, R]) answerAll(err error) {
-	for i, c := range m.outbox.calls {
+	for b := &m.outbox; b.calls.len() > 0; b.first++ {
 		why := err
-		if m.outbox.first+uint64(i) < m.outbox.handed {
+		if b.first < b.handed {
 			why = errors.Join(err, ErrUncertain)
 		}
-		m.reply(Reply[R]{Ticket: c.ticket, Err: why})
+		m.reply(Reply[R]{Ticket: b.calls.pop().ticket, Err: why})
 	}
-	m.outbox.calls = nil
 	for _, s := range m.syncs.asks {
 		m.reply(Reply[R]{Ticket: s.ticket, Err: err})
 	}
@@ -535,7 +534,7 @@ func (m *Machine[V, R]) Status() Status {
 	k := m.zab.Mark()
 	s := Status{
 		Role: m.zab.Role(), Leader: m.zab.Leader(), Ready: m.ready(), Epoch: m.zab.Epoch(), Ensemble: k.Ensemble, Founded: m.birth.founded,
-		Logged: m.zab.Last(), Committed: m.zab.Committed(), Applied: m.zab.Applied(), Session: m.outbox.session, InFlight: len(m.outbox.calls),
+		Logged: m.zab.Last(), Committed: m.zab.Committed(), Applied: m.zab.Applied(), Session: m.outbox.session, InFlight: m.outbox.calls.len(),
 		Peers: make([]Peer, len(m.peers)),
 	}
 	switch {

@@ -11,7 +11,7 @@ import (
 type outbox struct {
 	run     zab.Incarnation // names this run of the member
 	session uint64          // 0 until its transaction is applied here
-	calls   []waiting       // sequences first, first+1, ...
+	calls   queue[waiting]  // sequences first, first+1, ...
 	first   uint64
 	sent    int      // calls handed to the present leader
 	handed  uint64   // every sequence below it was once handed to a leader
@@ -27,14 +27,14 @@ type waiting struct {
 
 func (m *Machine[V, R]) request(x *Request) {
 	b := &m.outbox
-	if len(b.calls) >= m.cfg.MaxInFlight {
+	if b.calls.len() >= m.cfg.MaxInFlight {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrOverloaded})
 		return
 	}
 	if b.first == 0 {
 		b.first = 1
 	}
-	b.calls = append(b.calls, waiting{x.Ticket, x.Payload})
+	b.calls.push(waiting{x.Ticket, x.Payload})
 }
 
 // serveOutbox hands over what the present leader has not been given.
@@ -58,8 +58,8 @@ func (m *Machine[V, R]) serveOutbox() {
 		}
 		return
 	}
-	for b.sent < len(b.calls) {
-		c := Call{Name: Name{b.session, 0, b.first + uint64(b.sent)}, Low: b.first, Payload: b.calls[b.sent].payload}
+	for b.sent < b.calls.len() {
+		c := Call{Name: Name{b.session, 0, b.first + uint64(b.sent)}, Low: b.first, Payload: b.calls.at(b.sent).payload}
 		if self {
 			if !m.zab.CanPropose() {
 				return
@@ -97,13 +97,11 @@ func (m *Machine[V, R]) outcome(z zab.Zxid, o Outcome[R]) {
 
 func (m *Machine[V, R]) decided(z zab.Zxid, o Outcome[R]) {
 	b := &m.outbox
-	if o.Name.Sequence != b.first || len(b.calls) == 0 {
+	if o.Name.Sequence != b.first || b.calls.len() == 0 {
 		m.fail(fmt.Errorf("core: request %d of session %x was decided, and %d is the next to be", o.Name.Sequence, o.Name.Session, b.first))
 		return
 	}
-	m.reply(Reply[R]{Ticket: b.calls[0].ticket, Result: o.Result, Zxid: z, Err: o.Err})
-	b.calls[0] = waiting{}
-	b.calls = b.calls[1:]
+	m.reply(Reply[R]{Ticket: b.calls.pop().ticket, Result: o.Result, Zxid: z, Err: o.Err})
 	b.first++
 	b.sent = max(0, b.sent-1)
 }
@@ -114,7 +112,7 @@ func (m *Machine[V, R]) jumped() {
 	if s, ok := m.sm.Find(m.cfg.Self, b.run); ok && b.session == 0 {
 		b.session, m.changed = s, true
 	}
-	for b.session != 0 && len(b.calls) > 0 {
+	for b.session != 0 && b.calls.len() > 0 {
 		o, ok := m.sm.Decided(Name{b.session, 0, b.first})
 		if !ok {
 			return
