@@ -39,6 +39,7 @@ var arrows = []struct{ pkg, may string }{
 	{"internal/core", "internal/mutant election session datatree zab quorum"},
 	{"internal/link", "internal/mutant quorum"},
 	{"internal/wire", "zab election internal/core quorum internal/link"},
+	{"internal/script", ""}, // imported by tests only
 	{"internal/vfs", ""},
 	{"internal/wal", "internal/vfs zab quorum"},
 	{"snapshot", "internal/vfs zab quorum"},

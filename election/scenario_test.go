@@ -1,23 +1,18 @@
 package election
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/ensemble-go/ensemble/internal/script"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-var rewrite = flag.Bool("rewrite", false, "rewrite the expected text in testdata")
-
-// Each file of testdata holds cases parted by empty lines: comments that begin with #, directives, "----", and what follows
-// from each directive, below it. Nothing happens by itself: what is sent lies on the link until it is delivered.
+// The files of testdata hold cases as package script describes them; what follows from a directive is expected below it.
+// Nothing happens by itself: what is sent lies on the link until it is delivered.
 //
 //	members 1 2*0@1 4o        member 1, member 2 of weight 0 in group 1, observer 4
 //	vote 1 2 1.7              member 1 has joined epoch 2, its last zxid is 1.7
@@ -34,33 +29,7 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the expected text in testdata
 //	say 2 1 following 3 4 0.0 9 4    what 2 never sent to 1: state, vote, round, established, perhaps ask
 //	tick, tick 3 2            all members, or member 3 by 2 ticks
 //	show                      states
-func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no files", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out []string
-			for _, c := range strings.Split(strings.TrimSpace(string(text)), "\n\n") {
-				input, _, _ := strings.Cut(c, "\n----")
-				out = append(out, strings.TrimSpace(input)+"\n----\n"+play(t, input))
-			}
-			got := strings.Join(out, "\n\n") + "\n"
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if got != string(text) {
-				t.Errorf("got\n%s\nwant\n%s\n(go test -rewrite accepts)", got, text)
-			}
-		})
-	}
-}
+func TestScenarios(t *testing.T) { script.Run(t, play) }
 
 type stage struct {
 	t        testing.TB
@@ -75,16 +44,12 @@ type stage struct {
 	out      []string
 }
 
-func play(t testing.TB, input string) string {
+func play(t testing.TB, directives [][]string) string {
 	s := &stage{
 		t: t, machines: map[quorum.ID]*Machine{}, votes: map[quorum.ID]Vote{}, blank: map[quorum.ID]bool{},
 		lines: map[[2]quorum.ID][]*Notification{}, linked: map[[2]quorum.ID]bool{},
 	}
-	for _, line := range strings.Split(input, "\n") {
-		f := strings.Fields(line)
-		if len(f) == 0 || strings.HasPrefix(f[0], "#") {
-			continue
-		}
+	for _, f := range directives {
 		if f[0] != "members" && f[0] != "vote" && f[0] != "blank" && f[0] != "auto" {
 			s.out = append(s.out, strings.Join(f, " "))
 		}
@@ -95,13 +60,7 @@ func play(t testing.TB, input string) string {
 
 func (s *stage) id(word string) quorum.ID { return quorum.ID(s.number(word)) }
 
-func (s *stage) number(word string) uint64 {
-	n, err := strconv.ParseUint(word, 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return n
-}
+func (s *stage) number(word string) uint64 { return uint64(script.Number(s.t, word)) }
 
 func (s *stage) vote(leader, epoch, zxid string) Vote {
 	z, err := zab.ParseZxid(zxid)
@@ -130,14 +89,8 @@ func (s *stage) do(verb string, f []string) {
 	case "members":
 		var members []quorum.Member
 		for _, word := range f {
-			var m quorum.Member
-			word, group, _ := strings.Cut(word, "@")
-			word, weight, _ := strings.Cut(word, "*")
-			word, m.Observer = strings.CutSuffix(word, "o")
-			m.ID = s.id(word)
-			if group != "" {
-				m.Group, m.Weight = int(s.number(group)), int(s.number(weight))
-			}
+			x := script.ParseMember(s.t, word)
+			m := quorum.Member{ID: quorum.ID(x.ID), Observer: x.Observer, Group: x.Group, Weight: x.Weight}
 			members = append(members, m)
 			s.ids = append(s.ids, m.ID)
 		}

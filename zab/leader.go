@@ -52,7 +52,7 @@ func (m *Machine) Lead() {
 	waiting := m.waiting
 	m.waiting = nil
 	for _, w := range waiting {
-		m.newLearner(w.from, w.info)
+		m.enrol(w.from, w.info)
 	}
 	m.gather()
 }
@@ -61,8 +61,20 @@ func (m *Machine) enter(p phase) {
 	m.lead.phase, m.lead.since = p, m.lead.ticks
 }
 
-// newLearner begins a learner session; it replaces any former one of that member.
+// newLearner begins a learner session.
 func (m *Machine) newLearner(from quorum.ID, x *FollowerInfo) {
+	l := m.enrol(from, x)
+	m.outbid(l, x.Promised)
+	if m.lead.phase == gathering {
+		m.gather()
+	} else {
+		m.ask(l)
+		m.promises()
+	}
+}
+
+// enrol notes a learner session; it replaces any former one of that member.
+func (m *Machine) enrol(from quorum.ID, x *FollowerInfo) *learnerState {
 	ld := m.lead
 	m.dropLearner(from)
 	l := &learnerState{id: from, session: x.Session, info: *x, voter: m.cfg.Verifier.Votes(from), heard: ld.ticks, moved: ld.ticks}
@@ -73,13 +85,7 @@ func (m *Machine) newLearner(from quorum.ID, x *FollowerInfo) {
 	ld.learners = append(ld.learners, nil)
 	copy(ld.learners[i+1:], ld.learners[i:])
 	ld.learners[i] = l
-	m.outbid(l, x.Promised)
-	if ld.phase == gathering {
-		m.gather()
-	} else {
-		m.ask(l)
-		m.promises()
-	}
+	return l
 }
 
 // outbid reacts to a promise that was given elsewhere. A voter that has promised an epoch above this one cannot follow: the
