@@ -19,7 +19,11 @@ func CheckPath(path string) error { return checkPath(path, false) }
 
 // checkPath with sequential set checks what the path will be once digits are appended, so that "/q/" is fine.
 func checkPath(path string, sequential bool) error {
-	if len(path) == 0 || path[0] != '/' || len(path) > MaxPath-sequenceDigits {
+	longest := MaxPath
+	if sequential {
+		longest -= sequenceDigits
+	}
+	if len(path) == 0 || path[0] != '/' || len(path) > longest {
 		return ErrBadPath
 	}
 	if len(path) == 1 {
