@@ -39,14 +39,15 @@ type Config struct {
 
 	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 16 MiB at most. One request may carry four times as much.
 	MaxData int
-	// MaxInFlight limits the calls that wait at this node, 4096 by default, 1 << 20 at most. Above it calls are given ErrOverloaded.
+	// MaxInFlight limits the calls that wait at this node, 4096 by default, 1 << 20 at most. Above it, and for writes when 256 MiB of them wait,
+	// calls are given ErrOverloaded.
 	MaxInFlight int
 
 	// Logger gets what an operator may want to read; nil is silent.
 	Logger *slog.Logger
 	// Trace has hooks for what the node does; nil costs nothing. It must not be changed after Open.
 	Trace *Trace
-	// Seed is mixed into the random numbers of the jitter that keeps elections apart.
+	// Seed of the jitter that keeps elections apart. It may be the same on all members, whose IDs are mixed in, and repeat from run to run.
 	Seed uint64
 
 	_ struct{} // keyed literals only

@@ -78,13 +78,12 @@ type peerLink struct {
 // initLoop makes the machine.
 func (h *host) initLoop() {
 	cfg := h.cfg
-	// The machine draws from its seed what must never repeat from one run to the next, too: so a seed of the host's alone will not do.
-	seed := cfg.Seed ^ randomSeed()
 	cc := core.Config{
 		Self: cfg.ID, Members: cfg.Members, Join: cfg.Join, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
 		MaxInFlight: 2 * mostFlight, // the shell counts
-		MaxTail:     tailBytes, Window: windowBytes, ChunkSize: chunkBytes, Seed: seed,
+		MaxTail:     tailBytes, Window: windowBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
 	}
+	random(cc.Run[:])
 	random(cc.Incarnation[:])
 	random(cc.Ensemble[:])
 	h.sm = replica{core.NewZnodes(cfg.MaxData)}

@@ -3,7 +3,6 @@ package ensemble
 import (
 	"context"
 	crand "crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -93,12 +92,6 @@ func newHost(cfg Config) *host {
 
 // random fills b with what nobody can foresee.
 func random(b []byte) { crand.Read(b) } // never fails
-
-func randomSeed() uint64 {
-	var b [8]byte
-	random(b[:])
-	return binary.LittleEndian.Uint64(b[:]) | 1
-}
 
 func randomNonce() (n link.Nonce) {
 	random(n[:])

@@ -23,16 +23,6 @@ func mix(h, v uint64) uint64 {
 	return bits.RotateLeft64(h^bits.RotateLeft64(v*prime2, 31)*prime1, 27)*prime1 + prime4
 }
 
-func mixString(h uint64, s string) uint64 {
-	h = mix(h, uint64(len(s)))
-	for len(s) > 0 {
-		var w [8]byte
-		s = s[copy(w[:], s):]
-		h = mix(h, binary.LittleEndian.Uint64(w[:]))
-	}
-	return h
-}
-
 func finish(h uint64) uint64 {
 	h = (h ^ h>>33) * prime2
 	h = (h ^ h>>29) * prime3
@@ -50,9 +40,9 @@ func (r *row) state() uint64 { return finish(mix(mix(mix(r.seed, 0), r.Low), r.L
 
 func (e *Entry) hash(seed uint64) uint64 {
 	h := mix(mix(mix(seed, e.Sequence), uint64(e.Zxid)), uint64(e.Code)<<32|uint64(uint32(e.Index)))
-	h = mixString(mix(h, uint64(len(e.More))), e.Path)
-	for _, p := range e.More {
-		h = mixString(h, p)
+	h = mix(h, uint64(len(e.More))<<32|uint64(uint32(e.Number)))
+	for _, n := range e.More {
+		h = mix(h, uint64(uint32(n)))
 	}
 	return finish(h)
 }

@@ -13,11 +13,11 @@ import (
 var ErrCorrupt = errors.New("session: malformed bytes")
 
 // An encoded table is its format, the number of sessions, each session with its window, and the digest. Numbers are
-// varints in their shortest form, the run 16 bytes, the digest 8. Paths are a length and their bytes.
+// varints in their shortest form, the run 16 bytes, the digest 8. The numbers of sequential names are preceded by how many there are.
 const (
 	format       = 1
 	leastSession = 1 + 1 + 16 + 1 + 1 + 1
-	leastEntry   = 1 + 1 + 1 + 1 + 1
+	leastEntry   = 1 + 1 + 1 + 1
 )
 
 // Append appends the encoding of the replicated state to b.
@@ -36,18 +36,18 @@ func (t *Table) Append(b []byte) []byte {
 			b = binary.AppendUvarint(b, uint64(e.Zxid))
 			b = append(b, e.Code)
 			b = binary.AppendUvarint(b, uint64(e.Index+1))
-			b = appendString(b, e.Path)
-			b = binary.AppendUvarint(b, uint64(len(e.More)))
-			for _, p := range e.More {
-				b = appendString(b, p)
+			if e.Number < 0 {
+				b = append(b, 0)
+				continue
+			}
+			b = binary.AppendUvarint(b, uint64(1+len(e.More)))
+			b = binary.AppendUvarint(b, uint64(e.Number))
+			for _, n := range e.More {
+				b = binary.AppendUvarint(b, uint64(n))
 			}
 		}
 	}
 	return binary.LittleEndian.AppendUint64(b, t.digest)
-}
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // Decode is the inverse of Append. It keeps nothing of b, takes memory in proportion to it, and checks the digest.
@@ -73,11 +73,14 @@ func Decode(b []byte) (*Table, error) {
 		for i := range r.window {
 			e := Entry{Sequence: r.Low + uint64(i), Zxid: zab.Zxid(d.uint(math.MaxUint64)), Code: d.byte()}
 			e.Index = int32(d.uint(math.MaxInt32)) - 1
-			e.Path = d.string()
-			if more := d.length(1, math.MaxInt); more > 0 {
-				e.More = make([]string, more)
-				for i := range e.More {
-					e.More[i] = d.string()
+			e.Number = -1
+			if n := d.length(1, math.MaxInt); n > 0 {
+				e.Number = int32(d.uint(math.MaxInt32))
+				if n > 1 {
+					e.More = make([]int32, n-1)
+					for i := range e.More {
+						e.More[i] = int32(d.uint(math.MaxInt32))
+					}
 				}
 			}
 			if d.bad || e.Zxid <= last {
@@ -132,5 +135,3 @@ func (d *decoder) uint(most uint64) uint64 {
 func (d *decoder) length(size int, most uint64) int {
 	return int(d.uint(min(most, uint64(len(d.b)/size))))
 }
-
-func (d *decoder) string() string { return string(d.take(d.length(1, math.MaxInt))) }

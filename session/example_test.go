@@ -17,13 +17,13 @@ func Example() {
 	t.Claim(first, 1)
 	// The answer is lost on its way, and the member asks again, before and after 1.2 is applied.
 	fmt.Println("judge it:", t.Fresh(first, 1))
-	t.Decide(first, 1, session.Entry{Zxid: zab.MakeZxid(1, 2), Index: -1, Path: "/queue/job-0000000041"})
+	t.Decide(first, 1, session.Entry{Zxid: zab.MakeZxid(1, 2), Index: -1, Number: 41})
 	fmt.Println("judge it:", t.Fresh(first, 1))
 	e, ok := t.Lookup(first)
-	fmt.Println(e.Zxid, e.Path, ok)
+	fmt.Println(e.Zxid, e.Number, ok)
 	// Output:
 	// judge it: true
 	// judge it: false
 	// judge it: false
-	// 1.2 /queue/job-0000000041 true
+	// 1.2 41 true
 }

@@ -11,8 +11,8 @@ import (
 
 // The bounds of a table.
 const (
-	MaxSessions = 1 << 12
-	MaxWindow   = 1 << 20 // at least the calls in flight of one member: a call beyond is not fresh, and its owner would wait
+	MaxSessions = 1 << 12 // at most one of each owner
+	MaxWindow   = 1 << 20 // entries; an owner must not have more calls in flight, since one beyond is not fresh and would wait
 )
 
 // What Open and Decide find wrong with a transaction that no leader proposed at this place of the history.
@@ -35,10 +35,11 @@ type Entry struct {
 	Zxid     zab.Zxid
 	Code     uint8 // of the verdict; 0: done
 	Index    int32 // of the operation that was refused; -1: none, or it was the only one
-	// Paths are what the operations were done to, as made: the number of a sequential name is in there. The first is by
-	// itself, because mostly there is no other.
-	Path string
-	More []string
+	// Numbers are what whoever asked cannot know: those given to sequential names, in the order of the operations. The first is
+	// by itself, because mostly there is no other; Number is -1 if there is none. An operation that gets a number takes more bytes
+	// than that in its request, so a window never holds more than the requests that it answers.
+	Number int32
+	More   []int32
 }
 
 // Session is what the table says of one, without its window.

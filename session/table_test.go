@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -157,12 +158,9 @@ func TestModel(t *testing.T) {
 					m.sessions = append(m.sessions, &modelSession{uint64(p.z), p.owner, p.run, 1, 0, map[uint64]Entry{}})
 					break
 				}
-				e := Entry{Sequence: p.n.Sequence, Zxid: p.z, Code: uint8(r.IntN(2)), Index: int32(r.IntN(3) - 1)}
-				if r.IntN(2) == 0 {
-					e.Path = fmt.Sprintf("/a/b-%010d", r.IntN(1000))
-				}
-				if r.IntN(8) == 0 {
-					e.More = []string{"/x", "", "/yyyyyyyyyyyyyyyy"}
+				e := Entry{Sequence: p.n.Sequence, Zxid: p.z, Code: uint8(r.IntN(2)), Index: int32(r.IntN(3) - 1), Number: int32(r.IntN(1000) - 500)}
+				if e.Number = max(e.Number, -1); e.Number >= 0 && r.IntN(4) == 0 {
+					e.More = []int32{0, math.MaxInt32, e.Number}
 				}
 				if err := table.Decide(p.n, p.low, e); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
@@ -242,7 +240,7 @@ func FuzzDecode(f *testing.F) {
 	table.Open(11, 300, zab.Incarnation{2})
 	f.Add(table.Append(nil))
 	for n := range uint64(5) {
-		table.Decide(Name{10, 0, n + 1}, n, Entry{Zxid: zab.Zxid(100 + n), Code: 3, Index: -1, Path: "/p", More: []string{"/q", ""}})
+		table.Decide(Name{10, 0, n + 1}, n, Entry{Zxid: zab.Zxid(100 + n), Code: 3, Index: -1, Number: 7, More: []int32{0, math.MaxInt32}})
 	}
 	f.Add(table.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -265,7 +263,7 @@ func BenchmarkDecide(b *testing.B) {
 		n.Sequence++
 		low := max(n.Sequence, 100) - 99
 		table.Claim(n, low)
-		if err := table.Decide(n, low, Entry{Zxid: zab.Zxid(1 + n.Sequence), Index: -1, Path: "/services/web/0000000001"}); err != nil {
+		if err := table.Decide(n, low, Entry{Zxid: zab.Zxid(1 + n.Sequence), Index: -1, Number: 1}); err != nil {
 			b.Fatal(err)
 		}
 	}

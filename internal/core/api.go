@@ -18,14 +18,15 @@ type Config struct {
 	Join        bool            // never takes part in a birth
 	InitLimit   int             // ticks to join and synchronise
 	SyncLimit   int             // ticks without progress before a peer counts as lost
-	MaxInFlight int             // requests waiting at this member; above it ErrOverloaded
+	MaxInFlight int             // requests waiting at this member, session.MaxWindow at most: all have their place in a window; above it ErrOverloaded
 	MaxTail     int             // bytes of applied history kept in memory for lagging learners
 	Window      int             // bytes sent to a learner and not yet acknowledged
 	ChunkSize   int             // bytes of one chunk of a snapshot
 	MaxCounter  uint32          // of a zxid, before the epoch is renewed in place; 0: the greatest there is
 	Incarnation zab.Incarnation // drawn by the shell when there is no mark
 	Ensemble    zab.EnsembleID  // used if this member is the founder that draws it
-	Seed        uint64          // of jitter and of session numbers: another one at each start
+	Run         zab.Incarnation // names this run of the member: drawn at each start, never again, and not zero
+	Seed        uint64          // of jitter, and of nothing that must not repeat
 }
 
 // Recovered is what a member finds at its start. The zero value is an empty memory.
@@ -213,10 +214,11 @@ type StateMachine[V, R any] interface {
 	Decode(chunks [][]byte) (state any, err error)
 	// Install replaces the applied state by a decoded one.
 	Install(state any)
-	// Find returns the session of owner's run, if it exists, and
-	// Decided the verdict on a call whose transaction this member has not applied itself, because it installed a snapshot.
+	// Find returns the session of owner's run, if it exists.
 	Find(owner quorum.ID, run zab.Incarnation) (session uint64, ok bool)
-	Decided(n Name) (Outcome[R], bool)
+	// Decided returns the verdict on a call of this member's own whose transaction it has not applied itself, because it
+	// installed a snapshot. What the call says itself need not be part of the state. It keeps nothing of c.Payload.
+	Decided(c Call) (Outcome[R], bool)
 }
 
 // Birth is said between founders until the ensemble is born, and to anybody who does not know that it is.

@@ -18,7 +18,7 @@ func (s served) View() *datatree.Tree { return s.Tree() }
 func BenchmarkStep(b *testing.B) {
 	m := New[*datatree.Tree, Result](Config{
 		Self: 1, Members: []quorum.Member{{ID: 1}}, InitLimit: 100, SyncLimit: 10, MaxInFlight: 100, MaxTail: 1 << 20, Window: 1 << 20,
-		ChunkSize: 1 << 16, Incarnation: zab.Incarnation{1}, Ensemble: zab.EnsembleID{1}, Seed: 1,
+		ChunkSize: 1 << 16, Incarnation: zab.Incarnation{1}, Ensemble: zab.EnsembleID{1}, Run: zab.Incarnation{1},
 	}, Recovered{}, served{NewZnodes(1 << 20)})
 	var out Output[*datatree.Tree, Result]
 	step := func(in Input) {

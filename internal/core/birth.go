@@ -100,11 +100,19 @@ func (m *Machine[V, R]) birthSettle() {
 		if !m.allFounders(func(b *Birth) bool { return !b.Promised && !b.Born && !b.Blank }) {
 			return
 		}
-		id := m.cfg.Ensemble
-		for i := range m.peers {
-			if b := m.peers[i].born; b != nil && b.Ensemble != none {
-				id = b.Ensemble
+		id := none
+		for _, founder := range m.birth.founders {
+			p := m.peer(founder)
+			if p == nil || p.born.Ensemble == none {
+				continue
 			}
+			if id != none && p.born.Ensemble != id {
+				return // of two ensembles: whoever mixed them up has to say which
+			}
+			id = p.born.Ensemble
+		}
+		if id == none {
+			id = m.cfg.Ensemble
 		}
 		m.zab.Write(func(k *zab.Mark) { k.Ensemble, k.Counts = id, true })
 		return

@@ -10,6 +10,7 @@ import (
 	"github.com/ensemble-go/ensemble/election"
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -47,8 +48,8 @@ type Machine[V, R any] struct {
 	status   Status
 
 	outbox  outbox
-	inbox   []Call // requests of others that wait for the leader to be able to propose
-	opens   []open // sessions to be made, the same
+	inbox   queue[inbound] // requests of others
+	opens   []open         // sessions to be made, the same
 	syncs   syncs
 	ticket  uint64 // of a transfer under way, 0: none
 	tickets int    // ticks that it may take
@@ -66,6 +67,8 @@ type peer struct {
 	id     quorum.ID
 	linked bool
 	born   *Birth // as last heard on the present link
+	calls  int    // of it in the inbox
+	bytes  int    // of their payloads
 }
 
 type open struct {
@@ -105,22 +108,40 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 		}
 		sm.Install(state)
 	}
-	draw := rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self)))
+	if cfg.Run == (zab.Incarnation{}) {
+		m.failed = errNoRun
+		return m
+	}
+	cfg.MaxInFlight = min(cfg.MaxInFlight, session.MaxWindow)
 	if cfg.MaxCounter == 0 || cfg.MaxCounter == math.MaxUint32 {
 		cfg.MaxCounter = math.MaxUint32 - 1 // the zxid after it is still one of the epoch
 	}
 	m.zab = zab.New(zab.Config{
 		Self: cfg.Self, Verifier: verifier, Observer: !m.voter, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
 		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxCounter: cfg.MaxCounter,
-		NextSession: func() zab.Session { return zab.Session(draw.Uint64() | 1) },
+		NextSession: sessionNumbers(cfg.Run),
 	}, rec, host[V, R]{m})
-	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: draw.Uint64()})
-	binary.LittleEndian.PutUint64(m.outbox.run[:8], draw.Uint64())
-	binary.LittleEndian.PutUint64(m.outbox.run[8:], draw.Uint64())
+	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: rand.NewPCG(cfg.Seed, uint64(cfg.Self)).Uint64()})
+	m.outbox.run = cfg.Run
 	m.birth.founders = verifier.Voters()
+	m.cfg = cfg
 	m.lookNext = true
 	m.changed, m.applied = true, true
 	return m
+}
+
+var errNoRun = errors.New("core: a run of a member needs a name")
+
+// sessionNumbers counts the attempts to follow from where the name of the run says. Runs are drawn from so many that none comes
+// upon the numbers of another.
+func sessionNumbers(run zab.Incarnation) func() zab.Session {
+	n := rand.NewPCG(binary.LittleEndian.Uint64(run[:8]), binary.LittleEndian.Uint64(run[8:])).Uint64()
+	return func() zab.Session {
+		if n++; n == 0 {
+			n++ // zero is no session
+		}
+		return zab.Session(n)
+	}
 }
 
 // maxBatch is how many bytes of entries one Propose carries.
@@ -250,7 +271,7 @@ func (m *Machine[V, R]) take(in Input) {
 func (m *Machine[V, R]) lost(p *peer) {
 	p.linked, p.born, m.changed = false, nil, true
 	m.zab.Lost(p.id)
-	m.syncs.forget(p.id)
+	m.forget(p)
 	m.vote.Lost(p.id, &m.eout)
 }
 
@@ -266,7 +287,7 @@ func (m *Machine[V, R]) receive(from quorum.ID, msg Message) {
 	case *Birth:
 		m.heardBirth(p, x)
 	case *Forward:
-		m.forwarded(x)
+		m.forwarded(p, x)
 	case *SyncAsk:
 		m.syncAsked(from, x.ID)
 	case *SyncAnswer:
@@ -274,6 +295,9 @@ func (m *Machine[V, R]) receive(from quorum.ID, msg Message) {
 			m.syncAnswered(x)
 		}
 	case zab.Message:
+		if _, anew := x.(*zab.FollowerInfo); anew {
+			m.forget(p)
+		}
 		m.zab.Receive(from, x)
 	}
 }
@@ -372,7 +396,7 @@ func (m *Machine[V, R]) ended(to quorum.ID) {
 	if !mutant.On("speculation-kept") {
 		m.sm.Abandon()
 	}
-	m.inbox, m.opens = nil, nil
+	m.forgetAll()
 	m.outbox.sent, m.outbox.asked = 0, false
 	m.syncs.unsend()
 	m.changed = true
@@ -531,6 +555,9 @@ func (m *Machine[V, R]) ready() bool {
 
 // Status tells what this member knows of itself now.
 func (m *Machine[V, R]) Status() Status {
+	if m.zab == nil {
+		return Status{Role: zab.Stopped, Reason: NoQuorum}
+	}
 	k := m.zab.Mark()
 	s := Status{
 		Role: m.zab.Role(), Leader: m.zab.Leader(), Ready: m.ready(), Epoch: m.zab.Epoch(), Ensemble: k.Ensemble, Founded: m.birth.founded,

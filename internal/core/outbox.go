@@ -18,7 +18,12 @@ type outbox struct {
 	asked   bool     // the present leader was asked for the session
 	forward *Forward // in this Output: more calls may join
 	bytes   int      // of its calls
+	held    int      // bytes of all payloads
 }
+
+// mostWaiting is how many bytes of requests may wait at a member, beside MaxInFlight: with it, what waits for them at a leader, and
+// the window of what was decided of them, are bounded too.
+const mostWaiting = 256 << 20
 
 type waiting struct {
 	ticket  uint64
@@ -27,13 +32,14 @@ type waiting struct {
 
 func (m *Machine[V, R]) request(x *Request) {
 	b := &m.outbox
-	if b.calls.len() >= m.cfg.MaxInFlight {
+	if b.calls.len() >= m.cfg.MaxInFlight || b.held > 0 && b.held+len(x.Payload) > mostWaiting {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrOverloaded})
 		return
 	}
 	if b.first == 0 {
 		b.first = 1
 	}
+	b.held += len(x.Payload)
 	b.calls.push(waiting{x.Ticket, x.Payload})
 }
 
@@ -50,7 +56,7 @@ func (m *Machine[V, R]) serveOutbox() {
 		case b.asked:
 		case self:
 			b.asked = true
-			m.opens = append(m.opens, open{m.cfg.Self, b.run})
+			m.askOpen(open{m.cfg.Self, b.run})
 			m.serveInbox()
 		default:
 			b.asked = true
@@ -101,7 +107,9 @@ func (m *Machine[V, R]) decided(z zab.Zxid, o Outcome[R]) {
 		m.fail(fmt.Errorf("core: request %d of session %x was decided, and %d is the next to be", o.Name.Sequence, o.Name.Session, b.first))
 		return
 	}
-	m.reply(Reply[R]{Ticket: b.calls.pop().ticket, Result: o.Result, Zxid: z, Err: o.Err})
+	w := b.calls.pop()
+	b.held -= len(w.payload)
+	m.reply(Reply[R]{Ticket: w.ticket, Result: o.Result, Zxid: z, Err: o.Err})
 	b.first++
 	b.sent = max(0, b.sent-1)
 }
@@ -113,11 +121,12 @@ func (m *Machine[V, R]) jumped() {
 		b.session, m.changed = s, true
 	}
 	for b.session != 0 && b.calls.len() > 0 {
-		o, ok := m.sm.Decided(Name{b.session, 0, b.first})
+		n := Name{b.session, 0, b.first}
+		o, ok := m.sm.Decided(Call{Name: n, Payload: b.calls.at(0).payload})
 		if !ok {
 			return
 		}
-		o.Name = Name{b.session, 0, b.first}
+		o.Name = n
 		m.decided(o.Zxid, o)
 	}
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/ensemble-go/ensemble/datatree"
@@ -158,7 +159,7 @@ func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
 			Session: h.uint(math.MaxUint64), Generation: uint32(h.uint(math.MaxUint32)), Sequence: h.uint(math.MaxUint64),
 		}
 		low, at := h.uint(math.MaxUint64), int64(h.uint(math.MaxInt64))
-		e := session.Entry{Zxid: z, Code: uint8(h.uint(math.MaxUint8)), Index: -1}
+		e := session.Entry{Zxid: z, Code: uint8(h.uint(math.MaxUint8)), Index: -1, Number: -1}
 		if h.bad || s.sessions.CanDecide(name, low, z) != nil {
 			return o, ErrState
 		}
@@ -177,7 +178,8 @@ func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
 			if err != nil {
 				return o, err
 			}
-			o.Result, e.Path, e.More = keep(results)
+			o.Result = keep(results)
+			e.Number, e.More = numbers(results)
 		}
 		s.now = at
 		return o, s.sessions.Decide(name, low, e)
@@ -185,20 +187,64 @@ func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
 	return o, ErrState
 }
 
-// keep copies results, which are the tree's, and returns their paths apart.
-func keep(results []datatree.Result) (r Result, path string, more []string) {
-	if len(results) == 0 {
-		return r, "", nil
+// keep copies results, which are the tree's.
+func keep(results []datatree.Result) (r Result) {
+	if len(results) > 0 {
+		r.First = results[0]
+		r.Rest = append(r.Rest, results[1:]...)
 	}
-	r.First, path = results[0], results[0].Path
-	if rest := results[1:]; len(rest) > 0 {
-		r.Rest = append(r.Rest, rest...)
-		more = make([]string, len(rest))
-		for i := range rest {
-			more[i] = rest[i].Path
+	return r
+}
+
+// numbers returns the numbers that the paths of results end in. A transaction does not tell whether a name is sequential, so those
+// of names that only look like it are among them; numbered knows.
+func numbers(results []datatree.Result) (first int32, more []int32) {
+	first = -1
+	for i := range results {
+		switch n := numberOf(results[i].Path); {
+		case n < 0:
+		case first < 0:
+			first = n
+		default:
+			more = append(more, n)
 		}
 	}
-	return r, path, more
+	return first, more
+}
+
+// digits is what a sequential create appends to its path.
+const digits = 10
+
+// numberOf returns the number that a path ends in, if it may be that of a sequential name, otherwise -1.
+func numberOf(path string) int32 {
+	if len(path) <= digits {
+		return -1
+	}
+	n := int64(0)
+	for _, c := range []byte(path[len(path)-digits:]) {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		n = 10*n + int64(c-'0')
+	}
+	if n > math.MaxInt32 {
+		return -1
+	}
+	return int32(n)
+}
+
+// numbered returns the path that op was done to, and the numbers that are left for the ops after it.
+func numbered(op datatree.Op, numbers []int32) (string, []int32) {
+	_, path := datatree.NameOf(op)
+	create, ok := op.(datatree.CreateOp)
+	switch sequential := ok && create.Mode&datatree.Sequential != 0; {
+	case len(numbers) == 0:
+	case sequential:
+		return fmt.Sprintf("%s%0*d", path, digits, numbers[0]), numbers[1:]
+	case numberOf(path) >= 0:
+		return path, numbers[1:]
+	}
+	return path, numbers
 }
 
 func refusal(e session.Entry) error {
@@ -221,33 +267,48 @@ func (s *Znodes) Find(owner quorum.ID, run zab.Incarnation) (uint64, bool) {
 	return s.sessions.Find(owner, run)
 }
 
-func (s *Znodes) Decided(n Name) (Outcome[Result], bool) {
-	e, ok := s.sessions.Lookup(session.Name(n))
+func (s *Znodes) Decided(c Call) (Outcome[Result], bool) {
+	e, ok := s.sessions.Lookup(session.Name(c.Name))
 	if !ok {
 		return Outcome[Result]{}, false
 	}
-	o := Outcome[Result]{Name: n, Zxid: e.Zxid}
+	o := Outcome[Result]{Name: c.Name, Zxid: e.Zxid}
 	if e.Code != 0 {
 		o.Err = refusal(e)
 		return o, true
 	}
-	if e.Path != "" { // an empty multi has none
-		o.Result.First = s.recall(e.Zxid, e.Path)
+	ops, _, err := datatree.DecodeOps(c.Payload)
+	if err != nil {
+		return o, true // not what was decided
 	}
-	for _, p := range e.More {
-		o.Result.Rest = append(o.Result.Rest, s.recall(e.Zxid, p))
+	left := e.More
+	if e.Number >= 0 {
+		left = append([]int32{e.Number}, left...)
+	}
+	for i, op := range ops {
+		var path string
+		path, left = numbered(op, left)
+		r := datatree.Result{Path: path, Zxid: e.Zxid}
+		switch op.(type) {
+		case datatree.CreateOp, datatree.SetOp:
+			r.Stat = s.recall(e.Zxid, path)
+		}
+		if i == 0 {
+			o.Result.First = r
+		} else {
+			o.Result.Rest = append(o.Result.Rest, r)
+		}
 	}
 	return o, true
 }
 
-// recall returns what is still known of the result of an operation that transaction z did to path. The Stat is there only
-// while nothing else has written the data; its counters of children may be newer than z.
-func (s *Znodes) recall(z zab.Zxid, path string) datatree.Result {
-	r := datatree.Result{Path: path, Zxid: z}
-	if n, ok := s.tree.Get(path); ok && (n.Stat.Mzxid == z || n.Stat.Czxid == z) {
-		r.Stat = n.Stat
+// recall returns what is still known of the Stat of a znode that transaction z wrote: it is there only while nothing else has
+// written the data, and its counters of children may be newer than z.
+func (s *Znodes) recall(z zab.Zxid, path string) datatree.Stat {
+	if n, ok := s.tree.Get(path); ok && n.Stat.Mzxid == z {
+		return n.Stat
 	}
-	return r
+	return datatree.Stat{}
 }
 
 // A snapshot is one stream of bytes, cut anywhere: format, time, length of the sessions (varints), the sessions; then,

@@ -155,7 +155,7 @@ func TestZnodesReplicate(t *testing.T) {
 					t.Fatalf("seed %d: %v is decided twice: %s and %s", seed, o.Name, known, outcome(o))
 				}
 				c.answers[o.Name.Sequence] = outcome(o)
-				if again, ok := members[m].Decided(o.Name); !ok || again.Name != o.Name || fmt.Sprint(again.Err) != fmt.Sprint(o.Err) || again.Result.First.Path != o.Result.First.Path || len(again.Result.Rest) != len(o.Result.Rest) {
+				if again, ok := members[m].Decided(c.calls[o.Name.Sequence-1]); !ok || again.Name != o.Name || fmt.Sprint(again.Err) != fmt.Sprint(o.Err) || again.Result.First.Path != o.Result.First.Path || len(again.Result.Rest) != len(o.Result.Rest) {
 					t.Fatalf("seed %d: %+v is remembered as %+v", seed, o, again)
 				}
 			}
@@ -266,12 +266,19 @@ func started(t testing.TB) (*Znodes, Name) {
 func TestZnodesDecidedAfterSnapshot(t *testing.T) {
 	s, n := started(t)
 	var want []Outcome[Result]
+	var calls []Call
 	for i, payload := range [][]byte{
 		request(t, false, datatree.CreateOp{Path: "/q"}),
 		request(t, false, datatree.CreateOp{Path: "/q/n-", Mode: datatree.Sequential}),
 		request(t, true, datatree.CreateOp{Path: "/m"}, datatree.DeleteOp{Path: "/gone"}),
 		request(t, true, datatree.CreateOp{Path: "/m"}, datatree.CreateOp{Path: "/m/", Mode: datatree.Sequential}),
 		request(t, false, datatree.SetOp{Path: "/q", Version: datatree.VersionOf(7)}),
+		request(t, true),
+		// Numbers of sequential names, and names that only look like it, of every kind of op.
+		request(t, true, datatree.CreateOp{Path: "/q/0000000009"}, datatree.CreateOp{Path: "/q/0000000007", Mode: datatree.Sequential},
+			datatree.CheckOp{Path: "/q/0000000009"}, datatree.CreateOp{Path: "/q/9999999999"},
+			datatree.CreateOp{Path: "/q/9999999999", Mode: datatree.Sequential}),
+		request(t, true, datatree.DeleteOp{Path: "/q/0000000009"}, datatree.SetOp{Path: "/q/00000000070000000002"}),
 		[]byte("nonsense"),
 	} {
 		n.Sequence = uint64(i + 1)
@@ -285,18 +292,24 @@ func TestZnodesDecidedAfterSnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 		want = append(want, o)
+		calls = append(calls, Call{Name: n, Payload: payload})
 	}
 	if e, ok := errors.AsType[*datatree.OpError](want[2].Err); !ok || e.Index != 1 || !errors.Is(e, datatree.ErrNoNode) {
 		t.Errorf("the multi: %v", want[2].Err)
 	}
-	if !errors.Is(want[4].Err, datatree.ErrBadVersion) || !errors.Is(want[5].Err, datatree.ErrBadArguments) {
-		t.Errorf("%v, %v", want[4].Err, want[5].Err)
+	if !errors.Is(want[4].Err, datatree.ErrBadVersion) || !errors.Is(want[8].Err, datatree.ErrBadArguments) {
+		t.Errorf("%v, %v", want[4].Err, want[8].Err)
+	}
+	if r := want[6].Result; r.Rest[0].Path != "/q/00000000070000000002" || r.Rest[3].Path != "/q/99999999990000000004" {
+		t.Errorf("%+v", r)
 	}
 	other := NewZnodes(testMaxData)
 	install(t, other, s, 7)
 	for i, o := range want {
-		n.Sequence = uint64(i + 1)
-		got, ok := other.Decided(n)
+		got, ok := other.Decided(calls[i])
+		if i == 6 { // other requests have deleted the one and written to the other since: what is left would be of a later state
+			o.Result.First.Stat, o.Result.Rest[0].Stat = datatree.Stat{}, datatree.Stat{}
+		}
 		if i == 0 || i == 3 { // children were made below since
 			got.Result.First.Stat, o.Result.First.Stat = datatree.Stat{}, datatree.Stat{}
 		}
@@ -305,7 +318,7 @@ func TestZnodesDecidedAfterSnapshot(t *testing.T) {
 		}
 	}
 	n.Sequence++
-	if _, ok := other.Decided(n); ok {
+	if _, ok := other.Decided(Call{Name: n}); ok {
 		t.Error("the future is decided")
 	}
 }

@@ -52,10 +52,19 @@ func (m *Machine[V, R]) syncRequest(ticket uint64) {
 	s.asks = append(s.asks, ask{id: s.next, ticket: ticket})
 }
 
+// syncAsked notes what a member asks for, at the leader. Those whose round is not begun will all have the same, so one of each member is
+// enough.
 func (m *Machine[V, R]) syncAsked(from quorum.ID, id uint64) {
-	if m.zab.Role() == zab.Leading {
-		m.syncs.at = append(m.syncs.at, asked{from: from, id: id})
+	if m.zab.Role() != zab.Leading {
+		return
 	}
+	for i := range m.syncs.at {
+		if a := &m.syncs.at[i]; a.from == from && a.round == 0 {
+			a.id = max(a.id, id)
+			return
+		}
+	}
+	m.syncs.at = append(m.syncs.at, asked{from: from, id: id})
 }
 
 // syncAnswered: an answer serves all that were asked no later.

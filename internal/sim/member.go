@@ -337,7 +337,7 @@ func (w *World) restart(n *node) {
 	cfg := core.Config{
 		Self: n.id, Members: w.cfg.members(), InitLimit: w.cfg.InitLimit, SyncLimit: w.cfg.SyncLimit, MaxInFlight: w.cfg.MaxInFlight,
 		MaxTail: w.cfg.MaxTail, Window: w.cfg.Window, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, Incarnation: inc, Ensemble: ensemble,
-		Seed: w.sched.Uint64(),
+		Seed: w.sched.Uint64(), Run: zab.Incarnation{1, byte(n.id), byte(n.run), byte(n.run >> 8), byte(n.run >> 16)},
 	}
 	n.sm = &observed{inner: newRegisters()}
 	n.m = core.New[any, any](cfg, rec, n.sm)

@@ -51,5 +51,5 @@ func (o *observed) View() any                                           { return
 func (o *observed) Digest() uint64                                      { return o.inner.Digest() }
 func (o *observed) Snapshot(chunk int) zab.SnapshotReader               { return o.inner.Snapshot(chunk) }
 func (o *observed) Decode(chunks [][]byte) (any, error)                 { return o.inner.Decode(chunks) }
-func (o *observed) Decided(n core.Name) (core.Outcome[any], bool)       { return o.inner.Decided(n) }
+func (o *observed) Decided(c core.Call) (core.Outcome[any], bool)       { return o.inner.Decided(c) }
 func (o *observed) Find(id quorum.ID, r zab.Incarnation) (uint64, bool) { return o.inner.Find(id, r) }

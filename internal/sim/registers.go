@@ -348,7 +348,8 @@ func (m *registers) Find(owner quorum.ID, run zab.Incarnation) (uint64, bool) {
 	return 0, false
 }
 
-func (m *registers) Decided(n core.Name) (o core.Outcome[any], ok bool) {
+func (m *registers) Decided(c core.Call) (o core.Outcome[any], ok bool) {
+	n := c.Name
 	s := m.session(n.Session)
 	if s == nil {
 		return o, false

@@ -67,7 +67,7 @@ func (p *play) start(a *player) {
 	a.sm = newRegisters()
 	a.m = core.New[any, any](core.Config{
 		Self: a.id, Members: p.members, InitLimit: 10, SyncLimit: 5, MaxInFlight: 100, MaxTail: 1 << 20, Window: 1 << 20, ChunkSize: 1 << 10,
-		MaxCounter: p.limit, Incarnation: zab.Incarnation{p.drawn}, Ensemble: zab.EnsembleID{p.drawn}, Seed: uint64(p.drawn),
+		MaxCounter: p.limit, Incarnation: zab.Incarnation{p.drawn}, Ensemble: zab.EnsembleID{p.drawn}, Run: zab.Incarnation{p.drawn},
 	}, core.Recovered{Mark: a.disk.mark, Snapshot: a.disk.snap, Entries: slices.Clone(a.disk.entries), Pos: a.disk.pos}, a.sm)
 }
 

@@ -1,0 +1,254 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/session"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// set runs directives and returns the stage that they leave.
+func set(t testing.TB, directives ...string) *stage {
+	var last *stage
+	var list [][]string
+	for _, d := range directives {
+		list = append(list, strings.Fields(d))
+	}
+	last = newStage(t)
+	last.quiet = true
+	for _, f := range list {
+		last.do(f[0], f[1:])
+	}
+	return last
+}
+
+// busy is an established leader, 3, that cannot propose: it hands over to a member whose disk is slow.
+func busy(t testing.TB) (*stage, *Machine[*datatree.View, Result]) {
+	s := set(t, "members 1 2 3", "start all", "link all", "settle 8", "slow 1", "create 3 /a", "run", "transfer 3 1")
+	m := s.actors[3].m
+	if m.zab.Role() != zab.Leading || m.zab.CanPropose() {
+		t.Fatal("it can propose")
+	}
+	return s, m
+}
+
+func calls(owner quorum.ID, n int, payload []byte) *Forward {
+	f := &Forward{Owner: owner, Run: zab.Incarnation{byte(owner)}}
+	for i := range n {
+		f.Calls = append(f.Calls, Call{Name: Name{Session: 77, Sequence: uint64(i + 1)}, Low: 1, Payload: payload})
+	}
+	return f
+}
+
+// waits tells what waits at a leader: the calls of each member, and who wants a session.
+func waits(m *Machine[*datatree.View, Result]) string {
+	n := map[quorum.ID]int{}
+	for i := range m.inbox.len() {
+		n[m.inbox.at(i).from.id]++
+	}
+	s := fmt.Sprint(n)
+	for _, o := range m.opens {
+		s += fmt.Sprintf(" open %d:%d", o.owner, o.run[0])
+	}
+	for _, a := range m.syncs.at {
+		s += fmt.Sprintf(" sync %d:%d", a.from, a.id)
+	}
+	for i := range m.peers {
+		if p := &m.peers[i]; p.calls != n[p.id] || p.calls == 0 && p.bytes != 0 {
+			s += fmt.Sprintf(" counted %d", p.calls)
+		}
+	}
+	return s
+}
+
+func TestInboxForgetsFormerAttempts(t *testing.T) {
+	for name, end := range map[string][]Input{ // any order: each by itself
+		"lost":    {&Lost{Peer: 1}},
+		"linked":  {&Linked{Peer: 1}},
+		"follows": {&Receive{From: 1, Message: &zab.FollowerInfo{Session: 9, Counts: true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, m := busy(t)
+			step := func(in Input) { s.step(s.actors[3], in) }
+			for range 3 {
+				open := calls(1, 2, []byte("x"))
+				open.Open = true
+				step(&Receive{From: 1, Message: open})
+				step(&Receive{From: 2, Message: calls(2, 1, []byte("y"))})
+			}
+			step(&Receive{From: 2, Message: &Forward{Owner: 2, Open: true, Run: zab.Incarnation{5}}})
+			step(&Receive{From: 2, Message: &Forward{Owner: 2, Open: true, Run: zab.Incarnation{6}}})
+			step(&Receive{From: 2, Message: &Forward{Owner: 1, Open: true, Run: zab.Incarnation{7}, Calls: calls(1, 5, nil).Calls}}) // not its own
+			if got, want := waits(m), "map[1:6 2:3] open 1:1 open 2:6"; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			for _, in := range end {
+				step(in)
+			}
+			if got, want := waits(m), "map[2:3] open 2:6"; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestInboxIsBounded(t *testing.T) {
+	s, m := busy(t)
+	big := make([]byte, mostWaiting+1)
+	s.step(s.actors[3], &Receive{From: 1, Message: calls(1, 4, big[:mostWaiting/2-1])})
+	s.step(s.actors[3], &Receive{From: 2, Message: calls(2, 1, big)}) // one is always taken
+	s.step(s.actors[3], &Receive{From: 2, Message: calls(2, 1, []byte("x"))})
+	if got, want := waits(m), "map[1:2 2:1]"; got != want {
+		t.Errorf("bytes: %s, want %s", got, want)
+	}
+	s.step(s.actors[3], &Lost{Peer: 1})
+	s.step(s.actors[3], &Linked{Peer: 1})
+	many := calls(1, session.MaxWindow/2, nil)
+	for range 3 {
+		s.step(s.actors[3], &Receive{From: 1, Message: many})
+	}
+	if got, want := waits(m), fmt.Sprintf("map[1:%d 2:1]", session.MaxWindow); got != want {
+		t.Errorf("calls: %s, want %s", got, want)
+	}
+	// When it does not lead any more, nothing waits.
+	s.step(s.actors[3], &Lost{Peer: 2})
+	s.do("tick", []string{"3", "20"})
+	if got := waits(m); got != "map[]" || m.zab.Role() == zab.Leading {
+		t.Errorf("%s waits for a member that is %v", got, m.zab.Role())
+	}
+}
+
+// Asks whose round has not begun are one of each member.
+func TestSyncsAreBounded(t *testing.T) {
+	s := set(t, "limits counter=6", "members 1 2 3", "start all", "link all", "settle 8", "slow 1", "slow 2", "create 3 /a /b /c")
+	m := s.actors[3].m
+	if m.zab.Serving() {
+		t.Fatal("no renewal")
+	}
+	for i := range uint64(100) {
+		s.step(s.actors[3], &Receive{From: 1, Message: &SyncAsk{ID: i + 1}})
+		s.step(s.actors[3], &Receive{From: 2, Message: &SyncAsk{ID: 2*i + 1}})
+	}
+	if got, want := waits(m), "map[] sync 1:100 sync 2:199"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// Every request that is taken has its place in the window of its session, whatever was configured.
+func TestInFlightFitsTheWindow(t *testing.T) {
+	s := newStage(t)
+	s.cfg.MaxInFlight = 1 << 30
+	s.do("members", []string{"1", "2"})
+	s.do("start", []string{"1"})
+	m := s.actors[1].m
+	var out Output[*datatree.View, Result]
+	for i := range session.MaxWindow {
+		if m.Step(0, &Request{Ticket: uint64(i + 1), Payload: nil}, &out); len(out.Replies) > 0 {
+			t.Fatalf("request %d: %v", i, out.Replies[0].Err)
+		}
+	}
+	m.Step(0, &Request{Ticket: 1 << 40}, &out)
+	if len(out.Replies) != 1 || !errors.Is(out.Replies[0].Err, ErrOverloaded) {
+		t.Errorf("answers: %v", out.Replies)
+	}
+}
+
+// A seed may be the same in every run. The name of a run is not, and so neither are the numbers of its attempts to follow.
+func TestRunsNumberTheirOwnSessions(t *testing.T) {
+	seen := map[zab.Session]int{}
+	for run := range 200 {
+		next := sessionNumbers(zab.Incarnation{byte(run + 1), 15: byte(run / 2)})
+		for range 100 {
+			n := next()
+			if other, ok := seen[n]; ok || n == 0 {
+				t.Fatalf("number %d of run %d is one of run %d too", n, run, other)
+			}
+			seen[n] = run
+		}
+	}
+	sessions := func(run byte) (list []zab.Session) {
+		s := newStage(t)
+		s.runs, s.cfg.Seed = run, 7
+		for _, d := range []string{"members 1 2", "disk 1 ensemble=9 counts born", "disk 2 ensemble=9 counts born", "start all", "link all"} {
+			f := strings.Fields(d)
+			s.do(f[0], f[1:])
+		}
+		for range 20 {
+			for _, x := range s.lines[[2]quorum.ID{1, 2}] {
+				if info, ok := x.Message.(*zab.FollowerInfo); ok {
+					list = append(list, info.Session)
+				}
+			}
+			s.round()
+			s.do("tick", nil)
+		}
+		return list
+	}
+	a, b, again := sessions(1), sessions(50), sessions(1)
+	if len(a) == 0 || fmt.Sprint(a) == fmt.Sprint(b) || fmt.Sprint(a) != fmt.Sprint(again) {
+		t.Errorf("%v, %v and again %v", a, b, again)
+	}
+	m := New(Config{Self: 1, Members: []quorum.Member{{ID: 1}}}, Recovered{}, StateMachine[*datatree.View, Result](NewZnodes(1)))
+	var out Output[*datatree.View, Result]
+	if m.Step(0, &Request{Ticket: 3}, &out); out.Failed == nil || len(out.Replies) != 1 {
+		t.Errorf("a run without a name: %v, %v", out.Failed, out.Replies)
+	}
+}
+
+// What Step is given of members that it does not know, or without a link, changes nothing.
+func TestStrangers(t *testing.T) {
+	s := set(t, "members 1 2 3", "start all", "link 1 2", "run")
+	a := s.actors[1]
+	before := a.String()
+	for _, in := range []Input{
+		&Receive{From: 9, Message: &Birth{Born: true, Ensemble: zab.EnsembleID{1}}}, &Receive{From: 3, Message: &Birth{Born: true, Ensemble: zab.EnsembleID{1}}},
+		&Linked{Peer: 9}, &Lost{Peer: 9}, &Lost{Peer: 3}, &Loaded{ID: 0}, &Loaded{ID: 7}, &Receive{From: 2, Message: &Forward{Owner: 2, Open: true}},
+		&Receive{From: 2, Message: &SyncAsk{1}}, &Receive{From: 2, Message: &SyncAnswer{1, 5}}, &Receive{From: 2, Message: "no message"}, &Receive{From: 2},
+	} {
+		a.m.Step(0, in, &a.out)
+		if n := len(a.out.Writes) + len(a.out.Sends) + len(a.out.Replies); n != 0 {
+			t.Errorf("%T %+v: %+v", in, in, a.out)
+		}
+		a.out.Reset()
+	}
+	if after := a.String(); after != before || bytes.Contains([]byte(waits(a.m)), []byte("open")) {
+		t.Errorf("%s, it was %s", after, before)
+	}
+}
+
+// A machine that could not be made says so, and answers.
+func TestBadConfig(t *testing.T) {
+	for name, cfg := range map[string]Config{ // any order: each by itself
+		"no members": {Self: 1, Run: zab.Incarnation{1}},
+		"twice":      {Self: 1, Members: []quorum.Member{{ID: 1}, {ID: 1}}, Run: zab.Incarnation{1}},
+	} {
+		m := New(cfg, Recovered{}, StateMachine[*datatree.View, Result](NewZnodes(1)))
+		var out Output[*datatree.View, Result]
+		for _, in := range []Input{&Tick{}, &Request{Ticket: 1}, &SyncRequest{Ticket: 2}, &TransferRequest{Ticket: 3}} {
+			m.Step(0, in, &out)
+		}
+		if out.Failed == nil || len(out.Replies) != 3 || m.Status().Role != zab.Stopped {
+			t.Errorf("%s: %v, %v, %v", name, out.Failed, out.Replies, m.Status().Role)
+		}
+	}
+}
+
+// A confirmed position is believed from the leader only: anybody else may have led once.
+func TestSyncAnswerOfAnother(t *testing.T) {
+	s := set(t, "members 1 2 3", "start all", "link all", "settle 8", "sync 1")
+	a := s.actors[1]
+	s.step(a, &Receive{From: 2, Message: &SyncAnswer{ID: 1, Zxid: a.m.zab.Applied()}})
+	if len(a.waiting) != 1 {
+		t.Error("2 does not lead, and its answer is taken")
+	}
+	s.step(a, &Receive{From: 3, Message: &SyncAnswer{ID: 1, Zxid: a.m.zab.Applied()}})
+	if len(a.waiting) != 0 {
+		t.Error("3 leads, and its answer is not taken")
+	}
+}
