@@ -11,6 +11,9 @@ import (
 //
 // Reads are local and need no quorum: a member that is cut off serves what it has. Only before the first readiness of a run do they wait.
 // Writes and Sync wait for a quorum until ctx ends. All methods may be called from many goroutines; those of one goroutine take effect in order.
+//
+// Data that is passed in is copied before the method returns, also by Submit; data that is handed out belongs to the tree and is read-only. A refused
+// op gives an *OpError, which wraps what was wrong; what else an error can be, the variables of this package tell.
 type Client interface {
 	// Create makes a znode and returns its path, with its number if the mode is Sequential.
 	Create(ctx context.Context, path string, data []byte, mode Mode) (string, error)

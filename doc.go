@@ -19,8 +19,9 @@
 //
 // A member that may have forgotten what it acknowledged, such as one in memory after a restart, is blank. It serves nothing and counts in no
 // quorum until a leader that has a quorum without it has brought it up to date and readmitted it; this happens by itself. Two of three members in
-// memory that restart at once stay without a quorum until the third restarts too, and then the tree begins anew; [Status].Reason says so. Ensembles of
-// one or two voters cannot readmit: with two members in memory, the restart of one stops the ensemble until both are restarted, and nothing is kept.
+// memory that restart at once leave the ensemble without a quorum, for what the third alone remembers may not be all; [Status].Reason says so. It begins
+// anew, with an empty tree, when all members have been stopped at the same time: as long as one runs that knows of the ensemble, whoever joins it is
+// blank. Ensembles of one or two voters cannot readmit: with two members in memory, the restart of one stops the ensemble until both are stopped.
 //
 // # What is not there yet
 //

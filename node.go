@@ -216,8 +216,9 @@ func (w *waiters) wake(z Zxid) {
 // Session returns the node's own session as it is now: that of id 0 before the first readiness.
 func (n *Node) Session() *Session { return n.h.session.Load() }
 
-// Transfer hands the leadership over to the voter to, or, if it is 0, to the most advanced one. It returns when the leader has
-// agreed to do so; StatusChanges tells when it is done. It may be called on any member.
+// Transfer hands the leadership over to the voter to, or, if it is 0, to the most advanced one. It is called on the leader, which takes no new
+// writes meanwhile, and returns nil when that does not lead any more; StatusChanges tells who does. It gives ErrNotLeading on any other member, when
+// there is nobody to hand over to, and when the successor has not caught up within SyncLimit ticks: then the leader leads on.
 func (n *Node) Transfer(ctx context.Context, to ID) error {
 	c := n.h.borrow(transfer)
 	c.to = to

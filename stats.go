@@ -10,7 +10,7 @@ import (
 type Stats struct {
 	Requests   uint64 // writes and syncs taken in
 	Replies    uint64 // of them answered, refusals included
-	Refused    uint64 // of them refused by the tree
+	Refused    uint64 // of them answered with an error
 	Overloaded uint64 // calls given ErrOverloaded, not among Requests
 	Abandoned  uint64 // calls whose context ended first
 

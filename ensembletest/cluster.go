@@ -4,8 +4,8 @@
 // hour, which is virtual there; outside of a bubble the test's own time-out comes first.
 //
 // For now members have no disk, so a member that was stopped comes back blank: Stop, Crash and Wipe are the same. Blank members are brought up to
-// date and readmitted by themselves, as long as a majority of the others is up; when a majority is blank at once, the ensemble waits until all members
-// have been restarted, and begins anew.
+// date and readmitted by themselves, as long as a majority of the others is up; when a majority is blank at once, the ensemble stands still until all
+// members have been stopped at the same time; restarted, they begin anew.
 package ensembletest
 
 import (

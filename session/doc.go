@@ -13,5 +13,6 @@
 // transactions that are proposed and not committed; it is no part of the replicated state, of its digest or of its encoding.
 //
 // A Table is a value without goroutine, lock or clock, for one goroutine at a time. It is bounded: at most [MaxSessions]
-// sessions, at most [MaxWindow] entries in each window.
+// sessions, at most [MaxWindow] entries in each window, and in an entry what the owner cannot know: no more than its request has bytes. A window holds
+// what the owner has not raised Low over, so whoever bounds the bytes of its calls in flight bounds its window.
 package session

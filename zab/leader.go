@@ -491,7 +491,7 @@ func (m *Machine) leaderTick() {
 		}
 		i++
 	}
-	if m.cfg.Verifier.Contains(func(id quorum.ID) bool { return id == m.cfg.Self || m.learnerOf(id) != nil }) {
+	if m.cfg.Verifier.Contains(m.backs) {
 		ld.inTouch = ld.ticks
 	}
 	alone := ld.ticks-ld.inTouch > m.cfg.SyncLimit && !mutant.On("no-step-down")
@@ -511,6 +511,12 @@ func (m *Machine) leaderTick() {
 	}
 	m.ping()
 	m.leaderApplied()
+}
+
+// backs reports whether a member can be of a quorum of this leader: blank ones cannot, however faithfully they follow.
+func (m *Machine) backs(id quorum.ID) bool {
+	l := m.learnerOf(id)
+	return id == m.cfg.Self || l != nil && (l.counts || l.info.Counts)
 }
 
 // Transfer begins to hand leadership over to a voter that is a learner of this leader; 0 picks the most advanced one. It

@@ -8,9 +8,10 @@ import (
 	"github.com/ensemble-go/ensemble/quorum"
 )
 
-// Host is the state machine that a Machine replicates. It is called from within the Machine's methods.
+// Host is the state machine that a Machine replicates. It is called from within the Machine's methods, on their goroutine, and must not
+// call the Machine.
 type Host interface {
-	// Apply applies the next entry: committed, and durable here.
+	// Apply applies the next entry: committed, and durable here. e.Data is shared and read-only.
 	Apply(e Entry)
 	// Install replaces the whole state by one that was decoded from a snapshot.
 	Install(state any)
@@ -18,7 +19,8 @@ type Host interface {
 	Snapshot() SnapshotReader
 }
 
-// Config describes one member to its Machine. All limits must be positive.
+// Config describes one member to its Machine. All limits must be positive. Sizes are those of the data of entries, plus 64 bytes each; what
+// reaches Window or MaxBatch is sent, and nothing after it.
 type Config struct {
 	Self       quorum.ID
 	Verifier   quorum.Verifier
@@ -47,7 +49,8 @@ type Send struct {
 	Message Message
 }
 
-// Output collects what a Machine wants done. Writes are carried out in order; Sends may leave at once.
+// Output collects what a Machine wants done. Writes are carried out in order; Sends may leave at once. The machine only appends, and may go on
+// to change the messages of an Output until the next Collect. Afterwards it is its owner's, and the data in it is shared and read-only.
 type Output struct {
 	Writes   []Record
 	Sends    []Send
@@ -118,7 +121,7 @@ func New(cfg Config, rec Recovered, host Host) *Machine {
 	return m
 }
 
-// Collect directs what follows to out. A new Output means that the former one is being carried out.
+// Collect directs what follows to out, until the next Collect. It means that the former Output is being carried out; out may be the same one, emptied.
 func (m *Machine) Collect(out *Output) {
 	m.out = out
 	m.sealed++
@@ -365,7 +368,7 @@ func (m *Machine) checkReadmitted() {
 	m.Write(func(k *Mark) { k.Counts = true })
 }
 
-// Receive takes a message from the present link to a peer.
+// Receive takes a message from the present link to a peer. It keeps what is in the message, which is read-only from now on.
 func (m *Machine) Receive(from quorum.ID, msg Message) {
 	if m.failed != nil {
 		return

@@ -75,7 +75,7 @@ type Chunk struct {
 	Digest  uint64
 }
 
-// Installed tells that the snapshot is complete and its RESET written: entries may follow.
+// Installed tells that the snapshot is complete, its RESET durable and its state in place: entries may follow.
 type Installed struct{ Session Session }
 
 // Propose carries entries and the position committed so far. Entries follow one another by Prev.

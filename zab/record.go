@@ -17,7 +17,7 @@ type EntryKind uint8
 // The kinds of entries. Zab looks into none but Readmit.
 const (
 	EntryData    EntryKind = 1 // a transaction of the state machine
-	EntryReadmit EntryKind = 2 // Readmit{member, incarnation}: see DESIGN "Amnesia"
+	EntryReadmit EntryKind = 2 // Member counts again, as Incarnation: see the package documentation
 )
 
 // Entry is one transaction of the replicated history.

@@ -1,4 +1,4 @@
-// Package script runs the text scenarios that tests of quorum, election and zab have in their testdata: stories that a reviewer
+// Package script runs the text scenarios that tests of quorum, election, zab and core have in their testdata: stories that a reviewer
 // can read, and that tell by a difference what a change does.
 //
 // A file holds cases parted by empty lines. A case is its comments, which begin with #, its directives, one a line, "----", and
