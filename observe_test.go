@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/ensemble-go/ensemble"
 	"github.com/ensemble-go/ensemble/ensembletest"
@@ -97,6 +98,7 @@ func TestTraceTellsTheWayOfAWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		synctest.Wait() // Await may return while the hooks are still being called
 		mu.Lock()
 		for id, s := range at {
 			if s.committed < r.Zxid || s.applied < r.Zxid || (id == leader) != (s.acked == 0) {

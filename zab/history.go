@@ -73,6 +73,7 @@ func (h *history) append(e Entry, id WriteID) {
 // truncate makes z, which is held, the last zxid.
 func (h *history) truncate(z Zxid) {
 	i, _ := h.after(z)
+	h.bytes = h.sizeTo(i)
 	h.items.keep(int(i - h.first))
 	h.spans = spansUpTo(h.spans, z)
 }

@@ -31,7 +31,7 @@ import (
 //	persist, persist 1, persist 1 2  all that is written, what 1 wrote, or that up to write 2
 //	load 1, load 1 damaged           the snapshot that 1 has received is decoded
 //	batch 3, end 3                   what member 3 is told between them goes into one Output
-//	propose 3 a b                    two entries, one Output each
+//	propose 3 a b 100*               entries, one Output each; the last of 100 bytes
 //	confirm 3                        a round of confirmation
 //	transfer 3 1                     hand over to 1; 0 is anybody
 //	tick, tick 3 2                   all members, or member 3 by 2 ticks
@@ -147,10 +147,7 @@ func (s *stage) begin(id quorum.ID, rec Recovered) {
 
 // Apply implements Host.
 func (a *actor) Apply(e Entry) {
-	text := fmt.Sprintf("%v=%s", e.Zxid, e.Data)
-	if e.Kind == EntryReadmit {
-		text = fmt.Sprintf("%v=readmit:%d:%d", e.Zxid, e.Member, e.Incarnation[0])
-	}
+	text := entry(e)
 	a.state = append(a.state, text)
 	if n := len(a.done); n > 0 && strings.HasPrefix(a.done[n-1], "applies ") {
 		a.done[n-1] += " " + text
@@ -341,7 +338,11 @@ func (s *stage) do(verb string, f []string) {
 			}
 			next := a.m.Next()
 			s.step(a, func(m *Machine) {
-				if z := m.Propose([]byte(word)); z != next {
+				data := []byte(word)
+				if n, big := strings.CutSuffix(word, "*"); big {
+					data = make([]byte, script.Number(s.t, n))
+				}
+				if z := m.Propose(data); z != next {
 					s.t.Fatalf("proposed as %v, not %v", z, next)
 				}
 			})
@@ -593,6 +594,9 @@ func describeMark(k Mark) string {
 func entry(e Entry) string {
 	if e.Kind == EntryReadmit {
 		return fmt.Sprintf("%v=readmit:%d:%d", e.Zxid, e.Member, e.Incarnation[0])
+	}
+	if len(e.Data) > 50 {
+		return fmt.Sprintf("%v=%d*", e.Zxid, len(e.Data))
 	}
 	return fmt.Sprintf("%v=%s", e.Zxid, e.Data)
 }
