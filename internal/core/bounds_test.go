@@ -85,13 +85,15 @@ func TestInboxForgetsFormerAttempts(t *testing.T) {
 			step(&Receive{From: 2, Message: &Forward{Owner: 2, Open: true, Run: zab.Incarnation{5}}})
 			step(&Receive{From: 2, Message: &Forward{Owner: 2, Open: true, Run: zab.Incarnation{6}}})
 			step(&Receive{From: 2, Message: &Forward{Owner: 1, Open: true, Run: zab.Incarnation{7}, Calls: calls(1, 5, nil).Calls}}) // not its own
-			if got, want := waits(m), "map[1:6 2:3] open 1:1 open 2:6"; got != want {
+			step(&Receive{From: 1, Message: &SyncAsk{ID: 5}})
+			step(&Receive{From: 2, Message: &SyncAsk{ID: 6}})
+			if got, want := waits(m), "map[1:6 2:3] open 1:1 open 2:6 sync 1:5 sync 2:6"; got != want {
 				t.Errorf("%s, want %s", got, want)
 			}
 			for _, in := range end {
 				step(in)
 			}
-			if got, want := waits(m), "map[2:3] open 2:6"; got != want {
+			if got, want := waits(m), "map[2:3] open 2:6 sync 2:6"; got != want {
 				t.Errorf("%s, want %s", got, want)
 			}
 		})
@@ -118,6 +120,7 @@ func TestInboxIsBounded(t *testing.T) {
 	}
 	// When it does not lead any more, nothing waits.
 	s.step(s.actors[3], &Lost{Peer: 2})
+	s.step(s.actors[3], &Receive{From: 1, Message: &SyncAsk{ID: 5}})
 	s.do("tick", []string{"3", "20"})
 	if got := waits(m); got != "map[]" || m.zab.Role() == zab.Leading {
 		t.Errorf("%s waits for a member that is %v", got, m.zab.Role())
