@@ -190,11 +190,7 @@ func (t *Tree) look(path string) pending {
 			return p
 		}
 	}
-	e := t.index.find(path, hashPath(path))
-	if e == nil {
-		return pending{}
-	}
-	v := e.head.Load()
+	v := t.index.find(path, hashPath(path))
 	if v == nil || v.dead {
 		return pending{}
 	}
