@@ -57,7 +57,7 @@ func New(maxData int) *Tree {
 func newTree(maxData int) *Tree {
 	t := &Tree{maxData: max(maxData, 0)}
 	t.index.init()
-	t.overlay = make(map[string]pending)
+	t.overlay = make(map[uint64]int)
 	return t
 }
 

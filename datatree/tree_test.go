@@ -174,7 +174,12 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 			if err != nil || multi2 != multi || !reflect.DeepEqual(decoded, ops) {
 				t.Fatalf("%v became %v, %v", ops, decoded, err)
 			}
-			txn, err := leader.Prepare(z, int64(z)*7, decoded, multi, nil)
+			var txn []byte
+			if r.IntN(2) == 0 {
+				txn, err = leader.Prepare(z, int64(z)*7, decoded, multi, nil)
+			} else {
+				txn, err = leader.PrepareRequest(z, int64(z)*7, request, nil)
+			}
 			clear(request)
 			after, results, index, wantErr := newest.do(z, int64(z)*7, ops)
 			if !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) {
@@ -255,7 +260,7 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 		h.check(t)
 		h.view.Release()
 	}
-	if len(leader.overlay)+len(leader.txns)+len(leader.paths) != 0 {
+	if len(leader.overlay)+len(leader.txns.all)+len(leader.changes.all) != 0 {
 		t.Error("outstanding changes are left")
 	}
 	noLeftovers(t, leader)
