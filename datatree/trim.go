@@ -7,7 +7,8 @@ const sweepBudget = 64
 // go. It runs after the transaction is published, because until then readers need them.
 //
 // A version that has been replaced is looked at once. If a view holds it, it waits at the newest state that is held and shows it, until nobody holds
-// that; then it is looked at again. So what views hold costs the writer nothing while they hold it.
+// that; then it is looked at again. So what views hold costs the writer nothing while they hold it. Views that go in the order in which they came
+// are the best case, one look for each version; views that go newest first are the worst, one look for each view that holds the version.
 func (t *Tree) sweep() {
 	t.pins.refresh()
 	for _, v := range t.touched {
