@@ -142,7 +142,7 @@ func (t *Tree) create(path string, data []byte, creates int64) *version {
 	t.now.count++
 	var v *version
 	if old == nil {
-		v = newVersion(newEntry(path, hash, up.entry), t.now.zxid, data, false)
+		v = newVersion(newEntry(path, hash, up.entry), t.now.zxid, data)
 		t.touched = append(t.touched, v)
 		t.enter(v)
 	} else {
@@ -164,7 +164,7 @@ func (t *Tree) change(v *version, s slot) *version {
 	if v.zxid == t.now.zxid {
 		return v
 	}
-	return t.replace(v, s, newVersion(v.entry, t.now.zxid, v.data, true))
+	return t.replace(v, s, v.next(t.now.zxid, v.data, true))
 }
 
 // rewrite is change with new data.
@@ -173,15 +173,11 @@ func (t *Tree) rewrite(v *version, s slot, data []byte) *version {
 		v.data = bytes.Clone(data)
 		return v
 	}
-	return t.replace(v, s, newVersion(v.entry, t.now.zxid, data, false))
+	return t.replace(v, s, v.next(t.now.zxid, data, false))
 }
 
-// replace puts n, which has data and nothing else yet, in place of v.
+// replace puts n in place of v.
 func (t *Tree) replace(v *version, s slot, n *version) *version {
-	data := n.data
-	n.node = v.node
-	n.data = data
-	n.prev.Store(v)
 	if !v.dead {
 		t.now.digest -= v.digest
 	}

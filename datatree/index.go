@@ -77,10 +77,20 @@ func (x *index) find(path string, hash uint64) *version {
 
 // newest returns the newest version of e, or nil when e is not there any more. Any goroutine.
 func (x *index) newest(e *entry) *version {
-	if v := x.find(e.path, e.hash); v != nil && v.entry == e {
-		return v
+	s := x.segment(e.hash)
+	want := tagOf(e.hash) * lowBits
+	for g := e.hash; ; g++ {
+		g &= uint64(len(s.tags) - 1)
+		tags := s.tags[g].Load()
+		for m := zeros(tags ^ want); m != 0; m &= m - 1 {
+			if v := s.slots[int(g)*8+bits.TrailingZeros64(m)/8].Load(); v != nil && v.entry == e {
+				return v
+			}
+		}
+		if zeros(tags) != 0 {
+			return nil
+		}
 	}
-	return nil
 }
 
 // locate is find for the writer: the slot is good until the next insert.

@@ -73,7 +73,7 @@ func (t *Tree) install(path string, n node) (v, up *version) {
 		}
 		parent = up.entry
 	}
-	v = newVersion(newEntry(path, hash, parent), t.now.zxid, n.data, false)
+	v = newVersion(newEntry(path, hash, parent), t.now.zxid, n.data)
 	n.data, n.content = v.data, xxh64(n.data, hash)
 	v.node = n
 	t.enter(v)

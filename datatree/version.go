@@ -93,8 +93,25 @@ type (
 	}
 )
 
-// newVersion returns a version of e with a copy of data, or with data itself if that is shared. Its node has nothing but data.
-func newVersion(e *entry, zxid zab.Zxid, data []byte, shared bool) *version {
+// newVersion returns the first version of e, with a copy of data. Its node has nothing else yet.
+func newVersion(e *entry, zxid zab.Zxid, data []byte) *version {
+	v := makeVersion(zxid, data, false)
+	v.entry, v.path = e, e.path
+	copy(v.key[:], e.path)
+	return v
+}
+
+// next returns a version that is to follow v: the same with a copy of data, or with data itself if that is shared. It does not touch the entry.
+func (v *version) next(zxid zab.Zxid, data []byte, shared bool) *version {
+	n := makeVersion(zxid, data, shared)
+	data = n.data
+	n.path, n.key, n.entry, n.node = v.path, v.key, v.entry, v.node
+	n.data = data
+	n.prev.Store(v)
+	return n
+}
+
+func makeVersion(zxid zab.Zxid, data []byte, shared bool) *version {
 	var v *version
 	var buf []byte
 	n := len(data)
@@ -118,8 +135,7 @@ func newVersion(e *entry, zxid zab.Zxid, data []byte, shared bool) *version {
 		x := new(version304)
 		v, buf = &x.version, x.buf[:]
 	}
-	v.zxid, v.entry, v.path = zxid, e, e.path
-	copy(v.key[:], e.path)
+	v.zxid = zxid
 	switch {
 	case data == nil:
 	case n <= inlineMax:
