@@ -30,7 +30,7 @@ func (c *children) insert(e *entry) {
 		return
 	}
 	l, at := c.last, c.last.entries()
-	if l.entry(at-1).name() > name { // names are most often added at the end
+	if !l.before(name) { // names are most often added at the end
 		l = c.root.Load().leaf(name)
 		at = l.search(name)
 	}

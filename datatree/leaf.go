@@ -84,10 +84,23 @@ func (l *leaf) remove(at int) {
 	l.slots[o.at[at]].Store(nil) // last: who meets this finds another order
 }
 
-// entries returns how many there are. Writer only, like entry and all.
+// entries returns how many there are. Writer only, like entry, before and all.
 func (l *leaf) entries() int { return int(l.order.Load().n.Load()) }
 
 func (l *leaf) entry(at int) *entry { return l.slots[l.order.Load().at[at]].Load() }
+
+// before reports whether all names are less than name.
+func (l *leaf) before(name string) bool {
+	if where := side(l.common, name); where != 0 {
+		return where > 0
+	}
+	o := l.order.Load()
+	i := o.at[o.n.Load()-1]
+	if w := wordOf(l.common, name); l.words[i] != w {
+		return l.words[i] < w
+	}
+	return l.slots[i].Load().name() < name
+}
 
 // all returns the entries in order, with e, if there is one, at a place.
 func (l *leaf) all(at int, e *entry) []*entry {
