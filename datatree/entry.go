@@ -10,7 +10,7 @@ import (
 type entry struct {
 	path   string // in the same piece of memory, unless it is long
 	hash   uint64
-	parent *entry
+	parent *entry // writer only
 	kids   atomic.Pointer[children]
 	nameAt uint32 // where the name begins in path
 	gone   bool   // writer only: taken out of the index

@@ -69,13 +69,15 @@ func (t *Tree) bury(v *version) {
 func (t *Tree) drop(e *entry) {
 	e.gone = true
 	t.index.remove(e)
-	if e.parent == nil {
+	up := e.parent
+	if up == nil {
 		return
 	}
-	kids := e.parent.kids.Load()
+	e.parent = nil // who keeps its path keeps no more
+	kids := up.kids.Load()
 	kids.remove(e)
 	if kids.n == 0 {
-		if v := t.index.newest(e.parent); v != nil {
+		if v := t.index.newest(up); v != nil {
 			t.bury(v)
 		}
 	}
