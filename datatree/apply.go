@@ -3,7 +3,6 @@ package datatree
 import (
 	"bytes"
 	"math"
-	"strings"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -36,10 +35,9 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 		t.takeBack(before)
 		return nil, ErrCorrupt
 	}
-	for _, e := range t.touched {
-		v := e.head.Load()
+	for _, v := range t.touched {
 		if !v.dead {
-			v.seal(e.hash, v.mzxid == z)
+			v.seal()
 			t.now.digest += v.digest
 		}
 	}
@@ -66,118 +64,140 @@ func (t *Tree) finish() {
 // record carries out one op. What does not fit the tree makes d bad.
 func (t *Tree) record(d *decoder, at int64) {
 	z := t.now.zxid
-	r := Result{Zxid: z}
+	t.results = append(t.results, Result{Zxid: z})
+	r := &t.results[len(t.results)-1]
 	fields := d.array()
 	switch kind := d.uint(); {
 	case kind == kindCreate && fields == 5:
 		path, data := d.path(), d.bytes(math.MaxInt32)
 		mode, creates := Mode(d.uintTo(uint64(allModes))), int64(d.uintTo(math.MaxInt64))
-		if d.bad || CheckPath(path) != nil || path == rootPath {
+		if d.bad || path == rootPath {
 			d.fail()
 			return
 		}
-		hash := hashPath(path)
-		e := t.index.find(path, hash)
-		if e == nil {
-			if e = t.add(strings.Clone(path), hash); e == nil {
-				d.fail()
-				return
-			}
-		}
-		// The entry is noted before anything can fail, so that takeBack finds it.
-		v := t.touch(e)
-		if !v.dead || e.parent.head.Load() == nil || e.parent.head.Load().dead {
+		v := t.create(path, data, creates)
+		if v == nil {
 			d.fail()
 			return
 		}
-		up := t.touch(e.parent)
-		up.creates = creates
-		up.children++
-		up.pzxid = z
-		v.node = node{data: bytes.Clone(data), czxid: z, mzxid: z, pzxid: z, ctime: at, mtime: at, mode: mode}
-		t.now.count++
-		r.Path, r.Stat = e.path, v.stat()
+		v.czxid, v.mzxid, v.pzxid, v.ctime, v.mtime, v.mode = z, z, z, at, at, mode
+		r.Path = v.path
+		v.stat(&r.Stat)
 	case kind == kindSet && fields == 4:
-		e := t.existing(d)
-		data := d.bytes(math.MaxInt32)
-		n := int32(uint32(d.uintTo(math.MaxUint32)))
-		if d.bad {
-			return
-		}
-		v := t.touch(e)
-		v.data, v.version, v.mzxid, v.mtime = bytes.Clone(data), n, z, at
-		r.Path, r.Stat = e.path, v.stat()
-	case kind == kindDelete && fields == 2:
-		e := t.existing(d)
-		if d.bad || reserved(e.path) || e.head.Load().children > 0 {
+		path, data := d.path(), d.bytes(math.MaxInt32)
+		version := int32(uint32(d.uintTo(math.MaxUint32)))
+		hash := hashPath(path)
+		old, slot := t.index.locate(path, hash)
+		if d.bad || old == nil || old.dead {
 			d.fail()
 			return
 		}
-		v := t.touch(e)
+		v := t.rewrite(old, slot, data)
+		v.version, v.mzxid, v.mtime, v.content = version, z, at, xxh64(data, hash)
+		r.Path = v.path
+		v.stat(&r.Stat)
+	case kind == kindDelete && fields == 2:
+		path := d.path()
+		v, slot := t.index.locate(path, hashPath(path))
+		if d.bad || v == nil || v.dead || v.children > 0 || reserved(path) {
+			d.fail()
+			return
+		}
+		r.Path = v.path
+		v = t.rewrite(v, slot, nil)
 		v.node = node{dead: true}
-		up := t.touch(e.parent)
+		up := t.change(t.above(path))
 		up.children--
 		up.pzxid = z
 		t.now.count--
-		r.Path = e.path
 	case kind == kindCheck && fields == 2:
-		e := t.existing(d)
-		if d.bad {
+		path := d.path()
+		v := t.index.find(path, hashPath(path))
+		if d.bad || v == nil || v.dead {
+			d.fail()
 			return
 		}
-		r.Path = e.path
+		r.Path = v.path
 	default:
 		d.fail()
-		return
 	}
-	t.results = append(t.results, r)
 }
 
-// existing reads a path and returns the entry of its znode. If there is none, d is bad.
-func (t *Tree) existing(d *decoder) *entry {
-	path := d.path()
-	if !d.bad {
-		if e := t.index.find(path, hashPath(path)); e != nil {
-			if v := e.head.Load(); v != nil && !v.dead {
-				return e
-			}
-		}
+// create makes a version for a new znode, with its data, and counts it at its parent. If there is no parent, or the znode is there, or the path is
+// malformed, it changes nothing and returns nil.
+func (t *Tree) create(path string, data []byte, creates int64) *version {
+	hash := hashPath(path)
+	old, slot := t.index.locate(path, hash)
+	if old == nil && CheckPath(path) != nil || old != nil && !old.dead {
+		return nil
 	}
-	d.fail()
-	return nil
-}
-
-// touch returns the version of e that the transaction leaves, to be changed. That of a new entry is dead at first.
-func (t *Tree) touch(e *entry) *version {
-	old := e.head.Load()
-	if old != nil && old.zxid == t.now.zxid {
-		return old
+	up, upSlot := t.above(path)
+	if up == nil || up.dead {
+		return nil
 	}
-	v := &version{zxid: t.now.zxid}
+	up = t.change(up, upSlot)
+	up.creates = creates
+	up.children++
+	up.pzxid = t.now.zxid
+	t.now.count++
+	var v *version
 	if old == nil {
-		v.dead = true
+		v = newVersion(newEntry(path, hash, up.entry), t.now.zxid, data)
+		t.touched = append(t.touched, v)
+		t.enter(v)
 	} else {
-		v.node = old.node
-		if !v.dead {
-			t.now.digest -= v.digest
-		}
-		v.prev.Store(old)
+		v = t.rewrite(old, slot, data)
+		v.node = node{data: v.data}
 	}
-	e.head.Store(v)
-	t.touched = append(t.touched, e)
+	v.content = xxh64(data, hash)
 	return v
+}
+
+// above returns the newest version of path's parent, which is not "/", and where it is.
+func (t *Tree) above(path string) (*version, slot) {
+	up := path[:parentLen(path)]
+	return t.index.locate(up, hashPath(up))
+}
+
+// change returns the version that the transaction leaves in place of v, the newest, to be changed.
+func (t *Tree) change(v *version, s slot) *version {
+	if v.zxid == t.now.zxid {
+		return v
+	}
+	return t.replace(v, s, v.next(t.now.zxid, v.data, true))
+}
+
+// rewrite is change with new data.
+func (t *Tree) rewrite(v *version, s slot, data []byte) *version {
+	if v.zxid == t.now.zxid { // nobody has seen it, but it may not have the room
+		v.data = bytes.Clone(data)
+		return v
+	}
+	return t.replace(v, s, v.next(t.now.zxid, data, false))
+}
+
+// replace puts n in place of v.
+func (t *Tree) replace(v *version, s slot, n *version) *version {
+	if !v.dead {
+		t.now.digest -= v.digest
+	}
+	s.Store(n)
+	t.touched = append(t.touched, n)
+	return n
 }
 
 // takeBack undoes a transaction that was not published.
 func (t *Tree) takeBack(before state) {
-	t.pins.refresh()
-	for _, e := range t.touched {
-		e.head.Store(e.head.Load().prev.Load())
+	for i := len(t.touched) - 1; i >= 0; i-- { // children before the parents they were made below
+		v := t.touched[i]
+		if old := v.prev.Load(); old != nil {
+			t.index.put(old)
+			continue
+		}
+		t.index.remove(v.entry)
+		v.entry.parent.kids.Load().remove(v.entry)
 	}
 	t.now = before
-	for i := len(t.touched) - 1; i >= 0; i-- { // children before the parents they were made below
-		t.trim(t.touched[i])
-	}
 	t.clearTouched()
 	clear(t.results)
 	t.results = t.results[:0]

@@ -108,7 +108,7 @@ func txns(b *testing.B, tree *Tree, n int, op func(i int) Op) [][]byte {
 		}
 	}
 	tree.Abandon()
-	tree.overlay = map[string]pending{}
+	tree.outstanding = outstanding{overlay: map[uint64]int{}}
 	return all
 }
 
@@ -219,6 +219,68 @@ func BenchmarkPrepareApply(b *testing.B) {
 			b.Fatal(err)
 		}
 		i++
+	}
+}
+
+// BenchmarkPrepareRequest is BenchmarkPrepareApply from encoded requests.
+func BenchmarkPrepareRequest(b *testing.B) {
+	tree, paths := benchTree(b)
+	data := make([]byte, 100)
+	const depth = 64
+	var ring [depth][]byte
+	requests := make([][]byte, len(paths))
+	for i, p := range paths {
+		requests[i], _ = AppendOps(nil, []Op{SetOp{Path: p, Data: data}}, false, 1<<20)
+	}
+	b.ReportAllocs()
+	i, z := 0, tree.Zxid()
+	for b.Loop() {
+		z++
+		slot := &ring[i%depth]
+		if i >= depth {
+			if _, err := tree.Apply(z-depth, 1, *slot); err != nil {
+				b.Fatal(err)
+			}
+		}
+		var err error
+		if *slot, err = tree.PrepareRequest(z, 1, requests[i%len(requests)], (*slot)[:0]); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+}
+
+// BenchmarkManyViews sets a znode of which 10 000 views hold a version each. Now and then one is let go and another taken.
+func BenchmarkManyViews(b *testing.B) {
+	for _, n := range []int{0, 100, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			tree := New(1 << 20)
+			must(b, tree, CreateOp{Path: "/a"})
+			set := txns(b, tree, 1, func(int) Op { return SetOp{Path: "/a", Data: make([]byte, 100)} })[0]
+			z := tree.Zxid()
+			apply := func() {
+				z++
+				if _, err := tree.Apply(z, 1, set); err != nil {
+					b.Fatal(err)
+				}
+			}
+			views := make([]*View, n)
+			for i := range views {
+				views[i] = tree.View()
+				apply()
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if i++; n > 0 && i%16 == 0 {
+					v := &views[i/16%n]
+					(*v).Release()
+					*v = tree.View()
+				}
+				apply()
+			}
+			runtime.KeepAlive(views)
+		})
 	}
 }
 

@@ -1,117 +1,130 @@
 package datatree
 
 import (
-	"math/bits"
+	"strings"
 	"sync/atomic"
 )
 
-// children holds the entries below one parent in the order of their names: a skip list with one writer and readers without locks.
+// children holds the entries below one parent in the order of their names: branches above a chain of leaves, with one writer and readers
+// without locks.
 //
-// Entries whose znode is deleted stay in the list while a view may still want them, and readers leave out what their zxid does not show. An
-// entry that is taken out keeps its own pointers. So a reader that stands on it walks on to greater names, and it misses nothing that its
-// view shows: such an entry is in the list for as long as the view exists, and no pointer ever led past it.
+// Branches never change: the writer makes new ones up to the root. A leaf takes in and lets go of entries in place; when it is full others take
+// its place, and it stays as it was for readers that stand on it. So a leaf shows every entry that was there when a reader came to it and is
+// not taken out, and what a reader is entitled to see is not taken out. From a leaf that was replaced the reader walks on to the leaf that was the
+// next when that happened; by the same reasoning it misses nothing there. What was added meanwhile it may meet or not; its zxid does not show it.
+//
+// Entries whose znode is deleted stay in the tree while a view may still want them, and readers leave out what their zxid does not show.
 type children struct {
-	head [maxLevel]atomic.Pointer[entry]
-	last [maxLevel]*entry // writer only: the last entry of each level, because names are most often added at the end
-	n    int              // writer only: entries in the list, dead ones too
-}
-
-const maxLevel = 12 // with one entry in four on the next level: some 16 million children before searches slow down
-
-// tower holds an entry's pointers above level 0.
-type tower [maxLevel - 1]atomic.Pointer[entry]
-
-func (e *entry) name() string { return e.path[e.nameAt:] }
-
-func (e *entry) next(level int) *atomic.Pointer[entry] {
-	if level == 0 {
-		return &e.after
-	}
-	return &e.up[level-1]
-}
-
-// levelOf decides how many levels an entry is on, by its hash: no randomness.
-func levelOf(hash uint64) int {
-	// Multiplied, because the leading bits as they are choose the segment of the index.
-	return min(1+bits.LeadingZeros64(hash*prime3)/2, maxLevel)
-}
-
-// link returns the pointer at a level that leaves e, or the head if e is nil.
-func (c *children) link(e *entry, level int) *atomic.Pointer[entry] {
-	if e == nil {
-		return &c.head[level]
-	}
-	return e.next(level)
-}
-
-// before fills prev with the last entry of each level whose name is less than name; nil is the head.
-func (c *children) before(name string, prev *[maxLevel]*entry) {
-	if c.last[0] == nil || c.last[0].name() < name {
-		*prev = c.last
-		return
-	}
-	var at *entry
-	for level := maxLevel - 1; level >= 0; level-- {
-		for {
-			e := c.link(at, level).Load()
-			if e == nil || e.name() >= name {
-				break
-			}
-			at = e
-		}
-		prev[level] = at
-	}
+	root atomic.Pointer[branch]
+	last *leaf // writer only
+	n    int   // writer only: entries, dead ones too
 }
 
 // insert adds an entry that is not there.
 func (c *children) insert(e *entry) {
-	var prev [maxLevel]*entry
-	c.before(e.name(), &prev)
-	levels := levelOf(e.hash)
-	if levels > 1 {
-		e.up = new(tower)
+	name := e.name()
+	c.n++
+	if c.last == nil {
+		c.last = newLeaf([]*entry{e})
+		c.root.Store(newBranch([]link{{leaf: c.last}}))
+		return
 	}
-	// From below: who finds e on a level finds the pointers below it.
-	for level := range levels {
-		p := c.link(prev[level], level)
-		n := p.Load()
-		e.next(level).Store(n)
-		p.Store(e)
-		if n == nil {
-			c.last[level] = e
+	l, at := c.last, c.last.entries()
+	if !l.before(name) { // names are most often added at the end
+		l = c.root.Load().leaf(name)
+		at = l.search(name)
+	}
+	switch {
+	case l.fits(name):
+		l.insert(at, e)
+	case at == leafMax && l == c.last:
+		next := newLeafOf(leafMax, []*entry{e})
+		next.prev = l
+		l.next.Store(next)
+		c.last = next
+		c.change(name, []link{{leaf: l}, {leaf: next, low: strings.Clone(name)}})
+	default:
+		all := l.all(at, e)
+		if half := len(all) / 2; 4*len(all) > 3*leafMax {
+			c.replace(l, name, newLeafOf(leafMax, all[:half]), newLeafOf(leafMax, all[half:]))
+		} else {
+			c.replace(l, name, newLeaf(all))
 		}
 	}
-	c.n++
 }
 
 // remove takes an entry out.
 func (c *children) remove(e *entry) {
-	var prev [maxLevel]*entry
-	c.before(e.name(), &prev)
-	for level := levelOf(e.hash) - 1; level >= 0; level-- {
-		p := c.link(prev[level], level)
-		if p.Load() != e {
-			continue
-		}
-		p.Store(e.next(level).Load())
-		if c.last[level] == e {
-			c.last[level] = prev[level]
-		}
+	name := e.name()
+	l := c.root.Load().leaf(name)
+	at := l.search(name) - 1
+	if at < 0 || l.entry(at) != e {
+		return
 	}
 	c.n--
+	l.remove(at)
+	switch n := l.entries(); {
+	case n == 0:
+		c.replace(l, name)
+	case 4*n <= len(l.slots) && len(l.slots) > leafMin:
+		c.replace(l, name, newLeaf(l.all(n, nil)))
+	}
 }
 
-// seek returns the first entry whose name is greater than name. Any goroutine.
-func (c *children) seek(name string) *entry {
-	var at *entry
-	for level := maxLevel - 1; level >= 0; level-- {
-		for {
-			e := c.link(at, level).Load()
-			if e == nil || e.name() > name {
-				break
-			}
-			at = e
+// replace puts leaves in the place of l, where name belongs.
+func (c *children) replace(l *leaf, name string, leaves ...*leaf) {
+	links := make([]link, len(leaves))
+	prev, next := l.prev, l.next.Load()
+	for i, n := range leaves {
+		links[i].leaf = n
+		if i > 0 {
+			links[i].low = strings.Clone(n.entry(0).name())
+			leaves[i-1].next.Store(n)
 		}
+		n.prev = prev
+		prev = n
 	}
-	return c.link(at, 0).Load()
+	first := next
+	if len(leaves) > 0 {
+		first = leaves[0]
+		prev.next.Store(next)
+	}
+	if next != nil {
+		next.prev = prev
+	} else {
+		c.last = prev
+	}
+	if l.prev != nil {
+		l.prev.next.Store(first)
+	}
+	c.change(name, links)
+}
+
+// change puts links in the place of the leaf where name belongs.
+func (c *children) change(name string, links []link) {
+	links = c.root.Load().change(name, links)
+	switch len(links) {
+	case 0:
+		c.root.Store(nil)
+	case 1:
+		b := links[0].branch
+		for len(b.links) == 1 && b.links[0].branch != nil {
+			b = b.links[0].branch
+		}
+		c.root.Store(b)
+	default:
+		c.root.Store(newBranch(links))
+	}
+}
+
+// after returns a cursor before the first entry whose name is greater than name. Any goroutine.
+func (c *children) after(name string) cursor {
+	if c == nil {
+		return cursor{}
+	}
+	b := c.root.Load()
+	if b == nil {
+		return cursor{}
+	}
+	return b.leaf(name).seek(name)
 }

@@ -2,7 +2,6 @@ package datatree
 
 import (
 	"math"
-	"strings"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -43,18 +42,19 @@ func (v *View) Chunks(max int) *ChunkReader {
 // Next returns the next piece, which the caller may keep, and whether it is the last. After the last there are only empty ones.
 func (r *ChunkReader) Next() (chunk []byte, last bool) {
 	for len(r.buf) <= r.max && !r.ended { // one byte more than a chunk, so that the last is known to be it
-		e, x := r.walk.next()
-		if e == nil {
+		x := r.walk.next()
+		if x == nil {
 			r.buf = appendUint(appendArray(r.buf, 1), r.view.Digest())
 			r.ended = true
 			break
 		}
 		b := appendArray(r.buf, nodeFields)
-		b = appendBytes(appendString(b, e.path, nil), x.data)
+		b = appendBytes(appendString(b, x.path, nil), x.data)
 		b = appendUint(appendUint(appendUint(b, uint64(x.czxid)), uint64(x.mzxid)), uint64(x.pzxid))
 		b = appendUint(appendUint(appendUint(b, uint64(x.ctime)), uint64(x.mtime)), uint64(x.creates))
 		b = appendUint(appendUint(b, uint64(uint32(x.version))), uint64(uint32(x.aversion)))
-		r.buf = appendUint(appendUint(appendUint(b, x.owner), uint64(x.mode)), uint64(x.ttl))
+		rare := x.rarely()
+		r.buf = appendUint(appendUint(appendUint(b, rare.owner), uint64(x.mode)), uint64(rare.ttl))
 	}
 	n := min(len(r.buf), r.max)
 	chunk = r.buf[:n:n]
@@ -136,13 +136,17 @@ func (l *Loader) record(d *decoder) {
 		n := node{
 			czxid: zab.Zxid(d.uint()), mzxid: zab.Zxid(d.uint()), pzxid: zab.Zxid(d.uint()),
 			ctime: int64(d.uint()), mtime: int64(d.uint()), creates: int64(d.uintTo(math.MaxInt64)),
-			version: int32(uint32(d.uintTo(math.MaxUint32))), aversion: int32(uint32(d.uintTo(math.MaxUint32))),
-			owner: d.uint(), mode: Mode(d.uintTo(uint64(allModes))), ttl: int64(d.uintTo(math.MaxInt64)),
+			version: int32(uint32(d.uintTo(math.MaxUint32))), aversion: int32(uint32(d.uintTo(math.MaxUint32))), data: data,
+		}
+		var r rare
+		r.owner, n.mode, r.ttl = d.uint(), Mode(d.uintTo(uint64(allModes))), int64(d.uintTo(math.MaxInt64))
+		if r != (rare{}) {
+			n.rare = &r
 		}
 		if d.bad {
 			return
 		}
-		if !l.node(path, data, n) {
+		if !l.node(path, n) {
 			l.err = ErrCorrupt
 			return
 		}
@@ -159,26 +163,20 @@ func (l *Loader) record(d *decoder) {
 }
 
 // node puts one into the tree; the order of Walk makes sure that its parent is there.
-func (l *Loader) node(path string, data []byte, n node) bool {
+func (l *Loader) node(path string, n node) bool {
 	t := l.tree
-	hash := hashPath(path)
 	if CheckPath(path) != nil || (path == rootPath) != (t.now.count == 0) || path != rootPath && !walksBefore(l.last, path) {
 		return false
 	}
-	e := t.add(strings.Clone(path), hash)
-	if e == nil {
+	v, up := t.install(path, n)
+	if v == nil {
 		return false
 	}
-	l.last = e.path
-	if data != nil {
-		n.data = append([]byte{}, data...)
+	l.last = v.path
+	if up != nil {
+		up.children++
 	}
-	e.head.Store(&version{zxid: t.now.zxid, node: n})
-	t.now.count++
-	if e.parent != nil {
-		e.parent.head.Load().children++
-	}
-	t.touched = append(t.touched, e) // sealed at the end, when its children are counted
+	t.touched = append(t.touched, v) // sealed at the end, when its children are counted
 	return true
 }
 
@@ -202,9 +200,8 @@ func (l *Loader) Finish() (*Tree, error) {
 	}
 	l.err = ErrCorrupt // used up
 	t := l.tree
-	for _, e := range t.touched {
-		v := e.head.Load()
-		v.seal(e.hash, true)
+	for _, v := range t.touched {
+		v.seal()
 		t.now.digest += v.digest
 	}
 	for _, p := range [...]string{rootPath, systemPath, configPath, quotaPath} {

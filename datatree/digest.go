@@ -17,11 +17,9 @@ import (
 // in the upper and aversion in the lower 32 bits, ephemeral owner, TTL in nanoseconds, and NumChildren<<8 | Mode, with bit 7 set when the data is nil.
 // It tells states apart that came about by accident or by a bug; it is no defence against an adversary.
 
-// seal brings the digests of n up to date; data tells that the data has changed.
-func (n *node) seal(pathHash uint64, data bool) {
-	if data {
-		n.content = xxh64(n.data, pathHash)
-	}
+// seal brings the digest of n up to date; content is already.
+func (n *node) seal() {
+	rare := n.rarely()
 	var s [80]byte
 	le := binary.LittleEndian
 	le.PutUint64(s[0:], uint64(n.czxid))
@@ -31,8 +29,8 @@ func (n *node) seal(pathHash uint64, data bool) {
 	le.PutUint64(s[32:], uint64(n.mtime))
 	le.PutUint64(s[40:], uint64(n.creates))
 	le.PutUint64(s[48:], uint64(uint32(n.version))<<32|uint64(uint32(n.aversion)))
-	le.PutUint64(s[56:], n.owner)
-	le.PutUint64(s[64:], uint64(n.ttl))
+	le.PutUint64(s[56:], rare.owner)
+	le.PutUint64(s[64:], uint64(rare.ttl))
 	flags := uint64(n.children)<<8 | uint64(n.mode)
 	if n.data == nil {
 		flags |= 1 << 7

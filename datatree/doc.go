@@ -16,7 +16,8 @@
 // A View is the whole tree at one zxid. It costs constant time to take and keeps in memory what has changed since, until Release or until
 // the garbage collector finds it unreachable.
 //
-// Data handed out belongs to the tree and is read-only. Data handed in is copied before it becomes state.
+// Data handed out belongs to the tree and is read-only. Who keeps it, or a path, keeps at most the one version of its znode in memory, and for as long
+// as the znode exists the names of the tree; copy what is to outlive a Tree. Data handed in is copied before it becomes state.
 //
 // # Differences from ZooKeeper
 //

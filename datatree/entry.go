@@ -2,45 +2,71 @@ package datatree
 
 import (
 	"sync/atomic"
-
-	"github.com/ensemble-go/ensemble/zab"
+	"unsafe"
 )
 
-// entry is the place of a path in the index. It holds the versions of the znode that somebody may still read.
+// entry is the place of a path in the tree: what its versions have in common. It is the same object from the creation of a znode until its
+// deletion is forgotten.
 type entry struct {
-	path   string
+	path   string // in the same piece of memory, unless it is long
 	hash   uint64
-	head   atomic.Pointer[version] // newest first; nil only while an entry is being made or taken back
-	parent *entry
+	parent *entry // writer only
 	kids   atomic.Pointer[children]
-	after  atomic.Pointer[entry] // see children
-	up     *tower
 	nameAt uint32 // where the name begins in path
-	queued bool   // writer only: in Tree.stale
 	gone   bool   // writer only: taken out of the index
 }
 
-// version is the state of a znode since zxid. It is changed only by the transaction that makes it, before that is published: readers look no further
-// than at zxid and prev of a version that is newer than what they may see.
-type version struct {
-	zxid zab.Zxid
-	prev atomic.Pointer[version]
-	node
-}
+func (e *entry) name() string { return e.path[e.nameAt:] }
 
-// at returns the znode at zxid, or nil. The caller has pinned zxid, or looks afterwards whether it is still the newest.
-func (e *entry) at(zxid zab.Zxid) *version {
-	for v := e.head.Load(); v != nil; v = v.prev.Load() {
-		if v.zxid <= zxid {
-			if v.dead {
-				return nil
-			}
-			return v
-		}
+// Entries with room for their paths. With the entry each fills a size class of the allocator (on 64 bits).
+type (
+	entry32 struct {
+		entry
+		buf [32]byte
 	}
-	return nil
-}
+	entry48 struct {
+		entry
+		buf [48]byte
+	}
+	entry64 struct {
+		entry
+		buf [64]byte
+	}
+	entry96 struct {
+		entry
+		buf [96]byte
+	}
+	entry144 struct {
+		entry
+		buf [144]byte
+	}
+)
 
-func (e *entry) znode(v *version, zxid zab.Zxid) Znode {
-	return Znode{Path: e.path, Data: v.data, Stat: v.stat(), Zxid: zxid}
+// newEntry returns an entry with a copy of path. It is in no index yet.
+func newEntry(path string, hash uint64, parent *entry) *entry {
+	var e *entry
+	var buf []byte
+	switch n := len(path); {
+	case n <= 32:
+		x := new(entry32)
+		e, buf = &x.entry, x.buf[:]
+	case n <= 48:
+		x := new(entry48)
+		e, buf = &x.entry, x.buf[:]
+	case n <= 64:
+		x := new(entry64)
+		e, buf = &x.entry, x.buf[:]
+	case n <= 96:
+		x := new(entry96)
+		e, buf = &x.entry, x.buf[:]
+	case n <= 144:
+		x := new(entry144)
+		e, buf = &x.entry, x.buf[:]
+	default:
+		e, buf = new(entry), make([]byte, n)
+	}
+	n := copy(buf, path)
+	e.path = unsafe.String(&buf[0], n) // never written again
+	e.hash, e.parent, e.nameAt = hash, parent, uint32(nameAt(path))
+	return e
 }

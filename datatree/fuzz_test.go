@@ -20,14 +20,21 @@ func FuzzDecodeOps(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ops, multi, err := DecodeOps(b)
+		tree := New(testMax)
+		direct, derr := New(testMax).PrepareRequest(1, 1, b, nil)
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) {
 				t.Fatal(err)
 			}
+			if oe, ok := errors.AsType[*OpError](derr); !ok || oe.Index != -1 || oe.Err != ErrBadArguments {
+				t.Fatalf("PrepareRequest: %v", derr)
+			}
 			return
 		}
-		tree := New(testMax)
 		txn, perr := tree.Prepare(1, 1, ops, multi, nil)
+		if !bytes.Equal(direct, txn) || !reflect.DeepEqual(derr, perr) {
+			t.Fatalf("PrepareRequest gives % x, %v; Prepare % x, %v", direct, derr, txn, perr)
+		}
 		again, err := AppendOps(nil, ops, multi, testMax)
 		if err != nil {
 			if perr == nil {

@@ -1,6 +1,7 @@
 package datatree
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -127,43 +128,54 @@ func (m Mode) String() string {
 	return s[1:]
 }
 
-// check refuses what is wrong with an operation whatever the tree looks like.
-func check(op Op, maxData int) error {
-	switch o := op.(type) {
-	case CreateOp:
-		switch {
-		case o.Mode&^allModes != 0 || o.TTL < 0 || o.Mode&Ephemeral != 0 && o.Mode&Container != 0:
-			return ErrBadArguments
-		case o.Mode&(Ephemeral|Container) != 0 || o.TTL != 0 || o.Parents:
-			return ErrUnsupported
-		case len(o.Data) > maxData:
-			return ErrTooLarge
-		}
-		return checkPath(o.Path, o.Mode&Sequential != 0)
-	case SetOp:
-		if len(o.Data) > maxData {
-			return ErrTooLarge
-		}
-		return checkPath(o.Path, false)
-	case DeleteOp:
-		if o.Recursive {
-			return ErrUnsupported
-		}
-		return checkPath(o.Path, false)
-	case CheckOp:
-		return checkPath(o.Path, false)
-	}
-	return ErrBadArguments
+// operation is an Op of any kind as the writer judges it.
+type operation struct {
+	kind    int    // 0 for an Op that is none of ours
+	op      string // the name of its kind
+	path    string
+	data    []byte
+	mode    Mode
+	ttl     time.Duration
+	version Version
+	czxid   zab.Zxid
+	flag    bool // Parents, Recursive
 }
 
-// opError wraps err; op may be nil.
-func opError(op Op, index int, multi bool, err error) *OpError {
-	e := &OpError{Op: "multi", Index: -1, Err: err}
-	if op != nil {
-		e.Op, e.Path = NameOf(op)
+func plain(op Op) (o operation) {
+	if op == nil {
+		return o
 	}
-	if multi {
-		e.Index = index
+	o.op, o.path = NameOf(op)
+	switch op := op.(type) {
+	case CreateOp:
+		o.kind, o.data, o.mode, o.ttl, o.flag = kindCreate, op.Data, op.Mode, op.TTL, op.Parents
+	case SetOp:
+		o.kind, o.data, o.version = kindSet, op.Data, op.Version
+	case DeleteOp:
+		o.kind, o.version, o.flag = kindDelete, op.Version, op.Recursive
+	case CheckOp:
+		o.kind, o.version, o.czxid = kindCheck, op.Version, op.Czxid
 	}
-	return e
+	return o
+}
+
+// check refuses what is wrong with an operation whatever the tree looks like.
+func (o *operation) check(maxData int) error {
+	switch {
+	case o.kind == 0, o.mode&^allModes != 0, o.ttl < 0, o.mode&Ephemeral != 0 && o.mode&Container != 0:
+		return ErrBadArguments
+	case o.mode&(Ephemeral|Container) != 0, o.ttl != 0, o.flag:
+		return ErrUnsupported
+	case len(o.data) > maxData:
+		return ErrTooLarge
+	}
+	return checkPath(o.path, o.mode&Sequential != 0)
+}
+
+// opError wraps err; op is "" when it is about the request as a whole.
+func opError(op, path string, index int, multi bool, err error) *OpError {
+	if !multi {
+		index = -1
+	}
+	return &OpError{Op: cmp.Or(op, "multi"), Path: path, Index: index, Err: err}
 }

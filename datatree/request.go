@@ -20,14 +20,15 @@ const (
 // anything is numbered or sent: malformed paths and arguments, data longer than maxData. Outside a multi there is exactly one op.
 func AppendOps(b []byte, ops []Op, multi bool, maxData int) ([]byte, error) {
 	if !multi && len(ops) != 1 || uint64(len(ops)) > math.MaxUint32 {
-		return nil, opError(nil, -1, multi, ErrBadArguments)
+		return nil, opError("", "", -1, multi, ErrBadArguments)
 	}
 	b = appendArray(b, 2)
 	b = appendBool(b, multi)
 	b = appendArray(b, len(ops))
 	for i, op := range ops {
-		if err := check(op, maxData); err != nil {
-			return nil, opError(op, i, multi, err)
+		plain := plain(op)
+		if err := plain.check(maxData); err != nil {
+			return nil, opError(plain.op, plain.path, i, multi, err)
 		}
 		switch o := op.(type) {
 		case CreateOp:
@@ -55,40 +56,58 @@ func AppendOps(b []byte, ops []Op, multi bool, maxData int) ([]byte, error) {
 // DecodeOps is the inverse of AppendOps. The Data of the ops aliases b. Whether the ops make sense is for Prepare to judge.
 func DecodeOps(b []byte) (ops []Op, multi bool, err error) {
 	d := decoder{b: b}
-	d.expect(2)
-	multi = d.bool()
-	n := d.array()
-	if d.bad || !multi && n != 1 {
-		return nil, false, ErrCorrupt
-	}
+	multi, n := d.request()
 	ops = make([]Op, 0, min(n, len(d.b)/4))
-	for range n {
-		fields := d.array()
-		var op Op
-		switch kind := d.uint(); {
-		case kind == kindCreate && fields == 6:
-			op = CreateOp{
-				Path: strings.Clone(d.path()), Data: d.bytes(math.MaxInt32), Mode: Mode(d.uintTo(math.MaxUint8)),
-				TTL: time.Duration(d.uintTo(math.MaxInt64)), Parents: d.bool(),
-			}
-		case kind == kindSet && fields == 4:
-			op = SetOp{Path: strings.Clone(d.path()), Data: d.bytes(math.MaxInt32), Version: d.version()}
-		case kind == kindDelete && fields == 4:
-			op = DeleteOp{Path: strings.Clone(d.path()), Version: d.version(), Recursive: d.bool()}
-		case kind == kindCheck && fields == 4:
-			op = CheckOp{Path: strings.Clone(d.path()), Version: d.version(), Czxid: zab.Zxid(d.uint())}
-		default:
-			d.fail()
+	for i := 0; i < n && !d.bad; i++ {
+		o := d.operation()
+		o.path = strings.Clone(o.path)
+		switch o.kind {
+		case kindCreate:
+			ops = append(ops, CreateOp{Path: o.path, Data: o.data, Mode: o.mode, TTL: o.ttl, Parents: o.flag})
+		case kindSet:
+			ops = append(ops, SetOp{Path: o.path, Data: o.data, Version: o.version})
+		case kindDelete:
+			ops = append(ops, DeleteOp{Path: o.path, Version: o.version, Recursive: o.flag})
+		case kindCheck:
+			ops = append(ops, CheckOp{Path: o.path, Version: o.version, Czxid: o.czxid})
 		}
-		if d.bad {
-			return nil, false, ErrCorrupt
-		}
-		ops = append(ops, op)
 	}
-	if len(d.b) != 0 {
+	if d.bad || len(d.b) != 0 {
 		return nil, false, ErrCorrupt
 	}
 	return ops, multi, nil
+}
+
+// request reads what comes before the ops, and how many they are.
+func (d *decoder) request() (multi bool, n int) {
+	d.expect(2)
+	multi = d.bool()
+	if n = d.array(); d.bad || !multi && n != 1 {
+		d.fail()
+		return false, 0
+	}
+	return multi, n
+}
+
+// operation reads an op. Its path and data alias the bytes.
+func (d *decoder) operation() (o operation) {
+	fields := d.array()
+	switch kind := d.uint(); {
+	case kind == kindCreate && fields == 6:
+		o = operation{
+			kind: kindCreate, op: "create", path: d.path(), data: d.bytes(math.MaxInt32), mode: Mode(d.uintTo(math.MaxUint8)),
+			ttl: time.Duration(d.uintTo(math.MaxInt64)), flag: d.bool(),
+		}
+	case kind == kindSet && fields == 4:
+		o = operation{kind: kindSet, op: "set", path: d.path(), data: d.bytes(math.MaxInt32), version: d.version()}
+	case kind == kindDelete && fields == 4:
+		o = operation{kind: kindDelete, op: "delete", path: d.path(), version: d.version(), flag: d.bool()}
+	case kind == kindCheck && fields == 4:
+		o = operation{kind: kindCheck, op: "check", path: d.path(), version: d.version(), czxid: zab.Zxid(d.uint())}
+	default:
+		d.fail()
+	}
+	return o
 }
 
 func (d *decoder) version() Version { return Version{int32(uint32(d.uintTo(math.MaxUint32)))} }

@@ -44,26 +44,43 @@ type node struct {
 	czxid, mzxid, pzxid zab.Zxid
 	ctime, mtime        int64 // milliseconds since 1970
 	creates             int64 // children ever created; the next sequence number
-	owner               uint64
-	ttl                 int64
 	version, aversion   int32
 	children            int32
 	mode                Mode
-	dead                bool // deleted; nothing else counts
-	content             uint64
+	dead                bool   // deleted; nothing else counts
+	rare                *rare  // nil for zeros
+	content             uint64 // digest of path and data
 	digest              uint64 // see digest.go
+}
+
+// rare is what hardly any znode has.
+type rare struct {
+	owner uint64
+	ttl   int64
+}
+
+func (n *node) rarely() rare {
+	if n.rare == nil {
+		return rare{}
+	}
+	return *n.rare
 }
 
 // cversion as clients see it: creates plus deletes. The counter of a new tree's built-in znodes begins at 0 although they have children, as
 // in ZooKeeper, where "/" begins at -1; the sequence numbers depend on it.
 func (n *node) cversion() int32 { return int32(2*n.creates - int64(n.children)) }
 
-func (n *node) stat() Stat {
-	return Stat{
-		Czxid: n.czxid, Mzxid: n.mzxid, Pzxid: n.pzxid,
-		Ctime: time.UnixMilli(n.ctime).UTC(), Mtime: time.UnixMilli(n.mtime).UTC(),
-		Version: VersionOf(n.version), Cversion: n.cversion(), Aversion: VersionOf(n.aversion),
-		EphemeralOwner: n.owner, DataLength: len(n.data), NumChildren: int(n.children),
-		Mode: n.mode, TTL: time.Duration(n.ttl),
+// stat fills s. The times cost more than all the rest, so the second is not made when it is the first.
+func (n *node) stat(s *Stat) {
+	s.Czxid, s.Mzxid, s.Pzxid = n.czxid, n.mzxid, n.pzxid
+	s.Ctime = time.UnixMilli(n.ctime).UTC()
+	if s.Mtime = s.Ctime; n.mtime != n.ctime {
+		s.Mtime = time.UnixMilli(n.mtime).UTC()
+	}
+	s.Version, s.Cversion, s.Aversion = VersionOf(n.version), n.cversion(), VersionOf(n.aversion)
+	s.DataLength, s.NumChildren, s.Mode = len(n.data), int(n.children), n.mode
+	s.EphemeralOwner, s.TTL = 0, 0
+	if n.rare != nil {
+		s.EphemeralOwner, s.TTL = n.rare.owner, time.Duration(n.rare.ttl)
 	}
 }

@@ -15,11 +15,11 @@ type Tree struct {
 
 	// The rest belongs to the writer.
 
-	now     state    // as the transaction that is being applied will leave it
-	states  []state  // to be published; made many at a time
-	touched []*entry // by the transaction that is being applied
-	stale   []*entry // entries with versions that a view held when it was last looked
-	pending int      // how many of stale, from the front, may have something to drop
+	now     state      // as the transaction that is being applied will leave it
+	states  []state    // to be published; made many at a time
+	touched []*version // that the transaction which is being applied makes
+	kept    int        // versions that were replaced and are not taken out
+	looks   int        // how often it was asked if a version can go
 	results []Result
 
 	outstanding
@@ -46,7 +46,9 @@ func New(maxData int) *Tree {
 		case configPath:
 			n.aversion = -1 // as ZooKeeper's
 		}
-		t.install(p, n)
+		v, _ := t.install(p, n)
+		v.seal()
+		t.now.digest += v.digest
 	}
 	t.publish()
 	return t
@@ -55,37 +57,41 @@ func New(maxData int) *Tree {
 func newTree(maxData int) *Tree {
 	t := &Tree{maxData: max(maxData, 0)}
 	t.index.init()
-	t.overlay = make(map[string]pending)
+	t.overlay = make(map[uint64]int)
 	return t
 }
 
-// install puts a znode into a tree that is being built. The parent, if there is one, is there already.
-func (t *Tree) install(path string, n node) *entry {
-	e := t.add(path, hashPath(path))
-	n.seal(e.hash, true)
-	e.head.Store(&version{zxid: t.now.zxid, node: n})
-	t.now.digest += n.digest
+// install puts a znode into a tree that is being built, and returns its version and its parent's. The parent must be there already, or
+// there is no version.
+func (t *Tree) install(path string, n node) (v, up *version) {
+	hash := hashPath(path)
+	var parent *entry
+	if path != rootPath {
+		p := path[:parentLen(path)]
+		if up = t.index.find(p, hashPath(p)); up == nil {
+			return nil, nil
+		}
+		parent = up.entry
+	}
+	v = newVersion(newEntry(path, hash, parent), t.now.zxid, n.data)
+	n.data, n.content = v.data, xxh64(n.data, hash)
+	v.node = n
+	t.enter(v)
 	t.now.count++
-	return e
+	return v, up
 }
 
-// add makes an entry, or returns nil when the parent has none.
-func (t *Tree) add(path string, hash uint64) *entry {
-	e := &entry{path: path, hash: hash, nameAt: uint32(nameAt(path))}
-	if path != rootPath {
-		up := path[:parentLen(path)]
-		if e.parent = t.index.find(up, hashPath(up)); e.parent == nil {
-			return nil
-		}
-		kids := e.parent.kids.Load()
+// enter makes a place for the first version of a path.
+func (t *Tree) enter(v *version) {
+	if up := v.entry.parent; up != nil {
+		kids := up.kids.Load()
 		if kids == nil {
 			kids = new(children)
-			e.parent.kids.Store(kids)
+			up.kids.Store(kids)
 		}
-		kids.insert(e)
+		kids.insert(v.entry)
 	}
-	t.index.insert(e)
-	return e
+	t.index.insert(v)
 }
 
 // publish lets readers see the state.
@@ -100,32 +106,30 @@ func (t *Tree) publish() {
 }
 
 // Get returns the znode at path in the newest state, and whether it exists. It allocates nothing. Any goroutine.
-func (t *Tree) Get(path string) (Znode, bool) {
+func (t *Tree) Get(path string) (z Znode, ok bool) {
 	hash := hashPath(path)
 	for {
 		s := t.current.Load()
-		e := t.index.find(path, hash)
-		if e == nil {
-			return Znode{}, false // it was not there at some time since we began
-		}
-		v := e.head.Load()
+		v := t.index.find(path, hash)
 		if v == nil {
-			return Znode{}, false
+			return z, false // it was not there at some time since we began
 		}
-		if v.zxid <= s.zxid {
-			if v.dead {
-				return Znode{}, false
+		if v.zxid > s.zxid {
+			// It is part of a transaction that was not published when we began. An older one is as good, but only if that is so still: once
+			// it is published the writer may take versions out, and then the next older one is not the right one.
+			known := false
+			if v, known = v.at(s.zxid); !known || t.current.Load() != s {
+				continue
 			}
-			return e.znode(v, s.zxid), true
-		}
-		// The newest version is part of a transaction that was not published when we began. An older one is as good, but only if that is
-		// so still: once it is published the writer may take versions out, and then the next older one is not the right one.
-		if v = e.at(s.zxid); t.current.Load() == s {
 			if v == nil {
-				return Znode{}, false
+				return z, false
 			}
-			return e.znode(v, s.zxid), true
 		}
+		if v.dead {
+			return z, false
+		}
+		v.fill(&z, s.zxid)
+		return z, true
 	}
 }
 

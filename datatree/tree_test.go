@@ -174,7 +174,12 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 			if err != nil || multi2 != multi || !reflect.DeepEqual(decoded, ops) {
 				t.Fatalf("%v became %v, %v", ops, decoded, err)
 			}
-			txn, err := leader.Prepare(z, int64(z)*7, decoded, multi, nil)
+			var txn []byte
+			if r.IntN(2) == 0 {
+				txn, err = leader.Prepare(z, int64(z)*7, decoded, multi, nil)
+			} else {
+				txn, err = leader.PrepareRequest(z, int64(z)*7, request, nil)
+			}
 			clear(request)
 			after, results, index, wantErr := newest.do(z, int64(z)*7, ops)
 			if !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) {
@@ -255,7 +260,7 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 		h.check(t)
 		h.view.Release()
 	}
-	if len(leader.overlay)+len(leader.txns)+len(leader.paths) != 0 {
+	if len(leader.overlay)+len(leader.txns.all)+len(leader.changes.all) != 0 {
 		t.Error("outstanding changes are left")
 	}
 	noLeftovers(t, leader)
@@ -267,9 +272,9 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 // noLeftovers checks that without views nothing but the znodes is kept.
 func noLeftovers(t *testing.T, tree *Tree) {
 	t.Helper()
-	for i := 0; len(tree.stale) > 0; i++ {
+	for i := 0; tree.kept > 0; i++ {
 		if i > 1000 {
-			t.Fatalf("%d entries are never let go", len(tree.stale))
+			t.Fatalf("%d versions are never let go", tree.kept)
 		}
 		runtime.GC() // lets go of the views that were not released
 		if err := tree.Advance(tree.Zxid() + 1); err != nil {
@@ -286,19 +291,50 @@ func noLeftovers(t *testing.T, tree *Tree) {
 		}
 		seen[s] = true
 		for j := range s.slots {
-			if e := s.slots[j].entry.Load(); e != nil && e != tombstone {
+			if v := s.slots[j].Load(); v != nil {
 				n++
-				if v := e.head.Load(); v.dead || v.prev.Load() != nil {
-					t.Errorf("%q keeps old versions", e.path)
+				if v.dead || v.newer != nil || v.prev.Load() != nil {
+					t.Errorf("%q keeps old versions", v.path)
 				}
-				if k := e.kids.Load(); k != nil && k.n != int(e.head.Load().children) {
-					t.Errorf("%q has %d entries for %d children", e.path, k.n, e.head.Load().children)
+				if k := v.entry.kids.Load(); k != nil {
+					k.check(t, v)
 				}
 			}
+		}
+		if s.live > n {
+			t.Error("a segment counts wrongly")
 		}
 	}
 	if n != tree.Len() {
 		t.Errorf("%d entries for %d znodes", n, tree.Len())
+	}
+}
+
+// check checks that the children of v are in order, and as many as it says.
+func (c *children) check(t *testing.T, v *version) {
+	t.Helper()
+	n, last := 0, ""
+	var l *leaf
+	for at := c.after(""); ; n++ {
+		e := at.next()
+		if e == nil {
+			break
+		}
+		if e.name() <= last || e.parent != v.entry || e.gone {
+			t.Errorf("%q after %q", e.path, last)
+		}
+		last, l = e.name(), at.leaf
+		if c.root.Load().leaf(last) != l {
+			t.Errorf("%q is not found", e.path)
+		}
+		for i := range l.used {
+			if e := l.slots[i].Load(); e != nil && e.gone {
+				t.Errorf("%q is kept", e.path)
+			}
+		}
+	}
+	if c.last != l || n != c.n || n != int(v.children) {
+		t.Errorf("%q has %d entries, counts %d, and has %d children", v.path, n, c.n, v.children)
 	}
 }
 
@@ -378,7 +414,7 @@ func TestCodes(t *testing.T) {
 
 func TestSequenceExhausted(t *testing.T) {
 	tree := New(4)
-	v := tree.index.find("/", hashPath("/")).head.Load()
+	v := tree.index.find("/", hashPath("/"))
 	v.creates = 1<<31 - 1
 	if r := must(t, tree, CreateOp{Path: "/s", Mode: Sequential}); r[0].Path != "/s2147483647" {
 		t.Error(r)
@@ -391,7 +427,7 @@ func TestSequenceExhausted(t *testing.T) {
 
 func TestVersionSkipsAny(t *testing.T) {
 	tree := New(4)
-	tree.index.find("/", hashPath("/")).head.Load().version = -2
+	tree.index.find("/", hashPath("/")).version = -2
 	if r := must(t, tree, SetOp{Path: "/", Version: VersionOf(-2)}); r[0].Stat.Version != VersionOf(0) {
 		t.Error(r)
 	}

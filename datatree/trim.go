@@ -1,83 +1,84 @@
 package datatree
 
-// sweepBudget is how many entries that views held back are looked at after a transaction: enough to catch up, and never a pause.
+// sweepBudget is how many versions whose views have gone are looked at after a transaction: enough to catch up, and never a pause.
 const sweepBudget = 64
 
-// sweep drops versions that nobody can read any more: those that the transaction has just replaced, and some of those that views held
-// back before. It runs after the transaction is published, because until then readers need them.
+// sweep drops versions that nobody can read any more: those that the transaction has just replaced, and some of those that views have let
+// go. It runs after the transaction is published, because until then readers need them.
+//
+// A version that has been replaced is looked at once. If a view holds it, it waits at the newest state that is held and shows it, until nobody holds
+// that; then it is looked at again. So what views hold costs the writer nothing while they hold it. Views that go in the order in which they came
+// are the best case, one look for each version; views that go newest first are the worst, one look for each view that holds the version.
 func (t *Tree) sweep() {
-	if t.pins.refresh() {
-		t.pending = len(t.stale) // a view has gone: each is worth a look, once
-	}
-	// Children come after their parents in touched as often as not; an entry that cannot go yet is looked at again.
-	for _, e := range t.touched {
-		t.trim(e)
+	t.pins.refresh()
+	for _, v := range t.touched {
+		if old := v.prev.Load(); old != nil {
+			old.newer = v
+			t.trim(old)
+		} else {
+			t.bury(v)
+		}
 	}
 	t.clearTouched()
-	for n := 0; n < sweepBudget && t.pending > 0; n++ {
-		e := t.stale[0]
-		t.stale[0] = nil
-		t.stale = t.stale[1:]
-		t.pending--
-		e.queued = false
-		t.trim(e)
-	}
-}
-
-// trim drops the versions of e that no view holds, and e itself when nothing is left of it.
-func (t *Tree) trim(e *entry) {
-	keep, newer := e.head.Load(), e.head.Load()
-	if keep == nil {
-		t.drop(e)
-		return
-	}
-	for v := keep.prev.Load(); v != nil; v = v.prev.Load() {
-		// v is what a view sees whose zxid is not before v's and before that of the next newer version.
-		if t.pins.within(v.zxid, newer.zxid) {
-			keep = v
-		} else {
-			// keep is the version after v that stays; v is skipped. Readers that stand on v walk on from there.
-			keep.prev.Store(v.prev.Load())
+	for range sweepBudget {
+		v := t.pins.next()
+		if v == nil {
+			break
 		}
-		newer = v
-	}
-	head := e.head.Load()
-	switch {
-	case head.prev.Load() != nil:
-		t.later(e)
-	case head.dead:
-		t.drop(e)
+		t.kept--
+		t.trim(v)
 	}
 }
 
-// drop takes an entry without a znode out of the index.
+// trim takes a version that was replaced out, or lets it wait.
+func (t *Tree) trim(v *version) {
+	t.looks++
+	n := v.newer
+	if m := t.pins.within(v.zxid, n.zxid); m != nil {
+		m.kept = append(m.kept, v)
+		t.kept++
+		return
+	}
+	v.newer = nil
+	old := v.prev.Load()
+	n.prev.Store(old)
+	if old != nil {
+		old.newer = n
+		v.prev.Store(cut)
+		return
+	}
+	t.bury(n)
+}
+
+// bury takes the entry of v out of the index if v says that the znode is deleted and nothing else is known of it.
+func (t *Tree) bury(v *version) {
+	e := v.entry
+	if !v.dead || v.newer != nil || v.prev.Load() != nil || e.gone {
+		return
+	}
+	kids := e.kids.Load()
+	if kids != nil && kids.n > 0 {
+		// Dead children that views still want are reached through it, and if the path is created anew they must find it. The last of them
+		// comes back to it.
+		return
+	}
+	t.drop(e)
+}
+
+// drop takes an entry out of the index.
 func (t *Tree) drop(e *entry) {
-	if kids := e.kids.Load(); kids != nil && kids.n > 0 {
-		// Dead children that views still want are reached through it, and if the path is created anew they must find it.
-		t.later(e)
-		return
-	}
-	if e.gone {
-		return
-	}
 	e.gone = true
 	t.index.remove(e)
-	if e.parent == nil {
+	up := e.parent
+	if up == nil {
 		return
 	}
-	kids := e.parent.kids.Load()
+	e.parent = nil // who keeps its path keeps no more
+	kids := up.kids.Load()
 	kids.remove(e)
 	if kids.n == 0 {
-		if v := e.parent.head.Load(); v == nil || v.dead && v.prev.Load() == nil {
-			t.drop(e.parent)
+		if v := t.index.newest(up); v != nil {
+			t.bury(v)
 		}
-	}
-}
-
-// later puts e at the end of the queue.
-func (t *Tree) later(e *entry) {
-	if !e.queued {
-		e.queued = true
-		t.stale = append(t.stale, e)
 	}
 }

@@ -43,38 +43,47 @@ func (v *View) Digest() uint64 { return v.at.digest }
 // Len returns the number of znodes, "/" and the built-in ones included.
 func (v *View) Len() int { return v.at.count }
 
-// find returns the entry and the version of path, or nils.
-func (v *View) find(path string) (*entry, *version) {
+// find returns the version of path, or nil.
+func (v *View) find(path string) *version {
 	if v.pin.released.Load() {
-		return nil, nil
+		return nil
 	}
-	e := v.tree.index.find(path, hashPath(path))
-	if e == nil {
-		return nil, nil
+	hash := hashPath(path)
+	for {
+		if x, known := v.tree.index.find(path, hash).at(v.at.zxid); known {
+			return x
+		}
 	}
-	return e, e.at(v.at.zxid)
+}
+
+// of returns the version of an entry, or nil.
+func (v *View) of(e *entry) *version {
+	for {
+		if x, known := v.tree.index.newest(e).at(v.at.zxid); known {
+			return x
+		}
+	}
 }
 
 // Get returns the znode at path and whether it exists.
-func (v *View) Get(path string) (Znode, bool) {
-	e, x := v.find(path)
-	var z Znode
-	if x != nil {
-		z = e.znode(x, v.at.zxid)
+func (v *View) Get(path string) (z Znode, ok bool) {
+	if x := v.find(path); x != nil {
+		x.fill(&z, v.at.zxid)
+		ok = true
 	}
 	runtime.KeepAlive(v) // the pin must outlast the search
-	return z, x != nil
+	return z, ok
 }
 
 // ChildNames returns the names of the children of path in bytewise order, and whether path exists.
 func (v *View) ChildNames(path string) ([]string, bool) {
-	e, x := v.find(path)
+	x := v.find(path)
 	if x == nil {
 		return nil, false
 	}
 	names := make([]string, 0, x.children)
-	v.below(e, "", func(e *entry, _ *version) bool {
-		names = append(names, e.name())
+	v.below(x, "", func(x *version) bool {
+		names = append(names, x.entry.name())
 		return true
 	})
 	return names, true
@@ -86,22 +95,23 @@ func (v *View) Children(path string) iter.Seq[Znode] { return v.ChildrenAfter(pa
 // ChildrenAfter returns those children whose names are greater than name: for reading many children a page at a time.
 func (v *View) ChildrenAfter(path, name string) iter.Seq[Znode] {
 	return func(yield func(Znode) bool) {
-		e, x := v.find(path)
+		x := v.find(path)
 		if x == nil {
 			return
 		}
-		v.below(e, name, func(e *entry, x *version) bool { return yield(e.znode(x, v.at.zxid)) })
+		v.below(x, name, func(x *version) bool {
+			var z Znode
+			x.fill(&z, v.at.zxid)
+			return yield(z)
+		})
 	}
 }
 
-// below calls f for the children of e after name that exist.
-func (v *View) below(e *entry, name string, f func(*entry, *version) bool) {
-	kids := e.kids.Load()
-	if kids == nil {
-		return
-	}
-	for e := kids.seek(name); e != nil; e = e.after.Load() {
-		if x := e.at(v.at.zxid); x != nil && !f(e, x) {
+// below calls f for the children of x after name that exist.
+func (v *View) below(x *version, name string, f func(*version) bool) {
+	c := x.entry.kids.Load().after(name)
+	for e := c.next(); e != nil; e = c.next() {
+		if x := v.of(e); x != nil && !f(x) {
 			break
 		}
 	}
@@ -112,8 +122,10 @@ func (v *View) below(e *entry, name string, f func(*entry, *version) bool) {
 func (v *View) Walk(path string) iter.Seq[Znode] {
 	return func(yield func(Znode) bool) {
 		w := v.walk(path)
-		for e, x := w.next(); e != nil; e, x = w.next() {
-			if !yield(e.znode(x, v.at.zxid)) {
+		for x := w.next(); x != nil; x = w.next() {
+			var z Znode
+			x.fill(&z, v.at.zxid)
+			if !yield(z) {
 				break
 			}
 		}
@@ -124,42 +136,27 @@ func (v *View) Walk(path string) iter.Seq[Znode] {
 // walker goes through a view in the order of Walk. Paths may have very many components, so it keeps its own stack.
 type walker struct {
 	view  *View
-	stack []*entry // of each level the entry to look at next
+	first *version // if it was not visited yet
+	stack []cursor // of each level, after what was visited
 }
 
-func (v *View) walk(path string) *walker {
-	w := &walker{view: v}
-	e, x := v.find(path)
-	if x != nil {
-		w.stack = append(w.stack, nil, e) // nil: the siblings of the first are not visited
-	}
-	return w
-}
+func (v *View) walk(path string) *walker { return &walker{view: v, first: v.find(path)} }
 
-func (w *walker) next() (*entry, *version) {
-	for len(w.stack) > 0 {
+// next returns the next znode, or nil.
+func (w *walker) next() *version {
+	x := w.first
+	w.first = nil
+	for x == nil && len(w.stack) > 0 {
 		top := len(w.stack) - 1
-		e := w.stack[top]
-		if e == nil {
+		if e := w.stack[top].next(); e == nil {
 			w.stack = w.stack[:top]
-			continue
-		}
-		if top == 1 {
-			w.stack[top] = nil
 		} else {
-			w.stack[top] = e.after.Load()
+			x = w.view.of(e)
 		}
-		x := e.at(w.view.at.zxid)
-		if x == nil {
-			continue
-		}
-		if x.children > 0 {
-			if kids := e.kids.Load(); kids != nil {
-				w.stack = append(w.stack, kids.head[0].Load())
-			}
-		}
-		return e, x
+	}
+	if x != nil && x.children > 0 {
+		w.stack = append(w.stack, x.entry.kids.Load().after(""))
 	}
 	runtime.KeepAlive(w.view)
-	return nil, nil
+	return x
 }

@@ -67,12 +67,7 @@ func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 		txn = binary.AppendUvarint(txn, v)
 	}
 	verdict := len(txn)
-	ops, multi, err := datatree.DecodeOps(c.Payload)
-	if err != nil {
-		err = datatree.ErrBadArguments
-	} else {
-		txn, err = s.tree.Prepare(z, at, ops, multi, append(txn, 0))
-	}
+	txn, err := s.tree.PrepareRequest(z, at, c.Payload, append(txn, 0))
 	if err != nil {
 		index := -1
 		if e, ok := errors.AsType[*datatree.OpError](err); ok {

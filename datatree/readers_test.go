@@ -1,0 +1,232 @@
+package datatree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// TestReadersWhileItGrows lets readers look for what must be there while segments, leaves and branches are divided and shrink again, versions are
+// replaced, and transactions are taken back in the middle.
+func TestReadersWhileItGrows(t *testing.T) {
+	n := 12000
+	if testing.Short() {
+		n = 3000
+	}
+	tree := New(64)
+	r := rand.New(rand.NewPCG(11, 12))
+	paths := make([]string, n)
+	for i := range paths {
+		paths[i] = fmt.Sprintf("/p%d/%s%05d", i%3, strings.Repeat("long-", i%3*5), i) // some are longer than keySize
+	}
+	r.Shuffle(n, func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
+	for i := range 3 {
+		must(t, tree, CreateOp{Path: fmt.Sprintf("/p%d", i)})
+	}
+	var made, gone atomic.Int64 // paths[gone:made] are there
+	var stop atomic.Bool
+	errs := make(chan error, 4)
+	reader := func(seed uint64, f func(r *rand.Rand) error) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		for !stop.Load() {
+			if err := f(r); err != nil {
+				errs <- err
+				return
+			}
+			runtime.Gosched()
+		}
+		errs <- nil
+	}
+	get := func(r *rand.Rand) error {
+		from, to := gone.Load(), made.Load()
+		if from == to {
+			return nil
+		}
+		i := from + r.Int64N(to-from)
+		before := tree.Zxid()
+		z, ok := tree.Get(paths[i])
+		if !ok && gone.Load() <= i {
+			return fmt.Errorf("%q is not found", paths[i])
+		}
+		if ok && (z.Path != paths[i] || z.Zxid < before || z.Stat.Mzxid > z.Zxid || bytes.Equal(z.Data, []byte("torn"))) {
+			return fmt.Errorf("%q: %+v", paths[i], z)
+		}
+		return nil
+	}
+	for i := range 2 {
+		go reader(uint64(i), get)
+	}
+	go reader(2, func(r *rand.Rand) error {
+		v := tree.View()
+		defer v.Release()
+		if d := recompute(v); d != v.Digest() {
+			return fmt.Errorf("digest %x, want %x", d, v.Digest())
+		}
+		return nil
+	})
+	go reader(3, func(r *rand.Rand) error { // pages of a parent's children
+		v := tree.View()
+		p := fmt.Sprintf("/p%d", r.IntN(3))
+		want, _ := v.ChildNames(p)
+		var have []string
+		for {
+			last, more := "", 0
+			if len(have) > 0 {
+				last = have[len(have)-1]
+			}
+			for c := range v.ChildrenAfter(p, last) {
+				have = append(have, c.Path[strings.LastIndexByte(c.Path, '/')+1:])
+				if more++; more == 50 {
+					break
+				}
+			}
+			if more == 0 {
+				break
+			}
+			runtime.Gosched()
+		}
+		z, _ := v.Get(p)
+		if !slices.Equal(have, want) || !slices.IsSorted(have) || len(have) != z.Stat.NumChildren {
+			return fmt.Errorf("pages have %d names of %d", len(have), z.Stat.NumChildren)
+		}
+		return nil
+	})
+	torn := func() {
+		z := tree.Zxid() + 1
+		i := gone.Load()
+		ops := []Op{SetOp{Path: paths[i], Data: []byte("torn")}, CreateOp{Path: "/torn"}, CreateOp{Path: "/torn/a"}}
+		for j := range 20 {
+			ops = append(ops, CreateOp{Path: fmt.Sprintf("/p0/torn%05d", r.IntN(1000)*20+j)})
+		}
+		txn, err := tree.Prepare(z, 1, append(ops, DeleteOp{Path: paths[i]}), true, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree.Abandon()
+		if _, err := tree.Apply(z, 1, txn[:len(txn)-1]); !errors.Is(err, ErrCorrupt) {
+			t.Fatal(err)
+		}
+	}
+	for i, p := range paths {
+		must(t, tree, CreateOp{Path: p, Data: []byte("a")})
+		made.Store(int64(i + 1))
+		must(t, tree, SetOp{Path: paths[r.IntN(i+1)], Data: bytes.Repeat([]byte("b"), r.IntN(64))})
+		if i%16 == 0 {
+			torn()
+			runtime.Gosched()
+		}
+	}
+	for i, p := range paths[:n-10] {
+		gone.Store(int64(i + 1))
+		must(t, tree, DeleteOp{Path: p})
+		if i%16 == 0 {
+			torn()
+			runtime.Gosched()
+		}
+	}
+	stop.Store(true)
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	noLeftovers(t, tree)
+}
+
+// TestViewsCostNothing holds very many views and counts how often the writer looks at versions: when one is replaced, and when the last view that
+// holds it goes. It looks at no pin but when that comes and goes.
+func TestViewsCostNothing(t *testing.T) {
+	const n = 10000
+	tree := New(4)
+	must(t, tree, CreateOp{Path: "/a"})
+	for i := range n {
+		must(t, tree, CreateOp{Path: fmt.Sprintf("/z%d", i)}) // every version of the root and of /a is held
+	}
+	var views []*View
+	for range n {
+		views = append(views, tree.View())
+		must(t, tree, SetOp{Path: "/a"})
+	}
+	if tree.kept != n || len(tree.pins.marks) != n {
+		t.Fatalf("%d versions, %d states are held", tree.kept, len(tree.pins.marks))
+	}
+	before := tree.looks
+	for range 1000 {
+		must(t, tree, SetOp{Path: "/z1"})
+	}
+	if looks := tree.looks - before; looks != 1000 || tree.kept != n+1 {
+		t.Errorf("%d looks for 1000 sets", looks)
+	}
+	for _, order := range []string{"first", "last", "random"} {
+		before = tree.looks
+		r := rand.New(rand.NewPCG(1, 1))
+		for range n / 4 {
+			i := 0
+			switch order {
+			case "last":
+				i = len(views) - 1
+			case "random":
+				i = r.IntN(len(views))
+			}
+			views[i].Release()
+			views = slices.Delete(views, i, i+1)
+			must(t, tree, SetOp{Path: "/z2"})
+		}
+		// A version that was there all the time is looked at again whenever the newest of its views goes.
+		if looks := tree.looks - before; looks > 4*n/4 || order == "first" && looks > 3*n/4 {
+			t.Errorf("%s: %d looks for %d views that go", order, looks, n/4)
+		}
+		if tree.kept < len(views) || tree.kept > len(views)+2 || len(tree.pins.marks) > 2*len(views)+1 {
+			t.Errorf("%s: %d versions and %d states are held by %d views", order, tree.kept, len(tree.pins.marks), len(views))
+		}
+	}
+	for _, v := range views {
+		if _, ok := v.Get("/a"); !ok {
+			t.Fatal("a view lost what it holds")
+		}
+		v.Release()
+	}
+	noLeftovers(t, tree)
+}
+
+// TestDataOutlivesItsVersion keeps what was handed out, and nothing that was older with it.
+func TestDataOutlivesItsVersion(t *testing.T) {
+	tree := New(400)
+	must(t, tree, CreateOp{Path: "/a", Data: []byte("0")})
+	var keep []Znode
+	var views []*View
+	freed := make(chan int, 100)
+	for i := range 50 {
+		data := bytes.Repeat([]byte{byte(i)}, 1+8*i) // of every size class
+		must(t, tree, SetOp{Path: "/a", Data: data})
+		z, _ := tree.Get("/a")
+		if i%10 == 9 {
+			keep = append(keep, z)
+		} else {
+			runtime.AddCleanup(tree.index.find("/a", hashPath("/a")), func(i int) { freed <- i }, i)
+		}
+		views = append(views, tree.View())
+	}
+	for len(views) > 0 { // the middle first, so that chains are cut in the middle
+		i := len(views) / 2
+		views[i].Release()
+		views = slices.Delete(views, i, i+1)
+		must(t, tree, SetOp{Path: "/", Data: nil})
+	}
+	must(t, tree, SetOp{Path: "/a", Data: nil})
+	for range 45 {
+		runtime.GC()
+		<-freed
+	}
+	for i, z := range keep {
+		if want := bytes.Repeat([]byte{byte(10*i + 9)}, 1+8*(10*i+9)); !bytes.Equal(z.Data, want) {
+			t.Errorf("%v has become %v", want, z.Data)
+		}
+	}
+}
