@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
@@ -56,7 +57,7 @@ func (s *Znodes) time(wall int64) int64 { return max(wall, s.now, s.next) }
 
 func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 	name := session.Name(c.Name)
-	if z <= s.last || z <= s.tree.Zxid() || !s.sessions.Fresh(name, c.Low) {
+	if z <= s.last || z <= s.tree.Zxid() || !s.fresh(name, c.Low) {
 		return nil, false
 	}
 	at := s.time(wall)
@@ -82,6 +83,16 @@ func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 	s.sessions.Claim(name, c.Low)
 	s.next, s.last = at, z
 	return txn, true
+}
+
+// fresh tells whether a call is to be judged. One that is decided, or outstanding, never is again.
+func (s *Znodes) fresh(n session.Name, low uint64) bool {
+	if mutant.On("retry-judged-anew") {
+		if _, decided := s.sessions.Lookup(n); decided {
+			return true
+		}
+	}
+	return s.sessions.Fresh(n, low)
 }
 
 func (s *Znodes) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {
@@ -217,7 +228,7 @@ func (s *Znodes) Decided(n Name) (Outcome[Result], bool) {
 // while nothing else has written the data; its counters of children may be newer than z.
 func (s *Znodes) recall(z zab.Zxid, path string) datatree.Result {
 	r := datatree.Result{Path: path, Zxid: z}
-	if n, ok := s.tree.Get(path); ok && (n.Stat.Mzxid == z || n.Stat.Czxid == z) {
+	if n, ok := s.tree.Get(path); ok && n.Stat.Mzxid == z {
 		r.Stat = n.Stat
 	}
 	return r

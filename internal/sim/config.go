@@ -44,6 +44,8 @@ type Config struct {
 	Warm       Time
 	Chaos      Time
 	Faults     [faultKinds]int // weights
+	Paths      int             // that requests are about
+	Pad        int             // bytes of data, at most so many more than needed
 	FaultEvery Time
 }
 
@@ -142,6 +144,7 @@ func newConfig(seed uint64) Config {
 	if c.Voters == 1 && c.Observers == 0 {
 		c.Faults[fCrash] += 4
 	}
+	c.Paths, c.Pad = 10+r.IntN(41), pick(r, 0, 20, 60)
 	return c
 }
 

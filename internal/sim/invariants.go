@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/ensemble-go/ensemble/internal/core"
@@ -59,6 +60,7 @@ type watch struct {
 	lastAnswer         zab.Zxid
 	toldHere           zab.Zxid
 	birthing           bool
+	jumpFrom, jumpTo   zab.Zxid // the entries that the last snapshot installed has in place of applying them
 }
 
 func (v *watch) wiped() { v.promised, v.joined = 0, 0 }
@@ -347,8 +349,9 @@ func (w *World) extend(n *node, c zab.Zxid) {
 			w.cover("uncommitted entry of an old leader committed")
 		}
 		w.log = append(w.log, committed{e.Zxid, hashEntry(e), e.Kind == zab.EntryData})
+		w.mix(hashEntry(e))
 		if e.Kind == zab.EntryData {
-			if p, ok := parse(e.Data); ok && p.open {
+			if t, ok := core.ReadHeader(e.Data); ok && t.Opens {
 				w.cover("session opened")
 			}
 			if err := w.ref.commit(e.Zxid, e.Data); err != nil {
@@ -371,6 +374,10 @@ func (w *World) deliveries(n *node) {
 			i, ok := w.place(d.zxid)
 			if !ok || i < v.given {
 				w.fail("inv/Z16", "member %d installs the state of %v after it has applied %d entries, the snapshot has %d", n.id, d.zxid, v.given, i)
+			}
+			v.jumpFrom, v.jumpTo = 0, d.zxid
+			if v.given > 0 {
+				v.jumpFrom = w.log[v.given-1].zxid
 			}
 			v.given = i
 		} else {
@@ -457,6 +464,8 @@ func (w *World) sent(n *node, s *core.Send) {
 		}
 	case *zab.Handover:
 		w.cover("handover")
+	case *core.Forward:
+		w.ref.bearers[x.Run] = n.holder
 	}
 }
 
@@ -514,12 +523,7 @@ func (w *World) audit() {
 		if d := n.sm.Digest(); d != w.nodes[0].sm.Digest() {
 			w.fail("inv/Z17", "member %d has digest %x, member 1 has %x", n.id, d, w.nodes[0].sm.Digest())
 		}
-		if err := w.ref.check(n.sm.View().(*view)); err != nil {
-			w.failWith(err)
-		}
-		if n.sm.inner.counted() != n.sm.inner.count {
-			w.fail("inv/C13", "member %d counts %d registers, there are %d", n.id, n.sm.inner.count, n.sm.inner.counted())
-		}
+		w.auditTree(n)
 		at := len(w.log)
 		for j := len(n.disk.entries) - 1; j >= 0; j-- {
 			at--
@@ -537,11 +541,17 @@ func (w *World) audit() {
 	}
 }
 
-func (m *registers) counted() (k int) {
-	for _, r := range m.regs {
-		if r.exists {
-			k++
-		}
+// auditTree compares all of a member's tree with the reference.
+func (w *World) auditTree(n *node) {
+	v := n.sm.Tree().View()
+	defer v.Release()
+	if err := w.ref.check(v); err != nil {
+		w.failWith(err)
 	}
-	return k
+	if err := checkShape(slices.Collect(v.Walk("/"))); err != nil {
+		w.failWith(err)
+	}
+	if v.Zxid() != w.lastCommitted() {
+		w.fail("inv/Z17", "member %d is at %v, the history ends at %v", n.id, v.Zxid(), w.lastCommitted())
+	}
 }

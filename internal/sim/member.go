@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 
+	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
@@ -46,9 +47,9 @@ type node struct {
 	start  Time
 	wall   int64 // offset of the wall clock, in ms
 
-	m     *core.Machine[any, any]
+	m     *machine
 	sm    *observed
-	out   core.Output[any, any]
+	out   output
 	disk  store  // what is durable, and what is on its way
 	image store  // what was issued
 	past  *store // what the last wipe destroyed
@@ -60,7 +61,9 @@ type node struct {
 	after   int // what follows that crash
 
 	status  core.Status
-	view    *view
+	view    *datatree.View
+	held    []*datatree.View // by readers who take their time
+	holder  *holder          // of this run's session
 	clients []caller
 	calls   map[uint64]*call
 	ticket  uint64
@@ -160,7 +163,11 @@ func (n *node) feed(w *World, input core.Input, from quorum.ID, msg any) {
 	w.steps++
 	w.record(n, input, from, msg)
 	writes, sends := len(n.out.Writes), len(n.out.Sends)
+	answers := len(n.out.Replies)
 	n.m.Step(n.local(w.now), input, &n.out)
+	if r, ok := input.(*core.Request); ok {
+		w.taken(n, r.Ticket, n.out.Replies[answers:])
+	}
 	for i := writes; i < len(n.out.Writes); i++ {
 		w.issued(n, &n.out.Writes[i])
 	}
@@ -190,14 +197,7 @@ func (n *node) carryOut(w *World) {
 		n.status = out.Status
 	}
 	if out.Published {
-		v, ok := out.State.(*view)
-		if !ok {
-			w.fail("inv/STATE", "member %d publishes %T", n.id, out.State)
-		}
-		if n.view != nil && v.zxid < n.view.zxid && v.zxid != 0 {
-			w.fail("inv/C4", "member %d publishes %v after %v", n.id, v.zxid, n.view.zxid)
-		}
-		n.view = v
+		w.publish(n, out.State)
 	}
 	if len(writes) > 0 {
 		n.disk.pending = append(n.disk.pending, writes...)
@@ -282,7 +282,7 @@ func (w *World) down(n *node, then int) {
 		n.watch.wiped()
 		w.wipes++
 	}
-	n.m, n.view, n.status = nil, nil, core.Status{}
+	n.m, n.view, n.held, n.status = nil, nil, nil, core.Status{}
 	n.inbox = [lanes][]inbound{}
 	for _, c := range n.calls {
 		c.lost = true
@@ -339,8 +339,10 @@ func (w *World) restart(n *node) {
 		MaxTail: w.cfg.MaxTail, Window: w.cfg.Window, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, Incarnation: inc, Ensemble: ensemble,
 		Seed: w.sched.Uint64(),
 	}
-	n.sm = &observed{inner: newRegisters()}
-	n.m = core.New[any, any](cfg, rec, n.sm)
+	h := &holder{id: n.id, run: n.run}
+	n.holder = h
+	n.sm = &observed{Znodes: core.NewZnodes(maxData), self: n.id, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }}
+	n.m = core.New(cfg, rec, n.sm)
 	n.watch.began(n)
 	n.out.Reset()
 	w.push(event{at: w.now + w.tick(n), kind: evTick, node: int32(n.idx), run: n.run})

@@ -37,6 +37,7 @@ type World struct {
 
 	history
 	judge
+	work workload
 	ring
 	steps   uint64
 	covered Cover
@@ -90,6 +91,8 @@ func newWorld(seed uint64, o Options) *World {
 	w.sched = rand.New(rand.NewPCG(seed, 5))
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
+	w.work = newWorkload(&w.cfg, w.load, &w.ref.past)
+	w.ref.load = &w.work
 	var err error
 	if w.verifier, err = quorum.New(w.cfg.members()); err != nil {
 		panic(err)
