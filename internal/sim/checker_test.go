@@ -6,6 +6,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -109,6 +110,10 @@ var corruptions = []struct {
 		n.image.entries = append(n.image.entries, e)
 		w.extend(n, e.Zxid)
 	}},
+	{"inv/Z16", "a log cut behind what is judged by", func(w *World, n *node) {
+		n.sm.prepared = []zab.Zxid{n.image.last()}
+		w.issued(n, &zab.Record{Kind: zab.RecordTrunc, Zxid: n.image.last() - 1})
+	}},
 	{"inv/Z17", "another digest at the end", func(w *World, n *node) { alter(w, n); w.audit() }},
 	{"inv/C1", "an acknowledged write that is not there", func(w *World, n *node) {
 		for _, k := range w.calls {
@@ -162,6 +167,13 @@ var corruptions = []struct {
 	{"inv/C3", "another position than the reference's", func(w *World, n *node) {
 		replyAgain(w, n, func(k *call) { k.want.zxid++ })
 	}},
+	{"inv/Z19", "a message of another link", func(w *World, n *node) { tampered(w, n, func(from, _, other *stream) { from.partner = other }) }},
+	{"inv/Z19", "a message for somebody else", func(w *World, n *node) { tampered(w, n, func(from, _, _ *stream) { from.to = from.at }) }},
+	{"inv/Z19", "a message that comes twice", func(w *World, n *node) { tampered(w, n, func(_, to, _ *stream) { to.got[1] = 1 }) }},
+	{"inv/Z19", "a message after a lost one", func(w *World, n *node) {
+		tampered(w, n, func(from, _, _ *stream) { from.sent[1] = append(from.sent[1], from.sent[1][0]) })
+	}},
+	{"inv/Z19", "a message with other bytes", func(w *World, n *node) { tampered(w, n, func(from, _, _ *stream) { from.sent[1][0]++ }) }},
 	{"inv/TICKET", "a ticket answered twice", func(w *World, n *node) { w.answered(n, reply{Ticket: 1 << 60}) }},
 	{"inv/C5", "a read of something else", func(w *World, n *node) { rewrite(w, "/"); failing(w, w.ref.point(n.view, "/")) }},
 	{"inv/C5", "a walk that shows something else", func(w *World, n *node) { rewrite(w, "/zookeeper/quota"); failing(w, w.ref.check(n.view)) }},
@@ -190,6 +202,25 @@ var corruptions = []struct {
 		failing(w, checkShape(shown))
 		failing(w, checkShape(shown[:len(shown)-1]))
 	}},
+}
+
+// tampered lets a message arrive after a change to what is known of its link.
+func tampered(w *World, n *node, change func(from, to, other *stream)) {
+	peer := quorum.ID(1)
+	if n.id == peer {
+		peer = 2
+	}
+	from, to, other := w.newStream(n, peer), w.newStream(w.nodes[peer-1], n.id), w.newStream(n, peer)
+	msg := make([]byte, tagBytes+3)
+	from.tag(1, msg)
+	failing(w, to.takes(w.streams, 1, msg)) // it is as it should be
+	from.sent[1], to.got[1] = nil, 0
+	from.tag(1, msg)
+	change(from, to, other)
+	if len(from.sent[1]) > 1 { // one was lost before it
+		msg[7] = 1
+	}
+	failing(w, to.takes(w.streams, 1, msg))
 }
 
 func failing(w *World, err error) {

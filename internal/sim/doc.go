@@ -6,11 +6,11 @@
 // happens next is the least of a heap of events ordered by time and sequence number. The same seed therefore gives the same trace, event by event; a
 // hash of it is compared.
 //
-// What is real: election, Zab, their join in internal/core, the tree of znodes and the sessions, for each member one Machine. What is modelled:
+// What is real: election, Zab, their join in internal/core, the tree of znodes and the sessions, for each member one Machine; and between them, in every
+// seed, internal/wire and internal/link (peers.go), as the shell has them. What is modelled:
 //
-//   - The link (network.go): a connection between two members is a stream per class, in order or reset. Both ends learn at different times that it
-//     began or ended, or one never does until the next begins. Whatever was on its way then is dead. A direction that is cut swallows; the first
-//     message of class Log or Bulk after a swallowed one resets the connection, as internal/link does on a gap. Control may lose.
+//   - The network (network.go): it carries frames as well as it can. They are lost, repeated, overtaken, held up by a cut in one direction or both, and
+//     some arrive when the link or the run that sent them is long gone. A connection that breaks may be told to one end, to both, or to none.
 //   - The store (store.go): records become durable in order and some time after they were handed over, and then Persisted is told. A crash keeps any
 //     prefix of what was not yet told. A wipe keeps nothing and begins a new incarnation; it is done only while the voters that have not durably
 //     recorded that they count, the wiped one included, leave a quorum of others.

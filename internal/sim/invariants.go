@@ -128,6 +128,10 @@ func (w *World) issued(n *node, r *zab.Record) {
 				w.cover("readmission")
 			}
 		}
+	case zab.RecordTrunc:
+		if z := n.sm.outstanding(); z > r.Zxid {
+			w.fail("inv/Z16", "member %d cuts its log behind %v and still judges by %v", n.id, r.Zxid, z)
+		}
 	case zab.RecordMark:
 		if m := n.image.mark; r.Mark.Promised < m.Promised || r.Mark.Joined < m.Joined {
 			w.fail("inv/Z2", "member %d goes back from promised %d joined %d to %d, %d", n.id, m.Promised, m.Joined, r.Mark.Promised, r.Mark.Joined)

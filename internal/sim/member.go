@@ -15,24 +15,20 @@ const (
 	laneControl
 	laneTick
 	laneLog
+	laneBulk
 	laneRequest
 	lanes
 )
 
-const (
-	linkUp   = 1
-	linkDown = 2
-)
-
 // inbound waits for a member to step it.
 type inbound struct {
-	lane uint8
-	link uint8
-	from int
-	conn *conn
-	msg  any // a message of a peer, or an input
-
-	ticket uint64 // of a request
+	lane   uint8
+	class  uint8
+	hint   bool // the connection to from broke
+	from   int
+	frame  []byte
+	msg    core.Input // nil: a frame or a hint
+	ticket uint64     // of a request
 }
 
 // node is one member: its machine, its store and the shell around both.
@@ -53,21 +49,22 @@ type node struct {
 	disk  store  // what is durable, and what is on its way
 	image store  // what was issued
 	past  *store // what the last wipe destroyed
-	link  []*conn
+	peers []peerLink
 	inbox [lanes][]inbound
 	drain bool
 
 	crashIn int // outputs to go until a crash in the middle of one; 0: none
 	after   int // what follows that crash
 
-	status  core.Status
-	view    *datatree.View
-	held    []*datatree.View // by readers who take their time
-	holder  *holder          // of this run's session
-	clients []caller
-	calls   map[uint64]*call
-	ticket  uint64
-	watch   watch
+	status   core.Status
+	ensemble zab.EnsembleID // that the links know of
+	view     *datatree.View
+	held     []*datatree.View // by readers who take their time
+	holder   *holder          // of this run's session
+	clients  []caller
+	calls    map[uint64]*call
+	ticket   uint64
+	watch    watch
 }
 
 func (n *node) local(t Time) core.Time {
@@ -94,68 +91,52 @@ func (n *node) work(w *World) {
 		return
 	}
 	n.out.Reset()
-	stepped := false
 	for l := range n.inbox {
+		if !n.steps() {
+			break
+		}
 		box := n.inbox[l]
 		n.inbox[l] = nil
 		for i := range box {
-			stepped = n.step(w, &box[i]) || stepped
-			if n.out.Failed != nil {
+			if !n.steps() {
 				break
 			}
+			n.step(w, &box[i])
 		}
 		if cap(box) <= 64 && n.inbox[l] == nil {
 			clear(box)
 			n.inbox[l] = box[:0]
 		}
-		if n.out.Failed != nil {
-			break
-		}
 	}
-	if stepped {
+	n.settle(w)
+}
+
+// settle carries out all that a drain has led to.
+func (n *node) settle(w *World) {
+	for n.up {
 		n.carryOut(w)
+		if !n.up || !n.tellEnsemble(w) {
+			return
+		}
 	}
 }
 
-// step gives one input to the machine. It reports false when a message is of a link that is no more.
-func (n *node) step(w *World, in *inbound) bool {
-	var input core.Input
-	peer := quorum.ID(in.from + 1)
-	switch {
-	case in.link == linkUp:
-		if old := n.link[in.from]; old != nil && w.net.IntN(2) == 0 {
-			old.over[old.pair.end(n.idx)] = true
-			n.link[in.from] = nil
-			n.feed(w, &core.Lost{Peer: peer}, peer, nil)
-		}
-		if old := n.link[in.from]; old != nil {
-			old.over[old.pair.end(n.idx)] = true
-		}
-		if in.conn.over[in.conn.pair.end(n.idx)] {
-			return false
-		}
-		n.link[in.from] = in.conn
-		input = &core.Linked{Peer: peer}
-	case in.link == linkDown:
-		if n.link[in.from] != in.conn {
-			return false
-		}
-		n.link[in.from] = nil
-		input = &core.Lost{Peer: peer}
-	case in.conn != nil:
-		if n.link[in.from] != in.conn {
-			return false
-		}
-		w.scratch = core.Receive{From: peer, Message: in.msg}
-		input = &w.scratch
-	default:
-		input = in.msg.(core.Input)
-		if k := n.calls[in.ticket]; k != nil {
-			k.handed = true
+// step gives one input to the machine, or what it is to the links to these.
+func (n *node) step(w *World, in *inbound) {
+	if in.msg == nil {
+		n.takeFrame(w, in)
+		return
+	}
+	if k := n.calls[in.ticket]; k != nil {
+		k.handed = true
+	}
+	if in.lane == laneTick {
+		n.eachPeer(w, func(p *peerLink) { p.link.Tick(&p.in) })
+		if !n.steps() {
+			return
 		}
 	}
-	n.feed(w, input, peer, in.msg)
-	return true
+	n.feed(w, in.msg, 0, in.msg)
 }
 
 // feed steps the machine once and checks what it did.
@@ -204,7 +185,7 @@ func (n *node) carryOut(w *World) {
 		w.flush(n)
 	}
 	for i := range sends {
-		w.carry(n, &sends[i])
+		w.send(n, &sends[i])
 	}
 	for _, r := range replies {
 		w.answered(n, r)
@@ -228,7 +209,9 @@ func (n *node) carryOut(w *World) {
 			}
 		}
 		w.down(n, 0)
+		return
 	}
+	out.Reset()
 }
 
 // flush starts making durable what is pending, unless that is under way.
@@ -346,11 +329,8 @@ func (w *World) restart(n *node) {
 	n.watch.began(n)
 	n.out.Reset()
 	w.push(event{at: w.now + w.tick(n), kind: evTick, node: int32(n.idx), run: n.run})
-	for j := range w.nodes {
-		if j != n.idx {
-			w.dial(w.pair(n.idx, j))
-		}
-	}
+	n.initPeers(w)
+	n.eachPeer(w, func(p *peerLink) { p.link.Open(&p.in) })
 	for i := range n.clients {
 		n.clients[i] = caller{}
 		w.push(event{at: w.now + between(w.load, 0, w.cfg.Think), kind: evClient, node: int32(n.idx), run: n.run, a: uint64(i)})

@@ -29,29 +29,65 @@ type observed struct {
 	opens     func(zab.Incarnation) // told the name of the run for which this member asks a session of itself
 	self      quorum.ID
 	unseen    *datatree.View // given out, and no output with it was carried out yet
+	prepared  []zab.Zxid     // what it takes for outstanding, ascending
 }
 
 func (o *observed) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {
 	if owner == o.self {
 		o.opens(run)
 	}
-	return o.Znodes.PrepareOpen(z, wall, owner, run)
+	txn, ok := o.Znodes.PrepareOpen(z, wall, owner, run)
+	if ok {
+		o.prepared = append(o.prepared, z)
+	}
+	return txn, ok
+}
+
+func (o *observed) Prepare(z zab.Zxid, wall int64, c core.Call) ([]byte, bool) {
+	txn, ok := o.Znodes.Prepare(z, wall, c)
+	if ok {
+		o.prepared = append(o.prepared, z)
+	}
+	return txn, ok
+}
+
+func (o *observed) Abandon() {
+	o.Znodes.Abandon()
+	o.prepared = nil
+}
+
+// settled forgets what is applied, or was never to be.
+func (o *observed) settled(z zab.Zxid) {
+	for len(o.prepared) > 0 && o.prepared[0] <= z {
+		o.prepared = o.prepared[1:]
+	}
+}
+
+// outstanding returns the last that was prepared and neither applied nor abandoned.
+func (o *observed) outstanding() zab.Zxid {
+	if k := len(o.prepared); k > 0 {
+		return o.prepared[k-1]
+	}
+	return 0
 }
 
 func (o *observed) Apply(z zab.Zxid, txn []byte) (core.Outcome[core.Result], error) {
 	h := hashEntry(&zab.Entry{Zxid: z, Kind: zab.EntryData, Data: txn})
 	r, err := o.Znodes.Apply(z, txn)
+	o.settled(z)
 	o.delivered = append(o.delivered, delivery{zxid: z, hash: h, data: true, digest: o.Digest()})
 	return r, err
 }
 
 func (o *observed) Advance(z zab.Zxid) {
 	o.Znodes.Advance(z)
+	o.settled(z)
 	o.delivered = append(o.delivered, delivery{zxid: z, digest: o.Digest()})
 }
 
 func (o *observed) Install(state any) {
 	o.Znodes.Install(state)
+	o.prepared = nil
 	o.delivered = append(o.delivered, delivery{zxid: o.Tree().Zxid(), install: true, digest: o.Digest()})
 }
 

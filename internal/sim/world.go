@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -18,10 +19,9 @@ type World struct {
 	pairs    []*pair
 	queue    queue
 	now      Time
-	connID   uint64
 	stopAt   Time
 
-	net, disk, load, nemesis, sched *rand.Rand
+	net, disk, load, nemesis, sched, nonces *rand.Rand
 
 	actions []Action
 	nextAct int
@@ -39,9 +39,15 @@ type World struct {
 	judge
 	work workload
 	ring
+	dog     watchdog
 	steps   uint64
 	covered Cover
 	scratch core.Receive
+
+	streams []*stream
+	slab    []byte
+	buf     []byte
+	sending link.Output
 }
 
 // Result of a run.
@@ -89,6 +95,8 @@ func newWorld(seed uint64, o Options) *World {
 	w.load = rand.New(rand.NewPCG(seed, 3))
 	w.nemesis = rand.New(rand.NewPCG(seed, 4))
 	w.sched = rand.New(rand.NewPCG(seed, 5))
+	w.nonces = rand.New(rand.NewPCG(seed, 6))
+	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
 	w.work = newWorkload(&w.cfg, w.load, &w.ref.past)
@@ -102,14 +110,14 @@ func newWorld(seed uint64, o Options) *World {
 	var ensemble zab.EnsembleID
 	ensemble[0] = 1
 	for i := range n {
-		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), link: make([]*conn, n), clients: make([]caller, w.cfg.Clients)}
+		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), clients: make([]caller, w.cfg.Clients)}
 		m.watch.heard = make([]int, n)
 		if w.cfg.Bootstrap {
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
 		}
 		w.nodes = append(w.nodes, m)
 		for j := range i {
-			w.pairs[j*n+i] = &pair{a: j, b: i}
+			w.pairs[j*n+i] = &pair{a: j, b: i, number: 1}
 		}
 	}
 	w.actions = o.Actions
@@ -152,6 +160,7 @@ func (w *World) run() (out Outcome) {
 			w.fail("inv/LIVE", "nothing left to happen")
 		}
 		e := w.queue.pop()
+		w.watchdog(e.at)
 		w.now = e.at
 		w.handle(&e)
 	}
@@ -165,14 +174,11 @@ func (w *World) outcome() Outcome {
 func (w *World) handle(e *event) {
 	n := w.nodes[e.node]
 	switch e.kind {
-	case evDeliver:
+	case evFrame:
 		w.arrive(e)
 		return
-	case evLinked, evLost:
-		w.linkEvent(e)
-		return
-	case evDial:
-		w.dialed(w.pair(int(e.node), int(e.a)))
+	case evHint:
+		w.hinted(e)
 		return
 	case evAction:
 		w.act(w.actions[w.nextAct])
@@ -217,7 +223,7 @@ func (w *World) handle(e *event) {
 	case evLoaded:
 		l := e.msg.(core.Load)
 		state, err := n.sm.Decode(l.Snapshot.Chunks)
-		n.put(w, inbound{lane: laneLog, msg: &core.Loaded{ID: l.ID, State: state, Err: err}})
+		n.put(w, inbound{lane: lanePersisted, msg: &core.Loaded{ID: l.ID, State: state, Err: err}})
 	case evClient:
 		w.clientTurn(n, int(e.a))
 	}
