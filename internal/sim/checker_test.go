@@ -174,6 +174,12 @@ var corruptions = []struct {
 		tampered(w, n, func(from, _, _ *stream) { from.sent[1] = append(from.sent[1], from.sent[1][0]) })
 	}},
 	{"inv/Z19", "a message with other bytes", func(w *World, n *node) { tampered(w, n, func(from, _, _ *stream) { from.sent[1][0]++ }) }},
+	{"inv/SPIN", "a time that does not pass", func(w *World, n *node) {
+		for range mostAtOnce + 1 {
+			w.watchdog(w.now)
+		}
+	}},
+	{"inv/SPIN", "a run that does not end", func(w *World, n *node) { w.dog.events = mostEvents; w.watchdog(w.now + 1) }},
 	{"inv/TICKET", "a ticket answered twice", func(w *World, n *node) { w.answered(n, reply{Ticket: 1 << 60}) }},
 	{"inv/C5", "a read of something else", func(w *World, n *node) { rewrite(w, "/"); failing(w, w.ref.point(n.view, "/")) }},
 	{"inv/C5", "a walk that shows something else", func(w *World, n *node) { rewrite(w, "/zookeeper/quota"); failing(w, w.ref.check(n.view)) }},

@@ -59,6 +59,7 @@ type Outcome struct {
 	Steps  uint64
 	Hash   uint64
 	Writes int
+	Calls  int
 	Cover  Cover
 	Kinds  [faultKinds]int
 	Time   Time
@@ -168,7 +169,7 @@ func (w *World) run() (out Outcome) {
 }
 
 func (w *World) outcome() Outcome {
-	return Outcome{Seed: w.cfg.Seed, Faults: w.total, Wipes: w.wipes, Steps: w.steps, Hash: w.hash, Writes: len(w.log), Cover: w.covered, Kinds: w.faults, Time: w.now}
+	return Outcome{Seed: w.cfg.Seed, Faults: w.total, Wipes: w.wipes, Steps: w.steps, Hash: w.hash, Writes: len(w.log), Calls: len(w.calls), Cover: w.covered, Kinds: w.faults, Time: w.now}
 }
 
 func (w *World) handle(e *event) {
