@@ -183,6 +183,13 @@ var corruptions = []struct {
 	{"inv/TICKET", "a ticket answered twice", func(w *World, n *node) { w.answered(n, reply{Ticket: 1 << 60}) }},
 	{"inv/C5", "a read of something else", func(w *World, n *node) { rewrite(w, "/"); failing(w, w.ref.point(n.view, "/")) }},
 	{"inv/C5", "a walk that shows something else", func(w *World, n *node) { rewrite(w, "/zookeeper/quota"); failing(w, w.ref.check(n.view)) }},
+	{"inv/C5", "a tree that shows something else", func(w *World, n *node) {
+		w.work.paths, w.work.seqs, n.view = []string{"/p0"}, nil, n.sm.Tree().View()
+		w.ref.at["/p0"] = append(w.ref.at["/p0"], moment{0, &znode{}})
+		for range 20 {
+			w.glance(n)
+		}
+	}},
 	{"inv/C5", "a walk that lacks a znode", func(w *World, n *node) {
 		w.ref.counts[len(w.ref.counts)-1].n++
 		failing(w, w.ref.check(n.view))

@@ -110,21 +110,30 @@ func (w *World) read(n *node) {
 			w.failWith(err)
 		}
 	default:
-		w.glance(n.view)
+		w.glance(n)
 	}
 }
 
 // mostHeld is how many views the slow readers of a member hold.
 const mostHeld = 2
 
-// glance looks at a few paths.
-func (w *World) glance(v *datatree.View) {
-	for range 3 {
-		if err := w.ref.point(v, w.work.path()); err != nil {
+// glance looks at a few paths, in the view and, as the readers of a node do, in the tree itself.
+func (w *World) glance(n *node) {
+	for range 2 {
+		if err := w.ref.point(n.view, w.work.path()); err != nil {
 			w.failWith(err)
 		}
 	}
-	if err := checkPair(v); err != nil {
+	t, path := n.sm.Tree(), w.work.path()
+	got, ok := t.Get(path)
+	at := &got
+	if !ok {
+		at = nil
+	}
+	if err := w.ref.compare(path, t.Zxid(), at); err != nil {
+		w.failWith(err)
+	}
+	if err := checkPair(n.view); err != nil {
 		w.failWith(err)
 	}
 }

@@ -168,7 +168,7 @@ func (w *World) durable(n *node, r *zab.Record) {
 		}
 	case zab.RecordMark:
 		if r.Mark.Counts && !counts && d.mark.Born {
-			w.cover("blank member promised nothing")
+			w.cover("blank member counts again")
 		}
 	}
 	w.checkDurability()
@@ -264,7 +264,7 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 		w.cover("leader established")
 		if v.led != 0 && v.led != epoch {
 			w.cover("epoch renewed in place")
-			if last := n.image.last(); w.cfg.MaxCounter == 0 || last.Counter() < w.cfg.MaxCounter {
+			if last := n.image.lastOf(v.led); w.cfg.MaxCounter == 0 || last.Counter() < w.cfg.MaxCounter {
 				w.cover("leader renews above a learner's promise")
 			}
 		}
