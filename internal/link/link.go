@@ -74,6 +74,9 @@ type Config struct {
 	// MaxMessage is the size of the largest message, sent or received; 0 is DefaultMaxMessage.
 	MaxMessage int
 
+	// LargestFrame is the size of the largest frame that Send makes, at least 256; 0 is MaxFrame. Of the peer, any is taken.
+	LargestFrame int
+
 	// StallTicks is for how many ticks nothing may come of Log or Bulk while something of it is known to be missing; then
 	// the link resets. A frame must not take longer than that on the slowest network. 0 is DefaultStallTicks.
 	StallTicks int
@@ -177,7 +180,11 @@ func New(cfg Config, peer quorum.ID) *Link {
 	if len(cfg.Name) > MaxName {
 		cfg.Name = cfg.Name[:MaxName]
 	}
-	return &Link{cfg: cfg, peer: peer, frame: MaxFrame}
+	frame := MaxFrame
+	if cfg.LargestFrame > 0 {
+		frame = min(max(cfg.LargestFrame, 256), MaxFrame)
+	}
+	return &Link{cfg: cfg, peer: peer, frame: frame}
 }
 
 // Peer returns the id of the peer.

@@ -49,6 +49,7 @@ type Config struct {
 	FrameTwice int             // arrive twice,
 	FrameSwap  int             // come out of order
 	FrameOld   int             // or bring old ones with them
+	Frame      int             // bytes of the largest; 0: as the link likes
 	Pad        int             // bytes of data, at most so many more than needed
 	FaultEvery Time
 }
@@ -150,6 +151,7 @@ func newConfig(seed uint64) Config {
 	}
 	c.FrameLoss, c.FrameTwice = pick(r, 0, 0, 5, 30), pick(r, 0, 10, 300)
 	c.FrameSwap, c.FrameOld = pick(r, 0, 0, 5, 30), pick(r, 0, 10, 100)
+	c.Frame = pick(r, 0, 0, 256, 1000)
 	c.Paths, c.Pad = 10+r.IntN(41), pick(r, 0, 20, 60)
 	return c
 }

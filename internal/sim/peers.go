@@ -26,7 +26,9 @@ func (n *node) initPeers(w *World) {
 		if j != n.idx {
 			p := &n.peers[j]
 			p.id = quorum.ID(j + 1)
-			p.link = link.New(link.Config{Self: n.id, Name: "sim", StallTicks: max(2*w.cfg.SyncLimit, 20), Nonce: w.nonce}, p.id)
+			p.link = link.New(link.Config{
+				Self: n.id, Name: "sim", StallTicks: max(2*w.cfg.SyncLimit, 20), LargestFrame: w.cfg.Frame, Nonce: w.nonce,
+			}, p.id)
 		}
 	}
 }
@@ -147,6 +149,9 @@ func (w *World) send(n *node, s *core.Send) {
 	p.stream.tag(uint8(s.Class), b)
 	if err := p.link.Send(link.Class(s.Class), b, &w.sending); err != nil {
 		w.fail("inv/LINK", "member %d sends %T to %d: %v", n.id, s.Message, s.To, err)
+	}
+	if len(w.sending.Frames) > 1 {
+		w.cover("message in several frames")
 	}
 	for _, f := range w.sending.Frames {
 		w.transmit(n, p.id, uint8(f.Class), f.Bytes)
