@@ -20,6 +20,8 @@ var (
 	ErrNotLeading = errors.New("core: this member does not lead, or there is nobody to hand over to")
 	// ErrUncertain is joined with the answer to a request that was handed to a leader once, and whose fate this member will not see.
 	ErrUncertain = errors.New("core: the request may yet take effect")
+
+	errUnsettled = errors.New("core: a step does not come to an end")
 )
 
 // Machine is one member. It is not safe for concurrent use.
@@ -302,10 +304,17 @@ func (m *Machine[V, R]) receive(from quorum.ID, msg Message) {
 	}
 }
 
+// mostTurns is how often a step may go round in settle. Three is the most that was ever seen: a mistake must end the member and not hang its host.
+const mostTurns = 10_000
+
 // settle carries what election and zab ask of each other until neither asks for more.
 func (m *Machine[V, R]) settle() {
-	for m.failed == nil {
+	for turns := 0; m.failed == nil; turns++ {
 		m.drain()
+		if turns == mostTurns {
+			m.fail(errUnsettled)
+			return
+		}
 		if id := m.eout.Elected; id != 0 {
 			m.eout.Elected = 0
 			m.elected(id)
@@ -321,7 +330,7 @@ func (m *Machine[V, R]) settle() {
 		}
 		m.birthSettle()
 		m.serve()
-		if len(m.zout.Writes) == 0 && len(m.zout.Sends) == 0 && !m.zout.Ended && m.eout.Elected == 0 && len(m.eout.Sends) == 0 {
+		if len(m.zout.Writes) == 0 && len(m.zout.Sends) == 0 && !m.zout.Ended && m.eout.Elected == 0 && len(m.eout.Sends) == 0 && !mutant.On("never-settled") {
 			return
 		}
 	}

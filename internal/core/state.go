@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
@@ -58,7 +59,7 @@ func (s *Znodes) time(wall int64) int64 { return max(wall, s.now, s.next) }
 
 func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 	name := session.Name(c.Name)
-	if z <= s.last || z <= s.tree.Zxid() || !s.sessions.Fresh(name, c.Low) {
+	if z <= s.last || z <= s.tree.Zxid() || !s.fresh(name, c.Low) {
 		return nil, false
 	}
 	at := s.time(wall)
@@ -105,6 +106,16 @@ func (s *Znodes) made(txn []byte) []byte {
 		return txn[:len(txn):len(txn)]
 	}
 	return txn
+}
+
+// fresh tells whether a call is to be judged. One that is decided, or outstanding, never is again.
+func (s *Znodes) fresh(n session.Name, low uint64) bool {
+	if mutant.On("retry-judged-anew") {
+		if _, decided := s.sessions.Lookup(n); decided {
+			return true
+		}
+	}
+	return s.sessions.Fresh(n, low)
 }
 
 func (s *Znodes) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {

@@ -4,7 +4,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -102,67 +104,195 @@ var corruptions = []struct {
 		n.sm.delivered = []delivery{{zxid: e.zxid, hash: e.hash, data: e.data, digest: n.sm.Digest()}}
 		w.deliveries(n)
 	}},
-	{"inv/Z17", "another digest at the end", func(w *World, n *node) { n.sm.inner.sum++; w.audit() }},
+	{"inv/Z8", "an entry committed behind a later one", func(w *World, n *node) {
+		e := n.image.entries[len(n.image.entries)-1]
+		e.Zxid, e.Prev = e.Zxid+1, e.Prev-1
+		n.image.entries = append(n.image.entries, e)
+		w.extend(n, e.Zxid)
+	}},
+	{"inv/Z16", "a log cut behind what is judged by", func(w *World, n *node) {
+		n.sm.prepared = []zab.Zxid{n.image.last()}
+		w.issued(n, &zab.Record{Kind: zab.RecordTrunc, Zxid: n.image.last() - 1})
+	}},
+	{"inv/Z17", "another digest at the end", func(w *World, n *node) { alter(w, n); w.audit() }},
 	{"inv/C1", "an acknowledged write that is not there", func(w *World, n *node) {
 		for _, k := range w.calls {
 			if k.done && k.err == nil {
-				delete(w.ref.byID, k.id)
+				k.want = nil
 			}
 		}
 		w.final()
 	}},
-	{"inv/C1", "a write committed twice", func(w *World, n *node) {
-		for i := range slices.Backward(n.disk.entries) {
-			e := n.disk.entries[i]
-			if p, ok := parse(e.Data); ok && !p.open {
-				if err := w.ref.commit(w.lastCommitted()+1, e.Data); err != nil {
-					w.failWith(err)
-				}
+	{"inv/C1", "a write that was refused for good and is there", func(w *World, n *node) {
+		for _, k := range w.calls {
+			if k.done && k.want != nil {
+				k.err = core.ErrOverloaded
 			}
 		}
+		w.final()
 	}},
+	{"inv/C1", "a write committed twice", func(w *World, n *node) { commitAgain(w, n, func(*core.Header) {}) }},
+	{"inv/C1", "a write that nobody has made", func(w *World, n *node) {
+		commitAgain(w, n, func(t *core.Header) {
+			h := w.ref.sessions[t.Name.Session]
+			h.last, h.ended, h.calls = t.Name.Sequence-1, false, h.calls[:t.Name.Sequence-1]
+		})
+	}},
+	{"inv/C4", "a write committed before the one before it", func(w *World, n *node) {
+		commitAgain(w, n, func(t *core.Header) { w.ref.sessions[t.Name.Session].last = t.Name.Sequence - 2 })
+	}},
+	{"inv/C9", "a write of a session that has ended", func(w *World, n *node) {
+		commitAgain(w, n, func(t *core.Header) {
+			h := w.ref.sessions[t.Name.Session]
+			h.last, h.ended = t.Name.Sequence-1, true
+		})
+	}},
+	{"inv/C3", "a verdict that the reference does not share", func(w *World, n *node) {
+		commitAgain(w, n, func(t *core.Header) {
+			h := w.ref.sessions[t.Name.Session]
+			h.last, h.ended, h.calls[t.Name.Sequence-1].req = t.Name.Sequence-1, false, &request{ops: []datatree.Op{datatree.DeleteOp{Path: "/"}}}
+		})
+	}},
+	{"inv/C3", "a time before the last one", func(w *World, n *node) { commitAgain(w, n, func(*core.Header) { w.ref.time++ }) }},
 	{"inv/C2", "a write in the past of an answer", func(w *World, n *node) { replyAgain(w, n, func(k *call) { k.floor = 1 << 62 }) }},
 	{"inv/C4", "answers out of order", func(w *World, n *node) {
 		replyAgain(w, n, func(*call) { n.watch.lastTicket = 1 << 62 })
 	}},
 	{"inv/C3", "another result than the reference's", func(w *World, n *node) {
-		replyAgain(w, n, func(k *call) { w.ref.byID[k.id].result.Version++ })
+		replyAgain(w, n, func(k *call) { k.want.results[0].Stat.Cversion++ })
 	}},
-	{"inv/TICKET", "a ticket answered twice", func(w *World, n *node) { w.answered(n, core.Reply[any]{Ticket: 1 << 60}) }},
-	{"inv/C5", "a read of something else", func(w *World, n *node) { v := *n.view; v.regs[0].value++; n.view = &v; w.read(n) }},
-	{"inv/C12", "half of a pair", func(w *World, n *node) {
-		for i := range w.ref.at[pairA] {
-			w.ref.at[pairA][i].value.value++
+	{"inv/C3", "another verdict than the reference's", func(w *World, n *node) {
+		replyAgain(w, n, func(k *call) { k.want.err = datatree.ErrNotEmpty })
+	}},
+	{"inv/C3", "another position than the reference's", func(w *World, n *node) {
+		replyAgain(w, n, func(k *call) { k.want.zxid++ })
+	}},
+	{"inv/Z19", "a message of another link", func(w *World, n *node) { tampered(w, n, func(from, _, other *stream) { from.partner = other }) }},
+	{"inv/Z19", "a message for somebody else", func(w *World, n *node) { tampered(w, n, func(from, _, _ *stream) { from.to = from.at }) }},
+	{"inv/Z19", "a message that comes twice", func(w *World, n *node) { tampered(w, n, func(_, to, _ *stream) { to.got[1] = 1 }) }},
+	{"inv/Z19", "a message after a lost one", func(w *World, n *node) {
+		tampered(w, n, func(from, _, _ *stream) { from.sent[1] = append(from.sent[1], from.sent[1][0]) })
+	}},
+	{"inv/Z19", "a message with other bytes", func(w *World, n *node) { tampered(w, n, func(from, _, _ *stream) { from.sent[1][0]++ }) }},
+	{"inv/SPIN", "a time that does not pass", func(w *World, n *node) {
+		for range mostAtOnce + 1 {
+			w.watchdog(w.now)
 		}
-		v := *n.view
-		v.regs[pairA].value++
-		n.view = &v
-		w.read(n)
 	}},
-	{"inv/C13", "a wrong count", func(w *World, n *node) { n.sm.inner.count++; w.audit() }},
+	{"inv/SPIN", "a run that does not end", func(w *World, n *node) { w.dog.events = mostEvents; w.watchdog(w.now + 1) }},
+	{"inv/TICKET", "a ticket answered twice", func(w *World, n *node) { w.answered(n, reply{Ticket: 1 << 60}) }},
+	{"inv/C5", "a read of something else", func(w *World, n *node) { rewrite(w, "/"); failing(w, w.ref.point(n.view, "/")) }},
+	{"inv/C5", "a walk that shows something else", func(w *World, n *node) { rewrite(w, "/zookeeper/quota"); failing(w, w.ref.check(n.view)) }},
+	{"inv/C5", "a tree that shows something else", func(w *World, n *node) {
+		w.work.paths, w.work.seqs, n.view = []string{"/p0"}, nil, n.sm.Tree().View()
+		w.ref.at["/p0"] = append(w.ref.at["/p0"], moment{0, &znode{}})
+		for range 20 {
+			w.glance(n)
+		}
+	}},
+	{"inv/C5", "a walk that lacks a znode", func(w *World, n *node) {
+		w.ref.counts[len(w.ref.counts)-1].n++
+		failing(w, w.ref.check(n.view))
+	}},
+	{"inv/C5", "a read before a write that was answered", func(w *World, n *node) { n.watch.toldHere = 1 << 62; w.read(n) }},
+	{"inv/C5", "a view that does not stay as it was", func(w *World, n *node) {
+		n.held = []*datatree.View{n.view}
+		rewrite(w, "/")
+		w.reread(n)
+	}},
+	{"inv/C6", "a sync behind what was answered before it", func(w *World, n *node) { syncAgain(w, n, w.lastCommitted()+1) }},
+	{"inv/C6", "a sync that is not applied", func(w *World, n *node) { n.view = core.NewZnodes(0).View(); syncAgain(w, n, 1) }},
+	{"inv/C12", "half of a pair", func(w *World, n *node) {
+		t := datatree.New(maxData)
+		txn, err := t.Prepare(1, 1, []datatree.Op{datatree.CreateOp{Path: pairA}}, false, nil)
+		failing(w, err)
+		_, err = t.Apply(1, 1, txn)
+		failing(w, err)
+		failing(w, checkPair(t.View()))
+	}},
+	{"inv/C13", "a wrong count of children", func(w *World, n *node) {
+		shown := slices.Collect(n.view.Walk("/"))
+		failing(w, checkShape(shown))
+		failing(w, checkShape(shown[:len(shown)-1]))
+	}},
 }
 
-// replyAgain gives the last good answer once more, after a change.
-func replyAgain(w *World, n *node, change func(*call)) {
-	for _, k := range slices.Backward(w.calls) {
-		if k.done && k.err == nil && w.ref.byID[k.id] != nil {
-			c := *k
-			n.watch.lastTicket, n.watch.lastAnswer = 0, 0
-			change(&c)
-			n.calls[c.ticket] = &c
-			w.answered(n, core.Reply[any]{Ticket: c.ticket, Result: w.ref.byID[c.id].resultBefore()})
+// tampered lets a message arrive after a change to what is known of its link.
+func tampered(w *World, n *node, change func(from, to, other *stream)) {
+	peer := quorum.ID(1)
+	if n.id == peer {
+		peer = 2
+	}
+	from, to, other := w.newStream(n, peer), w.newStream(w.nodes[peer-1], n.id), w.newStream(n, peer)
+	msg := make([]byte, tagBytes+3)
+	from.tag(1, msg)
+	failing(w, to.takes(w.streams, 1, msg)) // it is as it should be
+	from.sent[1], to.got[1] = nil, 0
+	from.tag(1, msg)
+	change(from, to, other)
+	if len(from.sent[1]) > 1 { // one was lost before it
+		msg[7] = 1
+	}
+	failing(w, to.takes(w.streams, 1, msg))
+}
+
+func failing(w *World, err error) {
+	if err != nil {
+		w.failWith(err)
+	}
+}
+
+// rewrite changes what the reference says of a path.
+func rewrite(w *World, path string) {
+	h := w.ref.at[path]
+	n := *h[len(h)-1].node
+	n.stat.Aversion = datatree.VersionOf(77)
+	h[len(h)-1].node = &n
+}
+
+// alter lets a member alone apply another transaction.
+func alter(w *World, n *node) {
+	z := w.lastCommitted() + 1
+	txn, ok := n.sm.Znodes.PrepareOpen(z, 0, 99, zab.Incarnation{99})
+	if !ok {
+		panic("no transaction")
+	}
+	_, err := n.sm.Znodes.Apply(z, txn)
+	failing(w, err)
+}
+
+// commitAgain commits the last call that a store holds once more, after a change to what the reference knows of it.
+func commitAgain(w *World, n *node, change func(*core.Header)) {
+	for _, e := range slices.Backward(n.disk.entries) {
+		if t, ok := core.ReadHeader(e.Data); ok && !t.Opens && t.Name.Sequence > 1 && e.Kind == zab.EntryData {
+			w.ref.time = t.Time // or that would be wrong first
+			change(&t)
+			failing(w, w.ref.commit(w.lastCommitted()+1, e.Data))
 			return
 		}
 	}
 }
 
-// resultBefore is the result as it was before replyAgain's change may have raised its version.
-func (e *expected) resultBefore() Result {
-	r := e.result
-	if r.Version > 0 {
-		r.Version--
+func syncAgain(w *World, n *node, told zab.Zxid) {
+	w.told = told
+	k := w.newCall(n, callSync)
+	w.answered(n, reply{Ticket: k.ticket, Zxid: w.lastCommitted()})
+}
+
+// replyAgain gives the last good answer once more, after a change.
+func replyAgain(w *World, n *node, change func(*call)) {
+	for _, k := range slices.Backward(w.calls) {
+		if e := k.want; k.done && k.err == nil && e != nil && len(e.results) > 0 {
+			r := reply{Ticket: k.ticket, Zxid: e.zxid, Result: core.Result{First: e.results[0], Rest: slices.Clone(e.results[1:])}}
+			c, again := *k, *e
+			c.want, again.results = &again, slices.Clone(e.results)
+			n.watch.lastTicket, n.watch.lastAnswer, n.watch.jumpTo = 0, 0, 0
+			change(&c)
+			n.calls[c.ticket] = &c
+			w.answered(n, r)
+			return
+		}
 	}
-	return r
 }
 
 func TestCheckers(t *testing.T) {

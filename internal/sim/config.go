@@ -44,6 +44,13 @@ type Config struct {
 	Warm       Time
 	Chaos      Time
 	Faults     [faultKinds]int // weights
+	Paths      int             // that requests are about
+	FrameLoss  int             // of 100 000 frames are lost,
+	FrameTwice int             // arrive twice,
+	FrameSwap  int             // come out of order
+	FrameOld   int             // or bring old ones with them
+	Frame      int             // bytes of the largest; 0: as the link likes
+	Pad        int             // bytes of data, at most so many more than needed
 	FaultEvery Time
 }
 
@@ -142,6 +149,10 @@ func newConfig(seed uint64) Config {
 	if c.Voters == 1 && c.Observers == 0 {
 		c.Faults[fCrash] += 4
 	}
+	c.FrameLoss, c.FrameTwice = pick(r, 0, 0, 5, 30), pick(r, 0, 10, 300)
+	c.FrameSwap, c.FrameOld = pick(r, 0, 0, 5, 30), pick(r, 0, 10, 100)
+	c.Frame = pick(r, 0, 0, 256, 1000)
+	c.Paths, c.Pad = 10+r.IntN(41), pick(r, 0, 20, 60)
 	return c
 }
 

@@ -6,17 +6,20 @@
 // happens next is the least of a heap of events ordered by time and sequence number. The same seed therefore gives the same trace, event by event; a
 // hash of it is compared.
 //
-// What is real: election, Zab and their join in internal/core, for each member one Machine. What is modelled:
+// What is real: election, Zab, their join in internal/core, the tree of znodes and the sessions, for each member one Machine; and between them, in every
+// seed, internal/wire and internal/link (peers.go), as the shell has them. What is modelled:
 //
-//   - The link (network.go): a connection between two members is a stream per class, in order or reset. Both ends learn at different times that it
-//     began or ended, or one never does until the next begins. Whatever was on its way then is dead. A direction that is cut swallows; the first
-//     message of class Log or Bulk after a swallowed one resets the connection, as internal/link does on a gap. Control may lose.
+//   - The network (network.go): it carries frames as well as it can. They are lost, repeated, overtaken, held up by a cut in one direction or both, and
+//     some arrive when the link or the run that sent them is long gone. A connection that breaks may be told to one end, to both, or to none.
 //   - The store (store.go): records become durable in order and some time after they were handed over, and then Persisted is told. A crash keeps any
 //     prefix of what was not yet told. A wipe keeps nothing and begins a new incarnation; it is done only while the voters that have not durably
 //     recorded that they count, the wiped one included, leave a quorum of others.
 //   - The shell (member.go): drains a queue of inputs into one Output and carries it out. A crash comes between two outputs or in the middle of one.
-//   - The host (registers.go): a small state machine with refusals, sequence counters, pairs written together, sessions and windows. The core takes
-//     its transactions for opaque bytes.
+//
+// The requests (workload.go) are about few paths, so that they conflict: creates, sets, deletes and checks, with and without versions, sequential
+// creates, multis of which many fail, and a pair of znodes that is only ever written together. What they must be answered, and what a reader must
+// see, says a second tree (reference.go, tree.go, past.go) that judges every committed request anew and keeps all states there ever were. It shares
+// no code with the first; a transaction tells it only which call it decides, at what time.
 //
 // Time passes differently at each member (drift); the wall clock jumps. A paused member receives everything at once when it goes on.
 //

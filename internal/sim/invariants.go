@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/ensemble-go/ensemble/internal/core"
@@ -59,6 +60,7 @@ type watch struct {
 	lastAnswer         zab.Zxid
 	toldHere           zab.Zxid
 	birthing           bool
+	jumpFrom, jumpTo   zab.Zxid // the entries that the last snapshot installed has in place of applying them
 }
 
 func (v *watch) wiped() { v.promised, v.joined = 0, 0 }
@@ -126,6 +128,10 @@ func (w *World) issued(n *node, r *zab.Record) {
 				w.cover("readmission")
 			}
 		}
+	case zab.RecordTrunc:
+		if z := n.sm.outstanding(); z > r.Zxid {
+			w.fail("inv/Z16", "member %d cuts its log behind %v and still judges by %v", n.id, r.Zxid, z)
+		}
 	case zab.RecordMark:
 		if m := n.image.mark; r.Mark.Promised < m.Promised || r.Mark.Joined < m.Joined {
 			w.fail("inv/Z2", "member %d goes back from promised %d joined %d to %d, %d", n.id, m.Promised, m.Joined, r.Mark.Promised, r.Mark.Joined)
@@ -162,7 +168,7 @@ func (w *World) durable(n *node, r *zab.Record) {
 		}
 	case zab.RecordMark:
 		if r.Mark.Counts && !counts && d.mark.Born {
-			w.cover("blank member promised nothing")
+			w.cover("blank member counts again")
 		}
 	}
 	w.checkDurability()
@@ -258,7 +264,7 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 		w.cover("leader established")
 		if v.led != 0 && v.led != epoch {
 			w.cover("epoch renewed in place")
-			if last := n.image.last(); w.cfg.MaxCounter == 0 || last.Counter() < w.cfg.MaxCounter {
+			if last := n.image.lastOf(v.led); w.cfg.MaxCounter == 0 || last.Counter() < w.cfg.MaxCounter {
 				w.cover("leader renews above a learner's promise")
 			}
 		}
@@ -347,8 +353,9 @@ func (w *World) extend(n *node, c zab.Zxid) {
 			w.cover("uncommitted entry of an old leader committed")
 		}
 		w.log = append(w.log, committed{e.Zxid, hashEntry(e), e.Kind == zab.EntryData})
+		w.mix(hashEntry(e))
 		if e.Kind == zab.EntryData {
-			if p, ok := parse(e.Data); ok && p.open {
+			if t, ok := core.ReadHeader(e.Data); ok && t.Opens {
 				w.cover("session opened")
 			}
 			if err := w.ref.commit(e.Zxid, e.Data); err != nil {
@@ -371,6 +378,10 @@ func (w *World) deliveries(n *node) {
 			i, ok := w.place(d.zxid)
 			if !ok || i < v.given {
 				w.fail("inv/Z16", "member %d installs the state of %v after it has applied %d entries, the snapshot has %d", n.id, d.zxid, v.given, i)
+			}
+			v.jumpFrom, v.jumpTo = 0, d.zxid
+			if v.given > 0 {
+				v.jumpFrom = w.log[v.given-1].zxid
 			}
 			v.given = i
 		} else {
@@ -457,6 +468,8 @@ func (w *World) sent(n *node, s *core.Send) {
 		}
 	case *zab.Handover:
 		w.cover("handover")
+	case *core.Forward:
+		w.ref.bearers[x.Run] = n.holder
 	}
 }
 
@@ -514,12 +527,7 @@ func (w *World) audit() {
 		if d := n.sm.Digest(); d != w.nodes[0].sm.Digest() {
 			w.fail("inv/Z17", "member %d has digest %x, member 1 has %x", n.id, d, w.nodes[0].sm.Digest())
 		}
-		if err := w.ref.check(n.sm.View().(*view)); err != nil {
-			w.failWith(err)
-		}
-		if n.sm.inner.counted() != n.sm.inner.count {
-			w.fail("inv/C13", "member %d counts %d registers, there are %d", n.id, n.sm.inner.count, n.sm.inner.counted())
-		}
+		w.auditTree(n)
 		at := len(w.log)
 		for j := len(n.disk.entries) - 1; j >= 0; j-- {
 			at--
@@ -537,11 +545,17 @@ func (w *World) audit() {
 	}
 }
 
-func (m *registers) counted() (k int) {
-	for _, r := range m.regs {
-		if r.exists {
-			k++
-		}
+// auditTree compares all of a member's tree with the reference.
+func (w *World) auditTree(n *node) {
+	v := n.sm.Tree().View()
+	defer v.Release()
+	if err := w.ref.check(v); err != nil {
+		w.failWith(err)
 	}
-	return k
+	if err := checkShape(slices.Collect(v.Walk("/"))); err != nil {
+		w.failWith(err)
+	}
+	if v.Zxid() != w.lastCommitted() {
+		w.fail("inv/Z17", "member %d is at %v, the history ends at %v", n.id, v.Zxid(), w.lastCommitted())
+	}
 }

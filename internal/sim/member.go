@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 
+	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
@@ -14,24 +15,20 @@ const (
 	laneControl
 	laneTick
 	laneLog
+	laneBulk
 	laneRequest
 	lanes
 )
 
-const (
-	linkUp   = 1
-	linkDown = 2
-)
-
 // inbound waits for a member to step it.
 type inbound struct {
-	lane uint8
-	link uint8
-	from int
-	conn *conn
-	msg  any // a message of a peer, or an input
-
-	ticket uint64 // of a request
+	lane   uint8
+	class  uint8
+	hint   bool // the connection to from broke
+	from   int
+	frame  []byte
+	msg    core.Input // nil: a frame or a hint
+	ticket uint64     // of a request
 }
 
 // node is one member: its machine, its store and the shell around both.
@@ -46,25 +43,28 @@ type node struct {
 	start  Time
 	wall   int64 // offset of the wall clock, in ms
 
-	m     *core.Machine[any, any]
+	m     *machine
 	sm    *observed
-	out   core.Output[any, any]
+	out   output
 	disk  store  // what is durable, and what is on its way
 	image store  // what was issued
 	past  *store // what the last wipe destroyed
-	link  []*conn
+	peers []peerLink
 	inbox [lanes][]inbound
 	drain bool
 
 	crashIn int // outputs to go until a crash in the middle of one; 0: none
 	after   int // what follows that crash
 
-	status  core.Status
-	view    *view
-	clients []caller
-	calls   map[uint64]*call
-	ticket  uint64
-	watch   watch
+	status   core.Status
+	ensemble zab.EnsembleID // that the links know of
+	view     *datatree.View
+	held     []*datatree.View // by readers who take their time
+	holder   *holder          // of this run's session
+	clients  []caller
+	calls    map[uint64]*call
+	ticket   uint64
+	watch    watch
 }
 
 func (n *node) local(t Time) core.Time {
@@ -91,68 +91,52 @@ func (n *node) work(w *World) {
 		return
 	}
 	n.out.Reset()
-	stepped := false
 	for l := range n.inbox {
+		if !n.steps() {
+			break
+		}
 		box := n.inbox[l]
 		n.inbox[l] = nil
 		for i := range box {
-			stepped = n.step(w, &box[i]) || stepped
-			if n.out.Failed != nil {
+			if !n.steps() {
 				break
 			}
+			n.step(w, &box[i])
 		}
 		if cap(box) <= 64 && n.inbox[l] == nil {
 			clear(box)
 			n.inbox[l] = box[:0]
 		}
-		if n.out.Failed != nil {
-			break
-		}
 	}
-	if stepped {
+	n.settle(w)
+}
+
+// settle carries out all that a drain has led to.
+func (n *node) settle(w *World) {
+	for n.up {
 		n.carryOut(w)
+		if !n.up || !n.tellEnsemble(w) {
+			return
+		}
 	}
 }
 
-// step gives one input to the machine. It reports false when a message is of a link that is no more.
-func (n *node) step(w *World, in *inbound) bool {
-	var input core.Input
-	peer := quorum.ID(in.from + 1)
-	switch {
-	case in.link == linkUp:
-		if old := n.link[in.from]; old != nil && w.net.IntN(2) == 0 {
-			old.over[old.pair.end(n.idx)] = true
-			n.link[in.from] = nil
-			n.feed(w, &core.Lost{Peer: peer}, peer, nil)
-		}
-		if old := n.link[in.from]; old != nil {
-			old.over[old.pair.end(n.idx)] = true
-		}
-		if in.conn.over[in.conn.pair.end(n.idx)] {
-			return false
-		}
-		n.link[in.from] = in.conn
-		input = &core.Linked{Peer: peer}
-	case in.link == linkDown:
-		if n.link[in.from] != in.conn {
-			return false
-		}
-		n.link[in.from] = nil
-		input = &core.Lost{Peer: peer}
-	case in.conn != nil:
-		if n.link[in.from] != in.conn {
-			return false
-		}
-		w.scratch = core.Receive{From: peer, Message: in.msg}
-		input = &w.scratch
-	default:
-		input = in.msg.(core.Input)
-		if k := n.calls[in.ticket]; k != nil {
-			k.handed = true
+// step gives one input to the machine, or what it is to the links to these.
+func (n *node) step(w *World, in *inbound) {
+	if in.msg == nil {
+		n.takeFrame(w, in)
+		return
+	}
+	if k := n.calls[in.ticket]; k != nil {
+		k.handed = true
+	}
+	if in.lane == laneTick {
+		n.eachPeer(w, func(p *peerLink) { p.link.Tick(&p.in) })
+		if !n.steps() {
+			return
 		}
 	}
-	n.feed(w, input, peer, in.msg)
-	return true
+	n.feed(w, in.msg, 0, in.msg)
 }
 
 // feed steps the machine once and checks what it did.
@@ -160,7 +144,11 @@ func (n *node) feed(w *World, input core.Input, from quorum.ID, msg any) {
 	w.steps++
 	w.record(n, input, from, msg)
 	writes, sends := len(n.out.Writes), len(n.out.Sends)
+	answers := len(n.out.Replies)
 	n.m.Step(n.local(w.now), input, &n.out)
+	if r, ok := input.(*core.Request); ok {
+		w.taken(n, r.Ticket, n.out.Replies[answers:])
+	}
 	for i := writes; i < len(n.out.Writes); i++ {
 		w.issued(n, &n.out.Writes[i])
 	}
@@ -190,21 +178,14 @@ func (n *node) carryOut(w *World) {
 		n.status = out.Status
 	}
 	if out.Published {
-		v, ok := out.State.(*view)
-		if !ok {
-			w.fail("inv/STATE", "member %d publishes %T", n.id, out.State)
-		}
-		if n.view != nil && v.zxid < n.view.zxid && v.zxid != 0 {
-			w.fail("inv/C4", "member %d publishes %v after %v", n.id, v.zxid, n.view.zxid)
-		}
-		n.view = v
+		w.publish(n, out.State)
 	}
 	if len(writes) > 0 {
 		n.disk.pending = append(n.disk.pending, writes...)
 		w.flush(n)
 	}
 	for i := range sends {
-		w.carry(n, &sends[i])
+		w.send(n, &sends[i])
 	}
 	for _, r := range replies {
 		w.answered(n, r)
@@ -228,7 +209,9 @@ func (n *node) carryOut(w *World) {
 			}
 		}
 		w.down(n, 0)
+		return
 	}
+	out.Reset()
 }
 
 // flush starts making durable what is pending, unless that is under way.
@@ -282,7 +265,7 @@ func (w *World) down(n *node, then int) {
 		n.watch.wiped()
 		w.wipes++
 	}
-	n.m, n.view, n.status = nil, nil, core.Status{}
+	n.m, n.view, n.held, n.status = nil, nil, nil, core.Status{}
 	n.inbox = [lanes][]inbound{}
 	for _, c := range n.calls {
 		c.lost = true
@@ -339,16 +322,15 @@ func (w *World) restart(n *node) {
 		MaxTail: w.cfg.MaxTail, Window: w.cfg.Window, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, Incarnation: inc, Ensemble: ensemble,
 		Seed: w.sched.Uint64(), Run: zab.Incarnation{1, byte(n.id), byte(n.run), byte(n.run >> 8), byte(n.run >> 16)},
 	}
-	n.sm = &observed{inner: newRegisters()}
-	n.m = core.New[any, any](cfg, rec, n.sm)
+	h := &holder{id: n.id, run: n.run}
+	n.holder = h
+	n.sm = &observed{Znodes: core.NewZnodes(maxData), self: n.id, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }}
+	n.m = core.New(cfg, rec, n.sm)
 	n.watch.began(n)
 	n.out.Reset()
 	w.push(event{at: w.now + w.tick(n), kind: evTick, node: int32(n.idx), run: n.run})
-	for j := range w.nodes {
-		if j != n.idx {
-			w.dial(w.pair(n.idx, j))
-		}
-	}
+	n.initPeers(w)
+	n.eachPeer(w, func(p *peerLink) { p.link.Open(&p.in) })
 	for i := range n.clients {
 		n.clients[i] = caller{}
 		w.push(event{at: w.now + between(w.load, 0, w.cfg.Think), kind: evClient, node: int32(n.idx), run: n.run, a: uint64(i)})

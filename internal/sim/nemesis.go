@@ -140,7 +140,7 @@ func (w *World) act(a Action) {
 		w.cutFor([]cut{{p, r.IntN(2)}}, a)
 	case fReset:
 		w.count(fReset)
-		w.reset(p.cur, r.IntN(2) == 0)
+		w.reset(p, r.IntN(2) == 0)
 	case fDuplicate:
 		if w.nodes[p.a].up && w.nodes[p.b].up && p.cut[0]+p.cut[1] == 0 {
 			w.count(fDuplicate)
@@ -176,7 +176,7 @@ func (w *World) act(a Action) {
 			w.push(event{at: w.now + Time(i)*w.cfg.Tick/2, kind: evUndo, msg: func() {
 				if w.healed == 0 {
 					w.count(fFlap)
-					w.reset(p.cur, true)
+					w.reset(p, true)
 				}
 			}})
 		}
@@ -197,7 +197,7 @@ func (w *World) cutFor(cuts []cut, a Action) {
 	for _, c := range cuts {
 		c.p.cut[c.dir]++
 		if a.X>>8&3 == 0 {
-			w.reset(c.p.cur, false) // the ends notice by themselves
+			w.reset(c.p, false) // the ends notice by themselves
 		}
 	}
 	w.push(event{at: w.now + a.Dur, kind: evUndo, msg: func() {

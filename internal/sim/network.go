@@ -1,26 +1,29 @@
 package sim
 
 import (
-	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/quorum"
 )
 
-// conn is one connection of a pair. End 0 is at the lower member, and direction 0 begins there.
-type conn struct {
-	id    uint64
-	pair  *pair
-	open  [2]bool    // the end was told Linked and nothing since
-	over  [2]bool    // the end is done with it
-	dead  bool       // nothing is carried any more
-	holed [2]bool    // something was swallowed on the way
-	floor [2][3]Time // when the last message of the direction and class arrives
+// pair is what two members have between them: a best-effort way for frames in each direction, and a connection in the sense of a transport, whose end
+// may be told to one side, to both, or to none.
+type pair struct {
+	a, b   int // a < b
+	cut    [2]int
+	number uint64     // of the connection
+	broken uint64     // what was sent on this connection or an earlier one is lost
+	until  Time       // nothing is carried before: the transport dials
+	floor  [2][3]Time // when the last frame of the direction and class arrives
+	past   [2][pastFrames]parcel
+	sent   [2]int
 }
 
-// pair is what two members have between them.
-type pair struct {
-	a, b    int // a < b
-	cut     [2]int
-	cur     *conn
-	dialing bool
+// pastFrames is how many frames of a direction are kept, to be repeated later.
+const pastFrames = 64
+
+// parcel is a frame that was sent.
+type parcel struct {
+	class uint8
+	bytes []byte
 }
 
 func (p *pair) end(node int) int {
@@ -30,76 +33,10 @@ func (p *pair) end(node int) int {
 	return 1
 }
 
+// ends are the members at which the directions begin.
+func (p *pair) ends() [2]int { return [2]int{p.a, p.b} }
+
 func (w *World) pair(i, j int) *pair { return w.pairs[min(i, j)*len(w.nodes)+max(i, j)] }
-
-// dial sees to it that a pair without a connection gets one in time.
-func (w *World) dial(p *pair) {
-	if p.dialing {
-		return
-	}
-	p.dialing = true
-	w.push(event{at: w.now + between(w.net, w.cfg.DialMin, w.cfg.DialMax), kind: evDial, node: int32(p.a), a: uint64(p.b)})
-}
-
-func (w *World) dialed(p *pair) {
-	p.dialing = false
-	if c := p.cur; c != nil && !c.dead && !c.over[0] && !c.over[1] {
-		return
-	}
-	a, b := w.nodes[p.a], w.nodes[p.b]
-	if !a.up || !b.up {
-		return // the restart dials
-	}
-	if p.cut[0]+p.cut[1] > 0 || w.healed == 0 && w.net.IntN(1000) < w.cfg.Refuse {
-		w.dial(p)
-		return
-	}
-	w.connect(p)
-}
-
-// connect opens a connection; a live one is replaced.
-func (w *World) connect(p *pair) {
-	if old := p.cur; old != nil && !old.dead {
-		w.cover("duplicate connection")
-		old.dead = old.dead || w.net.IntN(2) == 0 // otherwise each end hears from it until it has the new one
-	}
-	w.connID++
-	c := &conn{id: w.connID, pair: p}
-	p.cur = c
-	for end, i := range [2]int{p.a, p.b} {
-		at := w.now + 2*w.delay()
-		if w.net.IntN(8) == 0 {
-			at += between(w.net, 0, w.cfg.Tick)
-		}
-		for cls := range c.floor[0] {
-			c.floor[1-end][cls] = at // what comes to this end comes after its Linked
-		}
-		w.push(event{at: at, kind: evLinked, node: int32(i), run: w.nodes[i].run, conn: c})
-	}
-}
-
-// reset ends a connection: its ends learn it at different times, the later one perhaps only from the next connection.
-func (w *World) reset(c *conn, hard bool) {
-	if c == nil || c.dead && hard {
-		return
-	}
-	if hard {
-		c.dead = true
-	}
-	for end, i := range [2]int{c.pair.a, c.pair.b} {
-		if c.over[end] || !w.nodes[i].up {
-			continue
-		}
-		at := w.now + w.delay()
-		switch w.net.IntN(4) {
-		case 0:
-			at += between(w.net, 0, w.cfg.Tick)
-		case 1:
-			at += between(w.net, 0, 4*w.cfg.Tick)
-		}
-		w.push(event{at: at, kind: evLost, node: int32(i), run: w.nodes[i].run, conn: c})
-	}
-}
 
 func (w *World) delay() Time {
 	d := between(w.net, w.cfg.NetMin, w.cfg.NetMax)
@@ -109,102 +46,143 @@ func (w *World) delay() Time {
 	return d
 }
 
-// carry puts a message on its way.
-func (w *World) carry(n *node, s *core.Send) {
-	to := int(s.To) - 1
-	if to < 0 || to >= len(w.nodes) || to == n.idx {
-		w.fail("inv/SEND", "member %d sends to %d", n.id, s.To)
-	}
-	c := n.link[to]
-	if c == nil || c.dead {
-		return
-	}
-	dir := c.pair.end(n.idx)
-	if c.pair.cut[dir] > 0 {
-		if s.Class != core.Control {
-			c.holed[dir] = true
-		}
-		return
-	}
-	if s.Class == core.Control && w.healed == 0 && w.cfg.CtlLoss > 0 && w.net.IntN(1000) < w.cfg.CtlLoss {
-		return
-	}
-	msg := s.Message
-	if c.holed[dir] && s.Class != core.Control {
-		msg = nil // a gap
-	}
-	at := max(w.now+w.delay(), c.floor[dir][s.Class])
-	c.floor[dir][s.Class] = at
-	w.push(event{at: at, kind: evDeliver, node: int32(to), run: w.nodes[to].run, dir: uint8(dir), cls: uint8(s.Class), conn: c, msg: msg})
+// in reports whether a chance of so many in 100 000 comes about. There is none after the faults.
+func (w *World) in(chance int) bool {
+	return chance > 0 && w.healed == 0 && w.net.IntN(100_000) < chance
 }
 
-// arrive takes what a connection brought to a member.
+// transmit puts a frame on its way. Its bytes are the link's.
+func (w *World) transmit(n *node, to quorum.ID, class uint8, bytes []byte) {
+	p := w.pair(n.idx, int(to)-1)
+	dir := p.end(n.idx)
+	x := parcel{class, w.keep(bytes)}
+	p.past[dir][p.sent[dir]%pastFrames] = x
+	p.sent[dir]++
+	switch {
+	case p.cut[dir] > 0, w.now < p.until, w.in(w.cfg.FrameLoss):
+		return
+	case class == 0 && w.in(100*w.cfg.CtlLoss):
+		return
+	}
+	w.fly(p, dir, x, w.in(w.cfg.FrameSwap))
+	if w.in(w.cfg.FrameTwice) {
+		w.fly(p, dir, x, true)
+	}
+	if w.in(w.cfg.FrameOld) {
+		w.repeat(p, dir)
+	}
+}
+
+// fly lets a frame arrive after those sent before it, or loose: whenever it likes.
+func (w *World) fly(p *pair, dir int, x parcel, loose bool) {
+	at := w.now + w.delay()
+	if loose {
+		at += between(w.net, 0, 2*w.cfg.Tick)
+	} else {
+		at = max(at, p.floor[dir][x.class])
+		p.floor[dir][x.class] = at
+	}
+	w.push(event{at: at, kind: evFrame, node: int32(p.ends()[1-dir]), dir: uint8(dir), cls: x.class, a: p.number, pair: p, bytes: x.bytes})
+}
+
+// repeat sends some of the frames once more that were sent before, perhaps on a connection that is no more, or by a former run.
+func (w *World) repeat(p *pair, dir int) {
+	have := min(p.sent[dir], pastFrames)
+	for range min(have, 1+w.net.IntN(8)) {
+		w.cover("old frame repeated")
+		w.fly(p, dir, p.past[dir][w.net.IntN(have)], true)
+	}
+}
+
+// keep copies bytes to memory that is never used again.
+func (w *World) keep(bytes []byte) []byte {
+	if len(bytes) > cap(w.slab)-len(w.slab) {
+		w.slab = make([]byte, 0, max(len(bytes), 32<<10))
+	}
+	start := len(w.slab)
+	w.slab = append(w.slab, bytes...)
+	return w.slab[start:len(w.slab):len(w.slab)]
+}
+
+// arrive takes a frame to a member, whichever run of it there is now.
 func (w *World) arrive(e *event) {
-	n, c := w.nodes[e.node], e.conn
-	end := c.pair.end(n.idx)
-	if c.dead || c.over[end] || !n.up || n.run != e.run {
+	n := w.nodes[e.node]
+	if !n.up || e.a <= e.pair.broken {
 		return
 	}
-	if e.msg == nil {
-		w.reset(c, true)
-		return
-	}
-	if !c.open[end] {
-		w.fail("inv/Z19", "model: a message arrives at %d before Linked", n.id)
-	}
-	peer := c.pair.a
-	if end == 0 {
-		peer = c.pair.b
-	}
-	n.put(w, inbound{lane: lane(e.cls), from: peer, conn: c, msg: e.msg})
+	n.put(w, inbound{lane: lane(e.cls), from: e.pair.ends()[e.dir], class: e.cls, frame: e.bytes})
 }
 
-func lane(cls uint8) uint8 {
-	if cls == uint8(core.Control) {
+func lane(class uint8) uint8 {
+	switch class {
+	case 0:
 		return laneControl
+	case 1:
+		return laneLog
 	}
-	return laneLog
+	return laneBulk
 }
 
-// linkEvent takes Linked or Lost to a member.
-func (w *World) linkEvent(e *event) {
-	n, c := w.nodes[e.node], e.conn
-	end := c.pair.end(n.idx)
-	if !n.up || n.run != e.run || c.over[end] {
-		return
+// reset breaks the connection of a pair. If it is hard, what is on its way is lost and it takes a while until there is another. The ends are told at
+// different times, or not at all.
+func (w *World) reset(p *pair, hard bool) {
+	p.number++
+	if hard {
+		p.broken = p.number - 1
+		w.dial(p)
 	}
-	peer := c.pair.a
-	if end == 0 {
-		peer = c.pair.b
-	}
-	if e.kind == evLinked {
-		if c.dead || c.pair.cur != c {
-			c.over[end] = true
-			w.dial(c.pair)
-			return
+	for end := range p.ends() {
+		at := w.now + w.delay()
+		switch w.net.IntN(5) {
+		case 0:
+			at += between(w.net, 0, w.cfg.Tick)
+		case 1:
+			at += between(w.net, 0, 4*w.cfg.Tick)
+		case 2:
+			if w.healed == 0 {
+				continue
+			}
 		}
-		c.open[end] = true
-		n.put(w, inbound{lane: laneControl, from: peer, conn: c, link: linkUp})
-		return
+		w.hint(p, end, at)
 	}
-	c.over[end] = true
-	if c.open[end] {
-		n.put(w, inbound{lane: laneControl, from: peer, conn: c, link: linkDown})
+}
+
+// dial lets nothing through until there is a new connection.
+func (w *World) dial(p *pair) {
+	at := w.now + between(w.net, w.cfg.DialMin, w.cfg.DialMax)
+	for tries := 0; tries < 3 && w.healed == 0 && w.net.IntN(1000) < w.cfg.Refuse; tries++ {
+		at += between(w.net, w.cfg.DialMin, w.cfg.DialMax)
 	}
-	w.dial(c.pair)
+	p.until = max(p.until, at)
+}
+
+// hint tells one end that its connection broke.
+func (w *World) hint(p *pair, end int, at Time) {
+	n := w.nodes[p.ends()[end]]
+	w.push(event{at: at, kind: evHint, node: int32(n.idx), run: n.run, pair: p})
+}
+
+func (w *World) hinted(e *event) {
+	n := w.nodes[e.node]
+	if n.up && n.run == e.run {
+		n.put(w, inbound{lane: laneControl, from: e.pair.ends()[1-e.pair.end(n.idx)], hint: true})
+	}
+}
+
+// connect begins another connection of a pair while the one before is still in use: what was sent on that arrives too, and some of it twice.
+func (w *World) connect(p *pair) {
+	w.cover("duplicate connection")
+	w.reset(p, false)
+	for dir := range p.ends() {
+		w.repeat(p, dir)
+	}
 }
 
 // dropLinks ends all connections of a member that is gone.
 func (w *World) dropLinks(n *node) {
 	for j := range w.nodes {
-		if j == n.idx {
-			continue
+		if j != n.idx {
+			w.reset(w.pair(n.idx, j), w.net.IntN(2) == 0) // or what left before goes on arriving
 		}
-		if c := w.pair(n.idx, j).cur; c != nil {
-			c.over[c.pair.end(n.idx)] = true
-			hard := w.net.IntN(2) == 0
-			w.reset(c, hard) // or what left before goes on arriving
-		}
-		n.link[j] = nil
 	}
 }

@@ -1,9 +1,16 @@
 package sim
 
 import (
+	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
+)
+
+type (
+	machine = core.Machine[*datatree.View, core.Result]
+	output  = core.Output[*datatree.View, core.Result]
+	reply   = core.Reply[core.Result]
 )
 
 // delivery is one call of Apply, Advance or Install.
@@ -15,41 +22,80 @@ type delivery struct {
 	digest  uint64 // afterwards
 }
 
-// observed is a state machine whose deliveries are written down, for the checks after the step.
+// observed is the state machine of a member, whose deliveries are written down, for the checks after the step.
 type observed struct {
-	inner     *registers
+	*core.Znodes
 	delivered []delivery
-}
-
-func (o *observed) Prepare(z zab.Zxid, wall int64, c core.Call) ([]byte, bool) {
-	return o.inner.Prepare(z, wall, c)
+	opens     func(zab.Incarnation) // told the name of the run for which this member asks a session of itself
+	self      quorum.ID
+	unseen    *datatree.View // given out, and no output with it was carried out yet
+	prepared  []zab.Zxid     // what it takes for outstanding, ascending
 }
 
 func (o *observed) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {
-	return o.inner.PrepareOpen(z, wall, owner, run)
+	if owner == o.self {
+		o.opens(run)
+	}
+	txn, ok := o.Znodes.PrepareOpen(z, wall, owner, run)
+	if ok {
+		o.prepared = append(o.prepared, z)
+	}
+	return txn, ok
 }
 
-func (o *observed) Apply(z zab.Zxid, txn []byte) (core.Outcome[any], error) {
+func (o *observed) Prepare(z zab.Zxid, wall int64, c core.Call) ([]byte, bool) {
+	txn, ok := o.Znodes.Prepare(z, wall, c)
+	if ok {
+		o.prepared = append(o.prepared, z)
+	}
+	return txn, ok
+}
+
+func (o *observed) Abandon() {
+	o.Znodes.Abandon()
+	o.prepared = nil
+}
+
+// settled forgets what is applied, or was never to be.
+func (o *observed) settled(z zab.Zxid) {
+	for len(o.prepared) > 0 && o.prepared[0] <= z {
+		o.prepared = o.prepared[1:]
+	}
+}
+
+// outstanding returns the last that was prepared and neither applied nor abandoned.
+func (o *observed) outstanding() zab.Zxid {
+	if k := len(o.prepared); k > 0 {
+		return o.prepared[k-1]
+	}
+	return 0
+}
+
+func (o *observed) Apply(z zab.Zxid, txn []byte) (core.Outcome[core.Result], error) {
 	h := hashEntry(&zab.Entry{Zxid: z, Kind: zab.EntryData, Data: txn})
-	r, err := o.inner.Apply(z, txn)
-	o.delivered = append(o.delivered, delivery{zxid: z, hash: h, data: true, digest: o.inner.Digest()})
+	r, err := o.Znodes.Apply(z, txn)
+	o.settled(z)
+	o.delivered = append(o.delivered, delivery{zxid: z, hash: h, data: true, digest: o.Digest()})
 	return r, err
 }
 
 func (o *observed) Advance(z zab.Zxid) {
-	o.inner.Advance(z)
-	o.delivered = append(o.delivered, delivery{zxid: z, digest: o.inner.Digest()})
+	o.Znodes.Advance(z)
+	o.settled(z)
+	o.delivered = append(o.delivered, delivery{zxid: z, digest: o.Digest()})
 }
 
 func (o *observed) Install(state any) {
-	o.inner.Install(state)
-	o.delivered = append(o.delivered, delivery{zxid: o.inner.zxid, install: true, digest: o.inner.Digest()})
+	o.Znodes.Install(state)
+	o.prepared = nil
+	o.delivered = append(o.delivered, delivery{zxid: o.Tree().Zxid(), install: true, digest: o.Digest()})
 }
 
-func (o *observed) Abandon()                                            { o.inner.Abandon() }
-func (o *observed) View() any                                           { return o.inner.View() }
-func (o *observed) Digest() uint64                                      { return o.inner.Digest() }
-func (o *observed) Snapshot(chunk int) zab.SnapshotReader               { return o.inner.Snapshot(chunk) }
-func (o *observed) Decode(chunks [][]byte) (any, error)                 { return o.inner.Decode(chunks) }
-func (o *observed) Decided(c core.Call) (core.Outcome[any], bool)       { return o.inner.Decided(c) }
-func (o *observed) Find(id quorum.ID, r zab.Incarnation) (uint64, bool) { return o.inner.Find(id, r) }
+// View lets go of the one before, if nobody got to see it.
+func (o *observed) View() *datatree.View {
+	if o.unseen != nil {
+		o.unseen.Release()
+	}
+	o.unseen = o.Znodes.View()
+	return o.unseen
+}

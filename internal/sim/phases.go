@@ -33,11 +33,7 @@ func (w *World) heal() {
 		if p == nil {
 			continue
 		}
-		p.cut = [2]int{}
-		if c := p.cur; c != nil && !c.dead && (c.holed[0] || c.holed[1]) {
-			w.reset(c, true)
-		}
-		w.dial(p)
+		p.cut, p.until = [2]int{}, 0
 	}
 	for _, n := range w.nodes {
 		n.crashIn = 0

@@ -7,10 +7,8 @@ type Time int64
 const (
 	evTick     uint8 = iota // node
 	evDeadline              // node
-	evDeliver               // conn, message
-	evLinked                // conn at node
-	evLost                  // conn at node
-	evDial                  // pair a, b
+	evFrame                 // to node, of connection a of pair
+	evHint                  // of pair, at node
 	evFlushed               // store of node, upto a
 	evLoaded                // node, load a
 	evDrain                 // node
@@ -25,16 +23,17 @@ const (
 
 // event is one entry of the heap.
 type event struct {
-	at   Time
-	seq  uint64
-	kind uint8
-	dir  uint8
-	cls  uint8
-	node int32
-	run  uint32 // of node, or 0: whoever runs then
-	a    uint64
-	conn *conn
-	msg  any
+	at    Time
+	seq   uint64
+	kind  uint8
+	dir   uint8
+	cls   uint8
+	node  int32
+	run   uint32 // of node, or 0: whoever runs then
+	a     uint64
+	pair  *pair
+	bytes []byte
+	msg   any
 }
 
 // queue is a binary heap ordered by (at, seq).

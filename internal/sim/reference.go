@@ -2,133 +2,112 @@ package sim
 
 import (
 	"fmt"
-	"sort"
+	"time"
 
+	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// version of one register in the reference: its state from zxid on.
-type version struct {
-	from  zab.Zxid
-	value register
+// holder is one run of a member, for which a session is opened. The sequence of a call is its place among those the machine took.
+type holder struct {
+	id      quorum.ID
+	run     uint32
+	calls   []*call
+	session uint64 // once it is opened
+	ended   bool   // its session was
+	last    uint64 // sequence committed last
 }
 
-// expected is what the reference says of one request.
-type expected struct {
-	times   int
-	zxid    zab.Zxid
-	err     error
-	result  Result
-	session uint64
-	seq     uint64
-}
-
-// reference judges every committed request anew, one after the other, and keeps all states there ever were. It shares no code with registers but the
-// encoding of transactions.
+// reference judges every committed request anew, one after the other, on a naive tree, and knows what each must be answered.
 type reference struct {
-	at   [keys][]version
-	next uint32
-	byID map[uint64]*expected
-	last map[uint64]uint64 // session: last sequence
+	past
+	load     *workload // told what changes
+	bearers  map[zab.Incarnation]*holder
+	sessions map[uint64]*holder
+	newest   map[quorum.ID]*holder // with a session
+	time     int64                 // of the last transaction
 }
 
 func newReference() *reference {
-	return &reference{byID: map[uint64]*expected{}, last: map[uint64]uint64{}}
-}
-
-func (f *reference) get(k uint8) register {
-	if h := f.at[k]; len(h) > 0 {
-		return h[len(h)-1].value
+	return &reference{
+		past: newPast(), bearers: map[zab.Incarnation]*holder{}, sessions: map[uint64]*holder{}, newest: map[quorum.ID]*holder{},
 	}
-	return register{}
-}
-
-// asOf returns register k as it was at z.
-func (f *reference) asOf(k int, z zab.Zxid) register {
-	h := f.at[k]
-	i := sort.Search(len(h), func(i int) bool { return h[i].from > z })
-	if i == 0 {
-		return register{}
-	}
-	return h[i-1].value
 }
 
 // commit takes the next committed transaction.
 func (f *reference) commit(z zab.Zxid, txn []byte) error {
-	p, ok := parse(txn)
+	t, ok := core.ReadHeader(txn)
 	if !ok {
-		return fmt.Errorf("inv/C3: %v is not a transaction of the workload", z)
+		return fmt.Errorf("inv/C3: %v is not a transaction", z)
 	}
-	if p.open {
-		f.last[uint64(z)] = 0
-		return nil
+	if t.Time < f.time {
+		return fmt.Errorf("inv/C3: the time of %v is %d, before it was %d", z, t.Time, f.time)
 	}
-	if e := f.byID[p.op.id]; e != nil {
-		return fmt.Errorf("inv/C1: request %d is committed at %v and again at %v", p.op.id, e.zxid, z)
+	f.time = t.Time
+	if t.Opens {
+		return f.open(z, &t)
 	}
-	if want := f.last[p.name.Session] + 1; p.name.Sequence != want {
-		return fmt.Errorf("inv/C4: session %x commits sequence %d at %v, want %d", p.name.Session, p.name.Sequence, z, want)
+	h := f.sessions[t.Name.Session]
+	if h == nil || t.Name.Generation != 0 {
+		return fmt.Errorf("inv/C1: %v decides a call of session %x, generation %d, which nobody has", z, t.Name.Session, t.Name.Generation)
 	}
-	f.last[p.name.Session] = p.name.Sequence
-	r, e := f.get(p.op.key), &expected{times: 1, zxid: z, session: p.name.Session, seq: p.name.Sequence}
-	e.result = Result{ID: p.op.id, Zxid: z}
-	put := func(k uint8, r register) { f.at[k] = append(f.at[k], version{z, r}) }
-	switch p.op.kind {
-	case opCreate:
-		if r.exists {
-			e.err = errExists
-		} else {
-			put(p.op.key, register{true, 0, p.op.id, z})
-		}
-	case opSet, opDelete:
-		if !r.exists {
-			e.err = errNone
-		} else if p.op.version >= 0 && p.op.version != r.version {
-			e.err = errVersion
-		} else if p.op.kind == opDelete {
-			put(p.op.key, register{})
-		} else {
-			e.result.Version = r.version + 1
-			put(p.op.key, register{true, r.version + 1, p.op.id, r.czxid})
-		}
-	case opNext:
-		f.next++
-		e.result.Number = f.next
-	case opPair:
-		for _, k := range []uint8{pairA, pairB} {
-			q := f.get(k)
-			if q.exists {
-				q.version++
-				q.value = p.op.id
-			} else {
-				q = register{true, 0, p.op.id, z}
-			}
-			put(k, q)
-		}
+	if seq := t.Name.Sequence; seq > 0 && seq <= h.last {
+		return fmt.Errorf("inv/C1: call %d of session %x is committed at %v and again at %v", seq, h.session, h.calls[seq-1].want.zxid, z)
+	} else if seq != h.last+1 {
+		return fmt.Errorf("inv/C4: session %x commits call %d at %v after call %d", h.session, seq, z, h.last)
+	} else if seq > uint64(len(h.calls)) {
+		return fmt.Errorf("inv/C1: %v decides call %d of session %x, whose holder has made %d", z, seq, h.session, len(h.calls))
 	}
-	if e.err != verdicts[p.verdict] {
-		return fmt.Errorf("inv/C3: request %d at %v is proposed with verdict %v, the reference says %v", p.op.id, z, verdicts[p.verdict], e.err)
+	if h.ended {
+		return fmt.Errorf("inv/C9: %v decides a call of session %x, which has ended", z, h.session)
 	}
-	if e.err == nil && p.op.kind == opNext && e.result.Number != p.number {
-		return fmt.Errorf("inv/C3: sequential create %d at %v has number %d, the reference says %d", p.op.id, z, p.number, e.result.Number)
+	k := h.calls[h.last]
+	h.last++
+	want := f.judge(z, t.Time, k.req)
+	if got := datatree.Code(t.Code).Err(); got != want.err || t.Index != want.index {
+		return fmt.Errorf("inv/C3: request %d at %v is proposed with verdict %v (operation %d), the reference says %v (%d)", k.id, z, got, t.Index, want.err, want.index)
 	}
-	f.byID[p.op.id] = e
+	k.want = want
 	return nil
 }
 
-// check compares a state for readers with the reference.
-func (f *reference) check(v *view) error {
-	count := 0
-	for k := range v.regs {
-		if want := f.asOf(k, v.zxid); v.regs[k] != want {
-			return fmt.Errorf("inv/C5: register %d at %v is %+v, the reference says %+v", k, v.zxid, v.regs[k], want)
-		}
-		if v.regs[k].exists {
-			count++
-		}
+func (f *reference) open(z zab.Zxid, t *core.Header) error {
+	h := f.bearers[t.Run]
+	if h == nil || h.id != t.Owner {
+		return fmt.Errorf("inv/C1: %v opens a session for member %d that it has not asked for", z, t.Owner)
 	}
-	if a, b := v.regs[pairA], v.regs[pairB]; a != b {
-		return fmt.Errorf("inv/C12: the pair is torn at %v: %+v, %+v", v.zxid, a, b)
+	old := f.newest[h.id]
+	if h.session != 0 || old != nil && old.run > h.run {
+		return fmt.Errorf("inv/C4: %v opens a session for run %d of member %d, which is past", z, h.run, h.id)
 	}
+	if old != nil {
+		old.ended = true
+	}
+	h.session = uint64(z)
+	f.sessions[h.session], f.newest[h.id] = h, h
 	return nil
+}
+
+// judge carries out a request, or refuses it.
+func (f *reference) judge(z zab.Zxid, at int64, q *request) *expected {
+	e := &expected{zxid: z, index: -1}
+	if q.ops == nil && !q.multi {
+		e.err = datatree.ErrBadArguments
+		return e
+	}
+	d := draft{now: f.now, zxid: z, at: time.UnixMilli(at).UTC(), maxData: maxData}
+	var index int
+	if e.results, index, e.err = d.do(q.ops); e.err != nil {
+		if q.multi {
+			e.index = index
+		}
+		return e
+	}
+	f.take(z, d.changes)
+	if f.load != nil {
+		f.load.changed(d.changes)
+	}
+	return e
 }

@@ -23,8 +23,19 @@ func (w *words) Apply(e zab.Entry) {
 }
 func (w *words) Install(state any) { *w = *state.(*words) }
 func (w *words) Snapshot() zab.SnapshotReader {
-	return &reader{w.z, []byte(strings.Join(w.list, " ")), 1 << 10}
+	return &wordReader{w.z, []byte(strings.Join(w.list, " "))}
 }
+
+// wordReader is a snapshot of one chunk.
+type wordReader struct {
+	z zab.Zxid
+	b []byte
+}
+
+func (r *wordReader) Zxid() zab.Zxid       { return r.z }
+func (r *wordReader) Next() ([]byte, bool) { return r.b, true }
+func (r *wordReader) Close()               {}
+
 func unpack(s *zab.Snapshot) *words {
 	return &words{s.Zxid, strings.Fields(string(slices.Concat(s.Chunks...)))}
 }

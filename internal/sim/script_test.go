@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
+	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
@@ -12,10 +14,10 @@ import (
 // player is one whole member of a play: election, birth, Zab and requests.
 type player struct {
 	id      quorum.ID
-	m       *core.Machine[any, any]
-	sm      *registers
+	m       *machine
+	sm      *core.Znodes
 	disk    store
-	replies map[uint64][]core.Reply[any]
+	replies map[uint64][]reply
 
 	outputs int  // with something to carry out, since the beginning
 	crashAt int  // the output in the middle of which it crashes; 0: none
@@ -44,7 +46,7 @@ func newPlay(t *testing.T, n int, limit uint32) *play {
 	p := &play{t: t, limit: limit, cut: map[[2]quorum.ID]bool{}, ids: map[zab.EnsembleID]bool{}}
 	for id := quorum.ID(1); id <= quorum.ID(n); id++ {
 		p.members = append(p.members, quorum.Member{ID: id})
-		p.players = append(p.players, &player{id: id, replies: map[uint64][]core.Reply[any]{}})
+		p.players = append(p.players, &player{id: id, replies: map[uint64][]reply{}})
 	}
 	return p
 }
@@ -64,8 +66,8 @@ func (p *play) at(id quorum.ID) *player { return p.players[id-1] }
 
 func (p *play) start(a *player) {
 	p.drawn++
-	a.sm = newRegisters()
-	a.m = core.New[any, any](core.Config{
+	a.sm = core.NewZnodes(maxData)
+	a.m = core.New(core.Config{
 		Self: a.id, Members: p.members, InitLimit: 10, SyncLimit: 5, MaxInFlight: 100, MaxTail: 1 << 20, Window: 1 << 20, ChunkSize: 1 << 10,
 		MaxCounter: p.limit, Incarnation: zab.Incarnation{p.drawn}, Ensemble: zab.EnsembleID{p.drawn}, Run: zab.Incarnation{p.drawn},
 	}, core.Recovered{Mark: a.disk.mark, Snapshot: a.disk.snap, Entries: slices.Clone(a.disk.entries), Pos: a.disk.pos}, a.sm)
@@ -85,7 +87,7 @@ func (p *play) link(a *player) {
 }
 
 func (p *play) step(a *player, in core.Input) {
-	var out core.Output[any, any]
+	var out output
 	a.m.Step(0, in, &out)
 	if out.Failed != nil {
 		p.t.Fatalf("%d ended: %v", a.id, out.Failed)
@@ -178,9 +180,13 @@ func (p *play) leader(ids ...quorum.ID) quorum.ID {
 	return leader
 }
 
-func (p *play) request(id quorum.ID, ticket uint64, kind uint8) {
-	o := op{id: ticket, kind: kind, key: 1, version: anyVer}
-	p.step(p.at(id), &core.Request{Ticket: ticket, Payload: o.append(nil), Wall: 1})
+func (p *play) request(id quorum.ID, ticket uint64, op datatree.Op) {
+	p.t.Helper()
+	b, err := datatree.AppendOps(nil, []datatree.Op{op}, false, maxData)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.step(p.at(id), &core.Request{Ticket: ticket, Payload: b, Wall: 1})
 }
 
 // A founder may crash at every step of the birth, and what it wrote or what it said may be all that is left of that step: there is one ensemble.
@@ -245,7 +251,7 @@ func renewedUnderLoad(t *testing.T) {
 	for range each {
 		for id := quorum.ID(1); id <= 3; id++ {
 			ticket++
-			p.request(id, ticket, opNext)
+			p.request(id, ticket, datatree.CreateOp{Path: "/n-", Mode: datatree.Sequential})
 		}
 		if ticket%5 == 0 { // now and then the requests pile up over the end of an epoch
 			p.run()
@@ -259,22 +265,22 @@ func renewedUnderLoad(t *testing.T) {
 	if e := p.at(leader).m.Status().Epoch; e < first+3*each/4 {
 		t.Fatalf("epoch %d at first, now %d", first, e)
 	}
-	seen := map[uint32]bool{}
+	seen := map[string]bool{}
 	for n := uint64(1); n <= ticket; n++ {
 		id := quorum.ID((n-1)%3 + 1)
 		r := p.at(id).replies[n]
 		if len(r) != 1 || r[0].Err != nil {
 			t.Fatalf("request %d has the answers %+v", n, r)
 		}
-		number := r[0].Result.(Result).Number
-		if seen[number] || number == 0 || number > uint32(ticket) {
-			t.Fatalf("request %d took the number %d", n, number)
+		path := r[0].Result.First.Path
+		if last := fmt.Sprintf("/n-%010d", ticket-1); seen[path] || path > last {
+			t.Fatalf("request %d made %q", n, path)
 		}
-		seen[number] = true
+		seen[path] = true
 	}
 	for _, a := range p.players {
-		if a.sm.next != uint32(ticket) {
-			t.Fatalf("%d counted to %d", a.id, a.sm.next)
+		if root, _ := a.sm.Tree().Get("/"); root.Stat.NumChildren != 1+int(ticket) {
+			t.Fatalf("%d has %d children of the root", a.id, root.Stat.NumChildren)
 		}
 	}
 }
@@ -296,7 +302,7 @@ func deposedLeaderSilent(t *testing.T) {
 	if p.leader(others...) == old {
 		t.Fatal("nobody else leads")
 	}
-	p.request(others[0], 100, opCreate)
+	p.request(others[0], 100, datatree.CreateOp{Path: "/k"})
 	p.run()
 	if r := p.at(others[0]).replies[100]; len(r) != 1 || r[0].Err != nil {
 		t.Fatalf("the new leader answers %+v", r)
@@ -304,7 +310,7 @@ func deposedLeaderSilent(t *testing.T) {
 	if s := p.at(old).m.Status(); s.Role != zab.Leading || !s.Ready {
 		t.Fatalf("the old leader knows: %+v", s)
 	}
-	p.request(old, 1, opSet) // to be refused in the old state, and not in the new one
+	p.request(old, 1, datatree.SetOp{Path: "/k"}) // to be refused in the old state, and not in the new one
 	p.step(p.at(old), &core.SyncRequest{Ticket: 2})
 	p.run()
 	p.tick(20, old)

@@ -3,67 +3,96 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
-// shrink looks for a shorter list of faults, a shorter run and fewer calls with which the same invariant fails, and tells what is left.
-func shrink(o Outcome) string {
-	want := invariant(o.Err)
-	cfg := newConfig(o.Seed)
-	actions := drawActions(&cfg, rand.New(rand.NewPCG(o.Seed, 4)))
-	if len(actions) == 0 {
-		actions = []Action{}
-	}
-	calls, tries := 0, 0
-	best := o
-	same := func(c Config, a []Action, k int) bool {
-		tries++
-		r := Run(o.Seed, Options{Config: &c, Actions: a, Calls: k})
-		if r.Err == nil || invariant(r.Err) != want {
-			return false
-		}
-		best = r
-		return true
-	}
-	for range 6 { // a shorter run
-		c := cfg
-		if c.Chaos /= 2; !same(c, actions, calls) {
+// shrunk is what is left of a run that failed.
+type shrunk struct {
+	seed    uint64
+	want    string // the invariant
+	config  Config
+	actions []Action
+	calls   int // 0: no limit
+	tries   int
+	outcome Outcome // of the last run that failed as the first did
+}
+
+// shrink looks for a shorter list of faults, a shorter run, fewer calls and fewer clients with which the same invariant fails.
+func shrink(o Outcome) *shrunk {
+	s := &shrunk{seed: o.Seed, want: invariant(o.Err), config: newConfig(o.Seed), outcome: o}
+	s.actions = drawActions(&s.config, rand.New(rand.NewPCG(o.Seed, 4)))
+	s.shorten()
+	s.fewerActions()
+	s.fewerCalls()
+	for s.config.Clients > 1 {
+		c := s.config
+		if c.Clients--; !s.try(c, s.actions, s.calls) {
 			break
 		}
-		cfg = c
 	}
-	for n := max(1, len(actions)/2); len(actions) > 0; n /= 2 { // ddmin
-		for i := 0; i < len(actions); {
-			fewer := append(append([]Action{}, actions[:i]...), actions[min(len(actions), i+n):]...)
-			if same(cfg, fewer, calls) {
-				actions = fewer
+	return s
+}
+
+// try keeps a smaller run if it fails in the same way.
+func (s *shrunk) try(c Config, actions []Action, calls int) bool {
+	s.tries++
+	o := Run(s.seed, Options{Config: &c, Actions: actions, Calls: calls})
+	if o.Err == nil || invariant(o.Err) != s.want {
+		return false
+	}
+	s.config, s.actions, s.calls, s.outcome = c, actions, calls, o
+	return true
+}
+
+// shorten leaves out what comes after the failure, and then ends the faults earlier and earlier.
+func (s *shrunk) shorten() {
+	late := slices.IndexFunc(s.actions, func(a Action) bool { return a.At > s.outcome.Time })
+	if late >= 0 {
+		s.try(s.config, slices.Clone(s.actions[:late]), 0)
+	}
+	for range 6 {
+		c := s.config
+		if c.Chaos /= 2; !s.try(c, s.actions, 0) {
+			return
+		}
+	}
+}
+
+// fewerActions leaves out faults, many at a time at first, until none can be spared.
+func (s *shrunk) fewerActions() {
+	for n := (len(s.actions) + 1) / 2; len(s.actions) > 0; {
+		spared := false
+		for i := 0; i < len(s.actions); {
+			fewer := append(append([]Action{}, s.actions[:i]...), s.actions[min(len(s.actions), i+n):]...)
+			if s.try(s.config, fewer, s.calls) {
+				spared = true
 			} else {
 				i += n
 			}
 		}
-		if n <= 1 {
-			break
+		if n == 1 && !spared {
+			return
+		}
+		n = max(1, n/2)
+	}
+}
+
+func (s *shrunk) fewerCalls() {
+	for k := s.outcome.Calls / 2; k >= 1; k /= 2 {
+		if !s.try(s.config, s.actions, k) {
+			return
 		}
 	}
-	for k := 256; k >= 1; k /= 2 {
-		if !same(cfg, actions, k) {
-			break
-		}
-		calls = k
-	}
-	for cfg.Clients > 1 {
-		c := cfg
-		if c.Clients--; !same(c, actions, calls) {
-			break
-		}
-		cfg = c
-	}
+}
+
+func (s *shrunk) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "shrunk in %d runs to %d faults, chaos %v ms, %d calls, %d clients: %v\n", tries, len(actions), cfg.Chaos/ms, calls, cfg.Clients, best.Err)
-	for _, a := range actions {
+	fmt.Fprintf(&b, "shrunk in %d runs to %d faults, chaos %v ms, %d calls, %d clients: %v\n", s.tries, len(s.actions), s.config.Chaos/ms, s.calls, s.config.Clients, s.outcome.Err)
+	for _, a := range s.actions {
 		fmt.Fprintln(&b, " ", a)
 	}
-	for _, l := range best.Last {
+	for _, l := range s.outcome.Last {
 		fmt.Fprintln(&b, l)
 	}
 	return b.String()

@@ -3,7 +3,9 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,12 +29,20 @@ func report(o Outcome) string {
 	return fmt.Sprintf("seed %#x: %v\nlast events:\n%s\nreplay: "+replay, o.Seed, o.Err, strings.Join(o.Last, "\n"), o.Seed)
 }
 
+// TestMain lets the heap, which is small, grow a little: collecting it again and again costs a quarter of the time.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
+
 func TestSeeds(t *testing.T) {
 	seeds := *flagSeeds
 	var next atomic.Int64
 	var mu sync.Mutex
 	var sum Outcome
 	var busy time.Duration
+	longest := uint64(0)
 	failures := map[string]int{}
 	var first *Outcome
 	began := time.Now()
@@ -63,6 +73,7 @@ func TestSeeds(t *testing.T) {
 				sum.Faults += o.Faults
 				sum.Wipes += o.Wipes
 				sum.Steps += o.Steps
+				longest = max(longest, o.Steps)
 				sum.Writes += o.Writes
 				sum.Time += o.Time
 				busy += took
@@ -87,8 +98,8 @@ func TestSeeds(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d seeds, %d faults, %d wipes, %d events, %d writes, %.0f virtual seconds in %v; %.0f events per second and core",
-		seeds, sum.Faults, sum.Wipes, sum.Steps, sum.Writes, float64(sum.Time)/1e9, time.Since(began).Round(time.Millisecond), float64(sum.Steps)/busy.Seconds())
+	t.Logf("%d seeds, %d faults, %d wipes, %d events (in one seed at most %d), %d writes, %.0f virtual seconds in %v; %.0f events per second and core",
+		seeds, sum.Faults, sum.Wipes, sum.Steps, longest, sum.Writes, float64(sum.Time)/1e9, time.Since(began).Round(time.Millisecond), float64(sum.Steps)/busy.Seconds())
 	var kinds []string
 	for k, n := range sum.Kinds {
 		kinds = append(kinds, fmt.Sprintf("%s %d", faultNames[k], n))

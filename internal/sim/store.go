@@ -32,6 +32,15 @@ func (s *store) last() zab.Zxid {
 	return s.base()
 }
 
+// lastOf is the zxid of the last durable entry of an epoch or of those before it.
+func (s *store) lastOf(epoch uint32) zab.Zxid {
+	i := sort.Search(len(s.entries), func(i int) bool { return s.entries[i].Zxid.Epoch() > epoch })
+	if i == 0 {
+		return s.base()
+	}
+	return s.entries[i-1].Zxid
+}
+
 // find returns the durable entry z.
 func (s *store) find(z zab.Zxid) (zab.Entry, bool) { return find(s.entries, z) }
 

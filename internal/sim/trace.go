@@ -242,8 +242,8 @@ func (w *World) describe() string {
 		}
 		text += fmt.Sprintf("; run %d %v%s e%d last %v com %v app %v, status %v leader %d ready %v reason %d, %d calls, %d pending writes, links", n.run, z.Role(), est, z.Epoch(), z.Last(), z.Committed(), z.Applied(),
 			n.status.Role, n.status.Leader, n.status.Ready, n.status.Reason, len(n.calls), len(n.disk.pending))
-		for j, c := range n.link {
-			if c != nil {
+		for j := range n.peers {
+			if n.peers[j].stream != nil {
 				text += fmt.Sprint(" ", j+1)
 			}
 		}

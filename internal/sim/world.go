@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -18,10 +19,9 @@ type World struct {
 	pairs    []*pair
 	queue    queue
 	now      Time
-	connID   uint64
 	stopAt   Time
 
-	net, disk, load, nemesis, sched *rand.Rand
+	net, disk, load, nemesis, sched, nonces *rand.Rand
 
 	actions []Action
 	nextAct int
@@ -37,10 +37,17 @@ type World struct {
 
 	history
 	judge
+	work workload
 	ring
+	dog     watchdog
 	steps   uint64
 	covered Cover
 	scratch core.Receive
+
+	streams []*stream
+	slab    []byte
+	buf     []byte
+	sending link.Output
 }
 
 // Result of a run.
@@ -52,6 +59,7 @@ type Outcome struct {
 	Steps  uint64
 	Hash   uint64
 	Writes int
+	Calls  int
 	Cover  Cover
 	Kinds  [faultKinds]int
 	Time   Time
@@ -88,8 +96,12 @@ func newWorld(seed uint64, o Options) *World {
 	w.load = rand.New(rand.NewPCG(seed, 3))
 	w.nemesis = rand.New(rand.NewPCG(seed, 4))
 	w.sched = rand.New(rand.NewPCG(seed, 5))
+	w.nonces = rand.New(rand.NewPCG(seed, 6))
+	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
+	w.work = newWorkload(&w.cfg, w.load, &w.ref.past)
+	w.ref.load = &w.work
 	var err error
 	if w.verifier, err = quorum.New(w.cfg.members()); err != nil {
 		panic(err)
@@ -99,14 +111,14 @@ func newWorld(seed uint64, o Options) *World {
 	var ensemble zab.EnsembleID
 	ensemble[0] = 1
 	for i := range n {
-		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), link: make([]*conn, n), clients: make([]caller, w.cfg.Clients)}
+		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), clients: make([]caller, w.cfg.Clients)}
 		m.watch.heard = make([]int, n)
 		if w.cfg.Bootstrap {
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
 		}
 		w.nodes = append(w.nodes, m)
 		for j := range i {
-			w.pairs[j*n+i] = &pair{a: j, b: i}
+			w.pairs[j*n+i] = &pair{a: j, b: i, number: 1}
 		}
 	}
 	w.actions = o.Actions
@@ -149,6 +161,7 @@ func (w *World) run() (out Outcome) {
 			w.fail("inv/LIVE", "nothing left to happen")
 		}
 		e := w.queue.pop()
+		w.watchdog(e.at)
 		w.now = e.at
 		w.handle(&e)
 	}
@@ -156,20 +169,17 @@ func (w *World) run() (out Outcome) {
 }
 
 func (w *World) outcome() Outcome {
-	return Outcome{Seed: w.cfg.Seed, Faults: w.total, Wipes: w.wipes, Steps: w.steps, Hash: w.hash, Writes: len(w.log), Cover: w.covered, Kinds: w.faults, Time: w.now}
+	return Outcome{Seed: w.cfg.Seed, Faults: w.total, Wipes: w.wipes, Steps: w.steps, Hash: w.hash, Writes: len(w.log), Calls: len(w.calls), Cover: w.covered, Kinds: w.faults, Time: w.now}
 }
 
 func (w *World) handle(e *event) {
 	n := w.nodes[e.node]
 	switch e.kind {
-	case evDeliver:
+	case evFrame:
 		w.arrive(e)
 		return
-	case evLinked, evLost:
-		w.linkEvent(e)
-		return
-	case evDial:
-		w.dialed(w.pair(int(e.node), int(e.a)))
+	case evHint:
+		w.hinted(e)
 		return
 	case evAction:
 		w.act(w.actions[w.nextAct])
@@ -214,7 +224,7 @@ func (w *World) handle(e *event) {
 	case evLoaded:
 		l := e.msg.(core.Load)
 		state, err := n.sm.Decode(l.Snapshot.Chunks)
-		n.put(w, inbound{lane: laneLog, msg: &core.Loaded{ID: l.ID, State: state, Err: err}})
+		n.put(w, inbound{lane: lanePersisted, msg: &core.Loaded{ID: l.ID, State: state, Err: err}})
 	case evClient:
 		w.clientTurn(n, int(e.a))
 	}
