@@ -315,7 +315,7 @@ func TestZnodesDecidedAfterSnapshot(t *testing.T) {
 		if i == 0 || i == 3 { // children were made below since
 			got.Result.First.Stat, o.Result.First.Stat = datatree.Stat{}, datatree.Stat{}
 		}
-		if i == 6 { // its data was set since: the Stat that it made is not known any more
+		if i == 9 { // its data was set since: the Stat that it made is not known any more
 			o.Result.First.Stat = datatree.Stat{}
 		}
 		if !ok || !reflect.DeepEqual(got, o) {
