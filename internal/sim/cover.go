@@ -19,6 +19,9 @@ var goals = [...]goal{
 	{"duplicate connection", 100}, {"uncommitted entry of an old leader committed", 20}, {"proposal lost", 20}, {"call unknown after a crash", 100},
 	{"call answered across a change of leader", 50}, {"call refused", 20}, {"verdict refused", 600}, {"sync", 300}, {"read", 300}, {"session opened", 600},
 	{"wipe", 30}, {"power loss of all", 10}, {"blank member promised nothing", 10}, {"leader renews above a learner's promise", 1},
+	{"strike at stand", 50}, {"strike at promise", 50}, {"strike at join", 50}, {"strike at establish", 50}, {"strike at up to date", 50},
+	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
+	{"strike at readmitted", 50}, {"strike at count", 50},
 }
 
 var goalIndex = func() map[string]int {

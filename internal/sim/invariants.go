@@ -17,12 +17,13 @@ type committed struct {
 
 // judge knows what the whole ensemble has done.
 type judge struct {
-	log        []committed         // decided, in order
-	minted     map[zab.Zxid]uint64 // every entry there ever was
-	leaders    map[uint32]reign
-	promises   map[promise]quorum.ID
-	digests    map[zab.Zxid]uint64
-	ref        *reference
+	log      []committed         // decided, in order
+	minted   map[zab.Zxid]uint64 // every entry there ever was
+	leaders  map[uint32]reign
+	promises map[promise]quorum.ID
+	digests  map[zab.Zxid]uint64
+	ref      *reference
+	counting
 	nodeStarts int
 }
 
@@ -37,7 +38,7 @@ type promise struct {
 }
 
 func newJudge() judge {
-	return judge{minted: map[zab.Zxid]uint64{}, leaders: map[uint32]reign{}, promises: map[promise]quorum.ID{}, digests: map[zab.Zxid]uint64{}, ref: newReference()}
+	return judge{minted: map[zab.Zxid]uint64{}, leaders: map[uint32]reign{}, promises: map[promise]quorum.ID{}, digests: map[zab.Zxid]uint64{}, ref: newReference(), counting: newCounting()}
 }
 
 // watch is what the judge remembers of one member.
@@ -50,6 +51,7 @@ type watch struct {
 	leader             quorum.ID
 	led                uint32 // epoch that it led last, without a break since
 	epoch              uint32
+	reign              uint32 // in which it commits in this step
 	est                bool
 	since              int // tick in which role and epoch began
 	ticks              int
@@ -59,14 +61,16 @@ type watch struct {
 	lastAnswer         zab.Zxid
 	toldHere           zab.Zxid
 	birthing           bool
+	hearing
 }
 
 func (v *watch) wiped() { v.promised, v.joined = 0, 0 }
 
 // began forgets what ends with a run.
 func (v *watch) began(n *node) {
-	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard}
+	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard, hearing: v.hearing}
 	clear(v.heard)
+	v.hearing.clear()
 	v.committed = n.disk.base()
 	v.applied = v.committed
 	v.at = -1 // to be looked up
@@ -112,6 +116,9 @@ func (w *World) issued(n *node, r *zab.Record) {
 		if e.Zxid.Epoch() == last.Epoch() && e.Zxid.Counter() != last.Counter()+1 || e.Zxid.Epoch() != last.Epoch() && e.Zxid.Counter() != 1 {
 			w.fail("inv/Z4", "member %d writes %v behind %v: a gap", n.id, e.Zxid, last)
 		}
+		if most := w.cfg.MaxCounter; most != 0 && e.Zxid.Counter() > most {
+			w.fail("inv/Z4", "member %d writes %v: the counter ends at %d", n.id, e.Zxid, most)
+		}
 		h := hashEntry(e)
 		if old, ok := w.minted[e.Zxid]; ok && old != h {
 			w.fail("inv/Z7", "member %d writes another %v than there is", n.id, e.Zxid)
@@ -126,6 +133,9 @@ func (w *World) issued(n *node, r *zab.Record) {
 				w.cover("readmission")
 			}
 		}
+		if e.Kind == zab.EntryReadmit {
+			w.moment(n, atReadmit)
+		}
 	case zab.RecordMark:
 		if m := n.image.mark; r.Mark.Promised < m.Promised || r.Mark.Joined < m.Joined {
 			w.fail("inv/Z2", "member %d goes back from promised %d joined %d to %d, %d", n.id, m.Promised, m.Joined, r.Mark.Promised, r.Mark.Joined)
@@ -133,13 +143,16 @@ func (w *World) issued(n *node, r *zab.Record) {
 		if r.Mark.Joined > r.Mark.Promised {
 			w.fail("inv/Z2", "member %d joins %d and has promised %d only", n.id, r.Mark.Joined, r.Mark.Promised)
 		}
+		w.countsByRight(n, n.image.mark, r.Mark)
+		w.joinsByRight(n, n.image.mark, r.Mark)
 	}
 	n.image.apply(r)
 }
 
 // durable makes a record durable and checks what becomes of the store.
 func (w *World) durable(n *node, r *zab.Record) {
-	last, counts := n.disk.last(), n.disk.mark.Counts
+	last, mark := n.disk.last(), n.disk.mark
+	counts := mark.Counts
 	removed := n.disk.apply(r)
 	d := &n.disk
 	switch r.Kind {
@@ -152,8 +165,10 @@ func (w *World) durable(n *node, r *zab.Record) {
 		}
 		return
 	case zab.RecordTrunc:
+		w.moment(n, atCut)
 		w.removedCommitted(n, removed, "TRUNC")
 	case zab.RecordReset:
+		w.moment(n, atCut)
 		if counts {
 			w.removedCommitted(n, removed, "RESET")
 		}
@@ -164,6 +179,8 @@ func (w *World) durable(n *node, r *zab.Record) {
 		if r.Mark.Counts && !counts && d.mark.Born {
 			w.cover("blank member promised nothing")
 		}
+		w.counting.promised = max(w.counting.promised, r.Mark.Promised)
+		w.marked(n, mark, r.Mark)
 	}
 	w.checkDurability()
 }
@@ -198,30 +215,37 @@ func (w *World) checkDurability() {
 	}
 }
 
-// onDisks checks that a quorum holds z durably. A store that was wiped since counts as lost with what it held: its acknowledgement was given for good,
-// and wiped stores are a minority at each instant. checkDurability judges what is left.
+// onDisks checks that a quorum that counts holds z durably, and has joined the epoch in which it is committed. A store that was wiped since counts as
+// lost with what it held: its acknowledgement was given for good, and wiped stores are a minority at each instant. checkDurability judges what is left.
 func (w *World) onDisks(n *node, z zab.Zxid, without quorum.ID) {
+	epoch := n.watch.reign
+	has := func(d *store) bool { return d.mark.Counts && d.mark.Joined >= epoch && d.holds(z) }
 	if !w.verifier.Contains(func(id quorum.ID) bool {
-		m := &w.nodes[id-1].disk
-		p := w.nodes[id-1].past
-		return id != without && (m.mark.Counts && m.holds(z) || p != nil && p.mark.Counts && p.holds(z))
+		m := w.nodes[id-1]
+		return id != without && (has(&m.disk) || m.past != nil && has(m.past))
 	}) {
 		w.fail("inv/Z10", "member %d commits %v, which no quorum of stores holds", n.id, z)
 	}
 }
 
 // stepped checks a member after each step.
-func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, sends []core.Send) {
+func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, writes int, sends []core.Send) {
 	z, v := n.m.Zab(), &n.watch
 	role, epoch, est := z.Role(), z.Epoch(), z.Established()
 	if _, ok := msg.(zab.Message); ok {
 		v.heard[from-1] = v.ticks
+	}
+	v.hears(input, from, msg)
+	w.readyByRight(n)
+	if v.reign = epoch; v.role == zab.Leading {
+		v.reign = v.epoch // a step may commit in one epoch and begin the next
 	}
 	was, followed := v.role, v.leader // a step may do something in one role and end it
 	if role != v.role || epoch != v.epoch || est != v.est {
 		w.changed(n, role, epoch, est)
 	}
 	v.leader = z.Leader()
+	w.inSession(n, from, msg, was, followed, writes, sends)
 	if c := z.Committed(); c != v.committed || v.at < 0 {
 		w.commits(n, c, input, from, was, followed)
 	}
@@ -254,6 +278,24 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 	if role != v.role || epoch != v.epoch {
 		v.since = v.ticks
 	}
+	if v.role == zab.Looking {
+		w.electedByRight(n, role)
+	}
+	if role == zab.Looking {
+		clear(v.said)
+	}
+	switch {
+	case role == zab.Leading && v.role != zab.Leading:
+		w.moment(n, atStand)
+	case role == zab.Leading && est && !v.est:
+		w.moment(n, atEstablish)
+	case role == zab.Leading && !est && v.est:
+		w.moment(n, atRenew)
+	case role == zab.Following && est && !v.est:
+		w.moment(n, atUpToDate)
+	case role != zab.Following && v.role == zab.Following:
+		w.moment(n, atLeave)
+	}
 	if role == zab.Leading && est && !(v.role == zab.Leading && v.est && v.epoch == epoch) {
 		w.cover("leader established")
 		if v.led != 0 && v.led != epoch {
@@ -274,6 +316,7 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 		if !w.verifier.CanLead(n.id) {
 			w.fail("inv/Z1", "member %d must not lead", n.id)
 		}
+		w.onDisks(n, n.m.Zab().Committed(), 0)
 	}
 	if est && z.Last().Epoch() > max(z.Mark().Joined, epoch) {
 		w.fail("inv/Z3", "member %d has joined %d and its log ends at %v", n.id, z.Mark().Joined, z.Last())
@@ -341,7 +384,9 @@ func (w *World) extend(n *node, c zab.Zxid) {
 		}
 		last = e.Zxid
 		if e.Kind == zab.EntryReadmit {
+			w.readmits[life{e.Member, e.Incarnation}] = true
 			w.onDisks(n, e.Zxid, e.Member)
+			w.moment(n, atReadmitted)
 		}
 		if e.Zxid.Epoch() != n.m.Zab().Epoch() {
 			w.cover("uncommitted entry of an old leader committed")
@@ -361,6 +406,7 @@ func (w *World) extend(n *node, c zab.Zxid) {
 	}
 	w.onDisks(n, c, 0)
 	w.checkDurability()
+	w.moment(n, atCommit)
 }
 
 // deliveries checks what a step has applied.
@@ -434,7 +480,12 @@ func (w *World) sent(n *node, s *core.Send) {
 		if m := n.m.Zab().Mark(); x.Confirms && (!d.mark.Counts || d.mark.Joined != x.Epoch || m.Promised != x.Epoch) {
 			w.fail("inv/Z15", "member %d confirms epoch %d, its mark is %+v", n.id, x.Epoch, m)
 		}
+	case *zab.FollowerInfo:
+		n.watch.session = x.Session
+	case *zab.NewLeader:
+		w.leadsByMark(n, x.Epoch)
 	case *zab.Sync:
+		w.leadsByMark(n, x.Epoch)
 		if to := w.nodes[s.To-1]; x.Snapshot {
 			w.cover("SNAP")
 		} else if to.up {
@@ -460,7 +511,15 @@ func (w *World) sent(n *node, s *core.Send) {
 	}
 }
 
+// leadsByMark checks that a leader that synchronises others has joined its epoch, durably.
+func (w *World) leadsByMark(n *node, epoch uint32) {
+	if n.disk.mark.Joined < epoch {
+		w.fail("inv/Z2", "member %d opens epoch %d, durable is %d", n.id, epoch, n.disk.mark.Joined)
+	}
+}
+
 func (w *World) promise(n *node, epoch uint32, to quorum.ID) {
+	w.backers[candidacy{epoch, to}] |= 1 << n.id
 	p := promise{n.disk.mark.Incarnation, epoch}
 	if old, ok := w.promises[p]; ok && old != to {
 		w.fail("inv/Z2", "member %d promises epoch %d to %d and to %d", n.id, epoch, old, to)

@@ -164,7 +164,7 @@ func (n *node) feed(w *World, input core.Input, from quorum.ID, msg any) {
 	for i := writes; i < len(n.out.Writes); i++ {
 		w.issued(n, &n.out.Writes[i])
 	}
-	w.stepped(n, input, from, msg, n.out.Sends[sends:])
+	w.stepped(n, input, from, msg, len(n.out.Writes)-writes, n.out.Sends[sends:])
 	w.recorded(n, len(n.out.Writes)-writes, len(n.out.Sends)-sends)
 }
 

@@ -74,6 +74,10 @@ func (w *World) act(a Action) {
 	if w.healed != 0 {
 		return
 	}
+	if a.Kind == fAmbush {
+		w.lay(a)
+		return
+	}
 	r := rand.New(rand.NewPCG(a.X, uint64(a.Kind)))
 	n := w.target(r)
 	w.recordAction(a, n)
@@ -111,11 +115,7 @@ func (w *World) act(a Action) {
 			w.down(m, thenRestart)
 		}
 	case fPause:
-		if n.up && !n.paused {
-			w.count(fPause)
-			n.paused = true
-			w.push(event{at: w.now + a.Dur, kind: evResume, node: int32(n.idx), run: n.run})
-		}
+		w.stop(n, a.Dur)
 	case fClock:
 		w.count(fClock)
 		n.wall += r.Int64N(1<<33) - 1<<32

@@ -23,17 +23,18 @@ type World struct {
 
 	net, disk, load, nemesis, sched *rand.Rand
 
-	actions []Action
-	nextAct int
-	faults  [faultKinds]int
-	total   int
-	wipes   int
-	phase   int
-	healed  Time   // 0: faults go on
-	limit   Time   // of the phase
-	sum     uint64 // of what was applied when it was set
-	quiet   bool   // clients ask for nothing more
-	ended   bool
+	actions  []Action
+	nextAct  int
+	ambushes []ambush
+	faults   [faultKinds]int
+	total    int
+	wipes    int
+	phase    int
+	healed   Time   // 0: faults go on
+	limit    Time   // of the phase
+	sum      uint64 // of what was applied when it was set
+	quiet    bool   // clients ask for nothing more
+	ended    bool
 
 	history
 	judge
@@ -100,7 +101,7 @@ func newWorld(seed uint64, o Options) *World {
 	ensemble[0] = 1
 	for i := range n {
 		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), link: make([]*conn, n), clients: make([]caller, w.cfg.Clients)}
-		m.watch.heard = make([]int, n)
+		m.watch.heard, m.watch.hearing = make([]int, n), newHearing(n)
 		if w.cfg.Bootstrap {
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
 		}
