@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -29,30 +30,31 @@ var momentNames = [moments]string{"stand", "promise", "join", "establish", "up t
 type ambush struct {
 	Action
 	moment int
+	skip   int // so many such moments pass by first
 	until  Time
 }
 
 // lay sets an ambush: which moment it waits for, and what it will do, is in X.
 func (w *World) lay(a Action) {
 	r := rand.New(rand.NewPCG(a.X, 0xa3))
-	w.ambushes = append(w.ambushes, ambush{a, r.IntN(moments), w.now + 60*w.cfg.Tick})
+	w.ambushes = append(w.ambushes, ambush{a, r.IntN(moments), r.IntN(3), w.now + 60*w.cfg.Tick})
 }
 
-// moment tells that a member has come to a moment. The first ambush that waits for it is sprung, at once or a little later.
+// moment tells that a member has come to a moment. An ambush that waits for it is sprung, at once or a little later.
 func (w *World) moment(n *node, k int) {
 	if len(w.ambushes) == 0 || w.healed != 0 {
 		return
 	}
+	w.ambushes = slices.DeleteFunc(w.ambushes, func(b ambush) bool { return b.until < w.now })
 	for i, b := range w.ambushes {
-		if b.until < w.now {
-			w.ambushes = append(w.ambushes[:i:i], w.ambushes[i+1:]...)
-			w.moment(n, k)
-			return
-		}
 		if b.moment != k {
 			continue
 		}
-		w.ambushes = append(w.ambushes[:i:i], w.ambushes[i+1:]...)
+		if b.skip > 0 {
+			w.ambushes[i].skip--
+			continue
+		}
+		w.ambushes = slices.Delete(w.ambushes, i, i+1)
 		r := rand.New(rand.NewPCG(b.X, 0xa4))
 		at := w.now + pick(r, 0, between(r, 0, w.cfg.NetMax), between(r, 0, w.cfg.Tick))
 		w.push(event{at: at, kind: evUndo, msg: func() {

@@ -7,6 +7,7 @@ import (
 
 // counting knows who counts by right, whatever the members believe.
 type counting struct {
+	born     bool   // the birth is complete: some member knows it, durably
 	promised uint32 // the greatest epoch that anybody ever promised, durably
 	readmits map[life]bool
 	backers  map[candidacy]uint64 // bits of the members that gave their promise
@@ -27,10 +28,11 @@ func newCounting() counting {
 	return counting{readmits: map[life]bool{}, backers: map[candidacy]uint64{}}
 }
 
-// countsByRight checks a mark that says for the first time that its member counts: by the birth, which is before all epochs, or by a committed Readmit
-// of this very memory.
+// countsByRight checks a mark that says for the first time that its member counts: by a birth, if its memory is older than that and nobody has promised
+// anything yet, or by a committed Readmit of this very memory.
 func (w *World) countsByRight(n *node, was, is zab.Mark) {
-	if is.Counts && !was.Counts && w.counting.promised > 0 && !w.readmits[life{n.id, is.Incarnation}] {
+	founds := w.counting.promised == 0 && !n.watch.late
+	if is.Counts && !was.Counts && !founds && !w.readmits[life{n.id, is.Incarnation}] {
 		w.fail("inv/Z20", "member %d takes itself for one that counts, and its readmission is not committed", n.id)
 	}
 }

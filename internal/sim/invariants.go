@@ -61,14 +61,16 @@ type watch struct {
 	lastAnswer         zab.Zxid
 	toldHere           zab.Zxid
 	birthing           bool
+	late               bool // its memory began after the birth
 	hearing
 }
 
-func (v *watch) wiped() { v.promised, v.joined = 0, 0 }
+// wiped begins a new memory; late says that the birth was complete by then.
+func (v *watch) wiped(late bool) { v.promised, v.joined, v.late = 0, 0, late }
 
 // began forgets what ends with a run.
 func (v *watch) began(n *node) {
-	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard, hearing: v.hearing}
+	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard, hearing: v.hearing, late: v.late}
 	clear(v.heard)
 	v.hearing.clear()
 	v.committed = n.disk.base()
@@ -179,6 +181,7 @@ func (w *World) durable(n *node, r *zab.Record) {
 		if r.Mark.Counts && !counts && d.mark.Born {
 			w.cover("blank member promised nothing")
 		}
+		w.counting.born = w.counting.born || r.Mark.Born
 		w.counting.promised = max(w.counting.promised, r.Mark.Promised)
 		w.marked(n, mark, r.Mark)
 	}
@@ -255,8 +258,11 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, writ
 	if d := z.LastDurable(); d > n.disk.last() && !n.disk.holds(d) {
 		w.fail("inv/Z11", "member %d believes %v durable, its store ends at %v", n.id, d, n.disk.last())
 	}
-	if m := z.Durable(); m != n.disk.mark && (m.Promised > n.disk.mark.Promised || m.Joined > n.disk.mark.Joined || m.Counts && !n.disk.mark.Counts) {
+	if m := z.Durable(); m != n.disk.mark && (m.Promised > n.disk.mark.Promised || m.Joined > n.disk.mark.Joined) {
 		w.fail("inv/Z2", "member %d believes its mark durable: %+v, it is %+v", n.id, m, n.disk.mark)
+	}
+	if z.Durable().Counts && !n.disk.mark.Counts {
+		w.fail("inv/Z20", "member %d believes that its mark says that it counts", n.id)
 	}
 	if len(n.sm.delivered) > 0 {
 		w.deliveries(n)
@@ -420,6 +426,9 @@ func (w *World) deliveries(n *node) {
 			}
 			v.given = i
 		} else {
+			if d.zxid > n.m.Zab().Committed() {
+				w.fail("inv/Z14", "member %d applies %v, committed is %v", n.id, d.zxid, n.m.Zab().Committed())
+			}
 			if v.given >= len(w.log) || w.log[v.given].zxid != d.zxid {
 				w.fail("inv/Z6", "member %d applies %v as entry %d of the history", n.id, d.zxid, v.given)
 			}
@@ -427,9 +436,6 @@ func (w *World) deliveries(n *node) {
 				w.fail("inv/Z7", "member %d applies other bytes at %v", n.id, d.zxid)
 			}
 			v.given++
-			if d.zxid > n.m.Zab().Committed() {
-				w.fail("inv/Z14", "member %d applies %v, committed is %v", n.id, d.zxid, n.m.Zab().Committed())
-			}
 			if !n.disk.holds(d.zxid) {
 				w.fail("inv/Z14", "member %d applies %v, which its store does not hold", n.id, d.zxid)
 			}

@@ -279,7 +279,7 @@ func (w *World) down(n *node, then int) {
 		p := n.disk
 		n.past, n.disk = &p, store{}
 		n.inc = w.incarnation()
-		n.watch.wiped()
+		n.watch.wiped(w.counting.born)
 		w.wipes++
 	}
 	n.m, n.view, n.status = nil, nil, core.Status{}
