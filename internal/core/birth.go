@@ -28,7 +28,7 @@ func (m *Machine[V, R]) mine(found bool) *Birth {
 
 func (m *Machine[V, R]) sayBirth(p *peer, found bool) {
 	b := m.mine(found)
-	if mutant.On("birth-by-joined") && m.zab.Durable().Joined == 0 && p.born != nil && p.born.Ensemble == (zab.EnsembleID{}) {
+	if mutant.On("birth-by-joined") && m.zab.Durable().Joined == 0 && (p.born == nil || p.born.Ensemble == zab.EnsembleID{}) {
 		b.Promised, b.Born = false, false
 	}
 	m.sendTo(p.id, Control, b)

@@ -37,7 +37,11 @@ type ambush struct {
 // lay sets an ambush: which moment it waits for, and what it will do, is in X.
 func (w *World) lay(a Action) {
 	r := rand.New(rand.NewPCG(a.X, 0xa3))
-	w.ambushes = append(w.ambushes, ambush{a, r.IntN(moments), r.IntN(3), w.now + 60*w.cfg.Tick})
+	b := ambush{a, r.IntN(moments), r.IntN(3), w.now + 60*w.cfg.Tick}
+	if a.At == 0 {
+		b.moment = r.IntN(atUpToDate)
+	}
+	w.ambushes = append(w.ambushes, b)
 }
 
 // moment tells that a member has come to a moment. An ambush that waits for it is sprung, at once or a little later.
@@ -78,7 +82,7 @@ func (w *World) strike(n *node, a Action, r *rand.Rand) {
 	w.note(victim, "STRIKE")
 	alone := func(m *node) bool { return m == victim }
 	pair := func(m *node) bool { return m == victim || m == friend }
-	switch r.IntN(10) {
+	switch r.IntN(11) {
 	case 0, 1:
 		w.hit(victim, thenRestart, r)
 	case 2, 3:
@@ -90,9 +94,12 @@ func (w *World) strike(n *node, a Action, r *rand.Rand) {
 		w.fence(a, alone, r)
 	case 6:
 		w.fence(a, pair, r)
-	case 7:
+	case 7, 10: // one disk may not come back
 		w.count(fPowerAll)
 		w.cover("power loss of all")
+		if r.IntN(2) == 0 {
+			w.hit(victim, thenWipe, r)
+		}
 		for _, m := range w.nodes {
 			w.down(m, thenRestart)
 		}

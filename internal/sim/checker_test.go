@@ -52,6 +52,12 @@ var corruptions = []struct {
 		clear(w.backers)
 		w.issued(n, &zab.Record{Kind: zab.RecordMark, Mark: m})
 	}},
+	{"inv/Z22", "an epoch by the promise of a fresher member", func(w *World, n *node) {
+		m := n.image.mark
+		n.image.mark.Joined--
+		clear(w.behind)
+		w.issued(n, &zab.Record{Kind: zab.RecordMark, Mark: m})
+	}},
 	{"inv/Z20", "ready and blank", func(w *World, n *node) {
 		n.disk.mark.Counts = false
 		n.out.Changed, n.out.Status.Ready = true, true
@@ -61,6 +67,12 @@ var corruptions = []struct {
 		x := core.Send{To: 2, Message: &zab.Commit{}}
 		n.watch.lead[1] = 2
 		w.inSession(n, 2, &zab.Ack{Session: 1}, zab.Leading, n.id, 0, []core.Send{x})
+	}},
+	{"inv/Z21", "a voter shut out", func(w *World, n *node) {
+		n.watch.above = 1 << 30
+		for range 3 {
+			w.shutsNobodyOut(n, zab.Leading, n.watch.epoch, true)
+		}
 	}},
 	{"inv/E1", "a candidate whose voters are gone", func(w *World, n *node) {
 		n.watch.hearing.clear()

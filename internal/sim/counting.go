@@ -11,6 +11,7 @@ type counting struct {
 	promised uint32 // the greatest epoch that anybody ever promised, durably
 	readmits map[life]bool
 	backers  map[candidacy]uint64 // bits of the members that gave their promise
+	behind   map[candidacy]uint64 // and of those that were not fresher than the candidate
 }
 
 // life is one memory of a member.
@@ -25,7 +26,7 @@ type candidacy struct {
 }
 
 func newCounting() counting {
-	return counting{readmits: map[life]bool{}, backers: map[candidacy]uint64{}}
+	return counting{readmits: map[life]bool{}, backers: map[candidacy]uint64{}, behind: map[candidacy]uint64{}}
 }
 
 // countsByRight checks a mark that says for the first time that its member counts: by a birth, if its memory is older than that and nobody has promised
@@ -37,15 +38,30 @@ func (w *World) countsByRight(n *node, was, is zab.Mark) {
 	}
 }
 
-// joinsByRight checks a leader that joins its epoch: a quorum that counts must have promised it that.
+// backs notes a promise. The candidate's history is frozen from its own promise on.
+func (w *World) backs(n *node, epoch uint32, to quorum.ID) {
+	c := candidacy{epoch, to}
+	w.backers[c] |= 1 << n.id
+	if !n.disk.fresher(&w.nodes[to-1].image) {
+		w.behind[c] |= 1 << n.id
+	}
+}
+
+// joinsByRight checks a leader that joins its epoch: a quorum that counts must have promised it that, and one that knew nothing that the leader lacks.
 func (w *World) joinsByRight(n *node, was, is zab.Mark) {
 	z := n.m.Zab()
 	if is.Joined == was.Joined || z.Role() != zab.Leading || z.Epoch() != is.Joined {
 		return
 	}
-	by := w.backers[candidacy{is.Joined, n.id}]
-	if !w.verifier.Contains(func(id quorum.ID) bool { return id == n.id || by>>id&1 != 0 }) {
+	c := candidacy{is.Joined, n.id}
+	quorumOf := func(bits uint64) bool {
+		return w.verifier.Contains(func(id quorum.ID) bool { return id == n.id || bits>>id&1 != 0 })
+	}
+	if !quorumOf(w.backers[c]) {
 		w.fail("inv/Z20", "member %d leads epoch %d, and those that count and promised it that are no quorum", n.id, is.Joined)
+	}
+	if !quorumOf(w.behind[c]) {
+		w.fail("inv/Z22", "member %d leads epoch %d by the promise of a fresher one", n.id, is.Joined)
 	}
 }
 

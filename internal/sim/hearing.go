@@ -12,6 +12,8 @@ type hearing struct {
 	said    []*election.Notification // by each other member on its present link, since this one began to look
 	session zab.Session              // of this member's present attempt to follow
 	lead    []zab.Session            // of each other member's attempt to follow this one
+	above   uint32                   // a promise of a voter that shuts it out from following this one
+	aware   int                      // ticks since this one, established, was told of it
 }
 
 func newHearing(n int) hearing {
@@ -21,7 +23,7 @@ func newHearing(n int) hearing {
 func (h *hearing) clear() {
 	clear(h.said)
 	clear(h.lead)
-	h.session = 0
+	h.session, h.above, h.aware = 0, 0, 0
 }
 
 // hears notes an input before the step is judged.
@@ -37,6 +39,9 @@ func (h *hearing) hears(input core.Input, from quorum.ID, msg any) {
 			h.said[from-1] = m
 		case *zab.FollowerInfo:
 			h.lead[from-1] = m.Session
+			if m.Counts {
+				h.above = max(h.above, m.Promised)
+			}
 		}
 	}
 }
@@ -58,6 +63,20 @@ func (w *World) electedByRight(n *node, role zab.Role) {
 	case zab.Following, zab.Observing:
 		if l := n.m.Zab().Leader(); l != 0 && !h.votes(l, l) {
 			w.fail("inv/E1", "member %d follows %d, which has not said on its present link that it stands", n.id, l)
+		}
+	}
+}
+
+// shutsNobodyOut checks a leader at its ticks: a voter that has promised an epoch above the leader's can never follow it, so the leader must stand again
+// above that promise.
+func (w *World) shutsNobodyOut(n *node, role zab.Role, epoch uint32, est bool) {
+	h := &n.watch.hearing
+	switch {
+	case role != zab.Leading || h.above <= epoch:
+		h.above, h.aware = 0, 0
+	case est:
+		if h.aware++; h.aware > 2 {
+			w.fail("inv/Z21", "member %d leads epoch %d and knows that a voter has promised %d", n.id, epoch, h.above)
 		}
 	}
 }

@@ -272,6 +272,7 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, writ
 	}
 	if _, ok := input.(*core.Tick); ok {
 		w.contact(n, role, epoch, est)
+		w.shutsNobodyOut(n, role, epoch, est)
 	}
 }
 
@@ -525,7 +526,7 @@ func (w *World) leadsByMark(n *node, epoch uint32) {
 }
 
 func (w *World) promise(n *node, epoch uint32, to quorum.ID) {
-	w.backers[candidacy{epoch, to}] |= 1 << n.id
+	w.backs(n, epoch, to)
 	p := promise{n.disk.mark.Incarnation, epoch}
 	if old, ok := w.promises[p]; ok && old != to {
 		w.fail("inv/Z2", "member %d promises epoch %d to %d and to %d", n.id, epoch, old, to)

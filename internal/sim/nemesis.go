@@ -30,7 +30,7 @@ func drawActions(c *Config, r *rand.Rand) []Action {
 	if r.IntN(2) == 0 {
 		at = 0 // during birth and the first election too
 	}
-	if c.Faults[fAmbush] > 0 && r.IntN(2) == 0 { // the first steps are taken once only
+	for range c.Faults[fAmbush] / 20 { // the first steps are taken once only
 		list = append(list, Action{0, fAmbush, r.Uint64(), between(r, c.Tick, 8*c.Tick)})
 	}
 	for {
