@@ -152,7 +152,9 @@ func (m *Machine) Linked(id quorum.ID, out *Output) {
 	if !found {
 		m.peers = slices.Insert(m.peers, i, peer{})
 	}
-	m.peers[i] = peer{id: id}
+	if !found || !mutant.On("votes-outlive-link") {
+		m.peers[i] = peer{id: id}
+	}
 	m.backoff.reset()
 	m.finish(&m.peers[i], out)
 }
@@ -160,7 +162,7 @@ func (m *Machine) Linked(id quorum.ID, out *Output) {
 // Lost tells that the link to peer is gone, and its word with it.
 func (m *Machine) Lost(id quorum.ID, out *Output) {
 	i, found := m.search(id)
-	if !found {
+	if !found || mutant.On("votes-outlive-link") {
 		return
 	}
 	m.peers = slices.Delete(m.peers, i, i+1)
@@ -213,7 +215,7 @@ func (m *Machine) Receive(from quorum.ID, n *Notification, out *Output) {
 	case !m.voting(): // nobody needs to know what we do not vote for
 	case !m.counts(p):
 		answer = p
-	case n.Round > m.round && !mutant.On("stale-round-kept"):
+	case n.Round > m.round && !(mutant.On("stale-round-kept") && n.Round == m.round+1):
 		m.round, m.waiting = n.Round, false
 		m.proposal = m.best()
 		m.tell()

@@ -12,7 +12,7 @@ func (m *Machine) electable(id quorum.ID) bool {
 
 // counts is the one predicate for whose word adds to a quorum: a voter that says that it votes, since Look, on this link.
 func (m *Machine) counts(p *peer) bool {
-	return p.fresh && !p.said.Ask && m.isVoter(p.id)
+	return (p.fresh || mutant.On("words-before-look") && p.heard) && !p.said.Ask && m.isVoter(p.id)
 }
 
 func (m *Machine) isVoter(id quorum.ID) bool { return m.verifier != nil && m.verifier.Votes(id) }
@@ -51,12 +51,12 @@ func (m *Machine) agreesByID(id quorum.ID) bool {
 		return true
 	}
 	p := m.peer(id)
-	return p != nil && m.agrees(p)
+	return p != nil && (m.agrees(p) || mutant.On("silence-agrees") && !p.heard && m.isVoter(id))
 }
 
 // agreed reports whether a quorum agrees with the proposal, and whether every linked voter that votes does.
 func (m *Machine) agreed() (byQuorum, byAll bool) {
-	byQuorum, byAll = m.verifier.Contains(m.agreeing) || mutant.On("no-quorum-awaited"), true
+	byQuorum, byAll = m.verifier.Contains(m.agreeing), true
 	for i := range m.peers {
 		p := &m.peers[i]
 		silent := p.heard && p.said.Ask // asks: there is nothing to wait for

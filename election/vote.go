@@ -21,7 +21,7 @@ type Vote struct {
 // The epoch comes first because a zxid says who proposed, not who synchronised: with epoch 2 joined and nothing proposed in
 // it, (2, 1.5) has all that is committed, while (1, 1.9) may hold a tail that epoch 2 has cut off.
 func (v Vote) Compare(o Vote) int {
-	if mutant.On("zxid-first") {
+	if mutant.On("zxid-first") || mutant.On("no-epoch-in-freshness") {
 		return cmp.Or(cmp.Compare(v.Zxid, o.Zxid), cmp.Compare(v.Leader, o.Leader))
 	}
 	if mutant.On("id-only") {

@@ -25,7 +25,6 @@ type leader struct {
 	wait     WriteID         // of the mark that ends promising or joining
 	initial  Zxid            // end of the initial history of the epoch
 	served   bool            // the initial history is applied
-	renewing bool            // the epoch before was established: learners go on in place
 	learners []*learnerState // in ascending order of id
 	live     run             // the newest of what it proposed
 
@@ -95,7 +94,7 @@ func (m *Machine) outbid(l *learnerState, promised uint32) {
 	if !l.voter || !l.info.Counts || promised < ld.epoch || ld.phase == gathering {
 		return
 	}
-	if promised > ld.epoch || ld.phase <= collecting {
+	if promised > ld.epoch && !mutant.On("shut-out-kept") || ld.phase <= collecting {
 		ld.shutOut = max(ld.shutOut, promised)
 	}
 }
@@ -104,7 +103,7 @@ func (m *Machine) gather() {
 	ld := m.lead
 	has := func(id quorum.ID) bool {
 		l := m.learnerOf(id)
-		return id == m.cfg.Self || l != nil && l.info.Counts
+		return id == m.cfg.Self || l != nil && (l.info.Counts || m.countsByLog(l))
 	}
 	if !m.cfg.Verifier.Contains(has) {
 		return
@@ -131,16 +130,10 @@ func (m *Machine) promise(e uint32) {
 	}
 	ld.wait = m.Write(func(k *Mark) { k.Promised = e })
 	m.enter(promising)
-	if mutant.On("promise-volatile") && ld.renewing {
-		m.collect()
-	}
 }
 
 // renew stands again in place: no learner session ends, and callers notice nothing but a pause.
-func (m *Machine) renew(above uint32) {
-	m.lead.renewing = true
-	m.promise(max(above, m.mark.Promised) + 1)
-}
+func (m *Machine) renew(above uint32) { m.promise(max(above, m.mark.Promised) + 1) }
 
 func (m *Machine) collect() {
 	m.enter(collecting)
@@ -153,7 +146,7 @@ func (m *Machine) collect() {
 // ask sends LEADERINFO. Members that do not count are asked only by a leader that has its quorum of promises.
 func (m *Machine) ask(l *learnerState) {
 	ld := m.lead
-	if l.asked || ld.phase < collecting || (!l.voter || !l.info.Counts) && ld.phase < synchronising {
+	if l.asked || ld.phase < collecting || (!l.voter || !l.info.Counts && !m.countsByLog(l)) && ld.phase < synchronising {
 		return
 	}
 	l.asked = true
@@ -168,7 +161,7 @@ func (m *Machine) ackEpoch(l *learnerState, x *AckEpoch) {
 	}
 	l.info.Joined, l.info.Last, l.info.Counts = x.Joined, x.Last, x.Counts
 	l.spans, l.promised = x.Spans, true
-	counted := x.Promise && x.Counts && l.voter
+	counted := (x.Promise && x.Counts || m.countsByLog(l)) && l.voter
 	if ld.phase == collecting {
 		switch {
 		case counted && fresher(x.Joined, x.Last, m.mark.Joined, m.hist.last()) && !mutant.On("no-freshness"):
@@ -182,9 +175,14 @@ func (m *Machine) ackEpoch(l *learnerState, x *AckEpoch) {
 		m.promises()
 		return
 	}
-	if ld.phase >= synchronising {
+	if ld.phase >= synchronising || mutant.On("unjoined-leader-opens") && ld.phase == joining {
 		m.beginSync(l)
 	}
+}
+
+// countsByLog is a mistake: a Readmit in the candidate's own log may never be committed (trace F1 of the model).
+func (m *Machine) countsByLog(l *learnerState) bool {
+	return mutant.On("candidate-counts-by-log") && m.readmitOutstanding(l.id, l.info.Incarnation)
 }
 
 // fresher compares (joined epoch, last zxid) as one pair.
@@ -279,7 +277,7 @@ func (m *Machine) establish() {
 func (m *Machine) leaderApplied() {
 	ld := m.lead
 	if ld.phase == established && !ld.served && m.applied >= ld.initial {
-		ld.served, ld.renewing = true, false
+		ld.served = true
 	}
 	if ld.served {
 		m.readmitLearners()
@@ -288,7 +286,7 @@ func (m *Machine) leaderApplied() {
 
 // CanPropose reports whether Propose will accept an entry.
 func (m *Machine) CanPropose() bool {
-	return m.failed == nil && m.lead != nil && m.lead.served && m.lead.phase == established && m.lead.handover == 0 && m.next().Counter() <= m.cfg.MaxCounter
+	return m.failed == nil && m.lead != nil && m.lead.served && m.lead.phase == established && m.lead.handover == 0 && (m.next().Counter() <= m.cfg.MaxCounter || mutant.On("rollover-ignored"))
 }
 
 // Next returns the zxid that the next proposal gets.
@@ -314,7 +312,7 @@ func (m *Machine) propose(e Entry) Zxid {
 	for _, l := range m.lead.learners {
 		m.pump(l)
 	}
-	if m.next().Counter() > m.cfg.MaxCounter && !mutant.On("rollover-ignored") {
+	if m.next().Counter() > m.cfg.MaxCounter && !(mutant.On("rollover-ignored") && e.Kind == EntryReadmit) {
 		m.renew(0)
 	}
 	return e.Zxid
@@ -326,20 +324,20 @@ func (m *Machine) readmitLearners() {
 		if !m.CanPropose() {
 			return
 		}
-		if !l.joined || l.counts || !l.voter || m.isReadmitted(l.id, l.info.Incarnation) || m.readmitOutstanding(l) {
+		if !l.joined || l.counts || !l.voter || m.isReadmitted(l.id, l.info.Incarnation) || m.readmitOutstanding(l.id, l.info.Incarnation) {
 			continue
 		}
-		if mutant.On("readmit-at-once") {
+		if mutant.On("caught-up-counts") && l.acked == m.hist.last() {
 			l.counts = true
 		}
 		m.propose(Entry{Kind: EntryReadmit, Member: l.id, Incarnation: l.info.Incarnation, Data: []byte{}})
 	}
 }
 
-func (m *Machine) readmitOutstanding(l *learnerState) bool {
+func (m *Machine) readmitOutstanding(id quorum.ID, inc Incarnation) bool {
 	for _, z := range m.pendingReadmits {
 		if i, ok := m.hist.after(z); ok && i > m.hist.first {
-			if e := m.hist.at(i - 1); e.Member == l.id && e.Incarnation == l.info.Incarnation {
+			if e := m.hist.at(i - 1); e.Member == id && e.Incarnation == inc {
 				return true
 			}
 		}
@@ -355,10 +353,17 @@ func (m *Machine) countedAck(id quorum.ID) Zxid {
 		}
 		return m.lastDone
 	}
-	if l := m.learnerOf(id); l != nil && (l.joined || mutant.On("ack-before-join-counts")) && (l.counts || mutant.On("blank-counts") || mutant.On("ack-before-join-counts")) {
-		return l.acked
+	l := m.learnerOf(id)
+	if l == nil {
+		return 0
 	}
-	return 0
+	joined := l.joined || mutant.On("ack-before-join-counts") && l.info.Counts
+	counts := l.counts || mutant.On("blank-counts") || mutant.On("ack-before-join-counts") && l.info.Counts ||
+		mutant.On("readmit-counts-itself") && m.readmitOutstanding(l.id, l.info.Incarnation)
+	if !joined || !counts {
+		return 0
+	}
+	return l.acked
 }
 
 // commit finds the position that a quorum has acknowledged.
@@ -368,11 +373,10 @@ func (m *Machine) commit() {
 		return
 	}
 	to := Zxid(m.cfg.Verifier.Position(func(id quorum.ID) uint64 { return uint64(m.countedAck(id)) }))
-	to = min(to, m.hist.last())
-	if to <= m.committed {
-		return
+	to = m.holdReadmits(min(to, m.hist.last()))
+	if mutant.On("readmit-by-half") {
+		to = max(to, m.readmitByHalf())
 	}
-	to = m.holdReadmits(to)
 	if to <= m.committed {
 		return
 	}
@@ -399,6 +403,28 @@ func (m *Machine) holdReadmits(to Zxid) Zxid {
 		without := func(id quorum.ID) bool { return id != e.Member && m.countedAck(id) >= z }
 		if !m.cfg.Verifier.Contains(without) {
 			return e.Prev
+		}
+	}
+	return to
+}
+
+// readmitByHalf is a mistake: the quorum of a Readmit is one of the whole membership, and not of those that are left.
+func (m *Machine) readmitByHalf() (to Zxid) {
+	for _, z := range m.pendingReadmits {
+		i, ok := m.hist.after(z)
+		if !ok || i == m.hist.first {
+			continue
+		}
+		all, has := 0, 0
+		for _, id := range m.cfg.Verifier.Voters() {
+			if id != m.hist.at(i-1).Member {
+				if all++; m.countedAck(id) >= z {
+					has++
+				}
+			}
+		}
+		if 2*has >= all {
+			to = z
 		}
 	}
 	return to

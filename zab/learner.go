@@ -51,6 +51,9 @@ func (m *Machine) Follow(leader quorum.ID) {
 	m.waiting = nil
 	l := &learner{leader: leader, session: m.cfg.NextSession()}
 	m.learn = l
+	if mutant.On("counts-by-log") && !m.mark.Counts && m.readmitOutstanding(m.cfg.Self, m.mark.Incarnation) {
+		m.Write(func(k *Mark) { k.Counts = true })
+	}
 	m.send(leader, &FollowerInfo{
 		Session: l.session, Promised: m.mark.Promised, Joined: m.mark.Joined, Last: m.hist.last(), Counts: m.mark.Counts, Incarnation: m.mark.Incarnation,
 	})
@@ -59,7 +62,7 @@ func (m *Machine) Follow(leader quorum.ID) {
 // fromLeader takes what the leader says in the present session; anything else changes nothing.
 func (m *Machine) fromLeader(from quorum.ID, msg Message) {
 	l := m.learn
-	if l == nil || from != l.leader || sessionOf(msg) != l.session {
+	if l == nil || from != l.leader || sessionOf(msg) != l.session && !mutant.On("old-session") {
 		return
 	}
 	l.heard = l.ticks
@@ -254,8 +257,10 @@ func (m *Machine) newLeader(l *learner, x *NewLeader) {
 	l.moved = l.ticks
 	l.joinAt = m.Write(func(k *Mark) { k.Joined = x.Epoch })
 	if mutant.On("newleader-acked-early") && l.upToDate {
-		m.durable.Joined, m.lastDone = x.Epoch, m.hist.last()
-		m.joinedNow(l)
+		m.send(l.leader, &Ack{l.session, l.epoch, m.hist.last(), true, m.durable.Counts})
+	}
+	if mutant.On("commit-believed-early") && x.Snapshot != 0 {
+		m.committed = max(m.committed, x.Last)
 	}
 }
 
@@ -282,17 +287,20 @@ func (m *Machine) ackUpTo(l *learner) {
 	if !l.synced || m.install != nil || z <= l.acked && (l.said && counts == l.saidCounts || !l.joined) {
 		return
 	}
-	joined := l.joined && m.mark.Promised == l.epoch && m.durable.Joined == l.epoch
-	if l.answer != nil && !mutant.On("ack-after-promise") { // promised a later epoch: nothing is acknowledged any more
-		return
+	epoch, joined := l.epoch, l.joined && m.mark.Promised == l.epoch && m.durable.Joined == l.epoch
+	if l.answer != nil { // promised a later epoch: nothing is acknowledged any more
+		if !mutant.On("ack-after-promise") {
+			return
+		}
+		epoch, joined = m.durable.Joined, true
 	}
 	l.acked, l.said, l.saidCounts = z, joined, counts
-	m.send(l.leader, &Ack{l.session, l.epoch, z, joined, counts})
+	m.send(l.leader, &Ack{l.session, epoch, z, joined, counts})
 }
 
 // believe takes over the committed position once this member is up to date, over what it holds.
 func (m *Machine) believe(l *learner) {
-	if l.upToDate || mutant.On("commit-believed-early") {
+	if l.upToDate {
 		m.committed = max(m.committed, min(l.commit, m.hist.last()))
 	}
 }
@@ -302,6 +310,9 @@ func (m *Machine) pong(l *learner, x *Ping) {
 	confirms := d.Counts && x.Epoch == d.Joined && x.Epoch == d.Promised && x.Epoch == m.mark.Promised
 	if mutant.On("blank-confirms") {
 		confirms = x.Epoch == d.Joined
+	}
+	if mutant.On("left-confirms") {
+		confirms = d.Counts && x.Epoch == d.Joined
 	}
 	m.send(l.leader, &Pong{l.session, x.Epoch, x.Round, confirms})
 }

@@ -297,7 +297,11 @@ func (m *Machine) upToDate(l *learnerState) {
 	}
 	l.told, l.toldIn = true, m.lead.epoch
 	l.open, l.openCommit = nil, nil
-	m.send(l.id, &UpToDate{l.session, m.lead.epoch, m.committed})
+	commit := m.committed
+	if mutant.On("commits-before-uptodate-dropped") {
+		commit = m.lead.initial
+	}
+	m.send(l.id, &UpToDate{l.session, m.lead.epoch, commit})
 }
 
 // stalled reports a learner that answers and does not move: it counts as lost.

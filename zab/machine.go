@@ -312,7 +312,7 @@ func (m *Machine) advance() {
 		return
 	}
 	to := min(m.committed, m.lastDone)
-	if mutant.On("apply-uncommitted") && m.lead != nil && m.lead.renewing {
+	if mutant.On("apply-uncommitted") && m.lead != nil && m.lead.phase == gathering {
 		to = m.lastDone
 	}
 	if to <= m.applied {
@@ -353,7 +353,7 @@ func (m *Machine) readmit(e Entry) {
 func (m *Machine) isReadmitted(id quorum.ID, inc Incarnation) bool {
 	for _, r := range m.readmitted {
 		if r.Member == id {
-			return r.Incarnation == inc
+			return r.Incarnation == inc || mutant.On("readmit-names-nobody")
 		}
 	}
 	return false
@@ -363,6 +363,10 @@ func (m *Machine) isReadmitted(id quorum.ID, inc Incarnation) bool {
 // the only proof: a log may hold a Readmit that was never committed (trace F1 of the model).
 func (m *Machine) checkReadmitted() {
 	if m.mark.Counts || m.cfg.Observer || !m.isReadmitted(m.cfg.Self, m.mark.Incarnation) {
+		return
+	}
+	if mutant.On("counts-in-memory") {
+		m.mark.Counts, m.durable.Counts = true, true
 		return
 	}
 	m.Write(func(k *Mark) { k.Counts = true })

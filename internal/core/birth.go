@@ -27,7 +27,13 @@ func (m *Machine[V, R]) mine(found bool) *Birth {
 	}
 }
 
-func (m *Machine[V, R]) sayBirth(p *peer, found bool) { m.sendTo(p.id, Control, m.mine(found)) }
+func (m *Machine[V, R]) sayBirth(p *peer, found bool) {
+	b := m.mine(found)
+	if mutant.On("birth-by-joined") && m.zab.Durable().Joined == 0 && (p.born == nil || p.born.Ensemble == zab.EnsembleID{}) {
+		b.Promised, b.Born = false, false
+	}
+	m.sendTo(p.id, Control, b)
+}
 
 // birthTick repeats what was said, since Control may lose it, until the birth is known to be complete.
 func (m *Machine[V, R]) birthTick() {

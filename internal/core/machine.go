@@ -550,7 +550,7 @@ func (m *Machine[V, R]) publish() {
 		m.out.State, m.out.Published = m.sm.View(), true
 		m.applied = false
 	}
-	if !m.changed && m.status.Ready == m.ready() {
+	if !m.changed && m.status.Ready == m.ready() && (m.status.Reason == Blank) == m.blank() {
 		return
 	}
 	m.changed = false
@@ -558,8 +558,14 @@ func (m *Machine[V, R]) publish() {
 	m.out.Status, m.out.Changed = m.status, true
 }
 
+// ready reports whether this member serves and counts, durably: whoever reads it may rely on this disk, and give up another.
 func (m *Machine[V, R]) ready() bool {
-	return m.zab.Serving() && m.zab.Role() != zab.Stopped && (m.zab.Mark().Counts || !m.voter)
+	return m.zab.Serving() && m.zab.Role() != zab.Stopped && (m.zab.Durable().Counts || !m.voter || mutant.On("ready-before-durable") && m.zab.Mark().Counts)
+}
+
+func (m *Machine[V, R]) blank() bool {
+	k := m.zab.Durable()
+	return k.Born && !k.Counts && m.voter
 }
 
 // Status tells what this member knows of itself now.
@@ -575,7 +581,7 @@ func (m *Machine[V, R]) Status() Status {
 	}
 	switch {
 	case s.Ready:
-	case k.Born && !k.Counts && m.voter:
+	case m.blank():
 		s.Reason = Blank
 	case s.Leader != 0:
 		s.Reason = Synchronising

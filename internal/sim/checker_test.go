@@ -35,6 +35,59 @@ var corruptions = []struct {
 	{"inv/Z2", "a promise that is not durable", func(w *World, n *node) {
 		w.sent(n, &core.Send{To: 1, Message: &zab.AckEpoch{Epoch: n.disk.mark.Promised + 1, Promise: true, Counts: true}})
 	}},
+	{"inv/Z2", "an epoch opened before it is joined", func(w *World, n *node) {
+		w.sent(n, &core.Send{To: 1, Message: &zab.NewLeader{Epoch: n.disk.mark.Joined + 1}})
+	}},
+	{"inv/Z4", "a counter beyond its end", func(w *World, n *node) {
+		w.cfg.MaxCounter = 1
+		l := n.image.last()
+		w.issued(n, &zab.Record{Kind: zab.RecordEntry, Entry: zab.Entry{Zxid: l + 1, Prev: l}})
+	}},
+	{"inv/Z20", "a member that readmits itself", func(w *World, n *node) {
+		m := n.image.mark
+		n.image.mark.Counts, m.Incarnation[0] = false, m.Incarnation[0]+1
+		w.issued(n, &zab.Record{Kind: zab.RecordMark, Mark: m})
+	}},
+	{"inv/Z20", "an epoch without promises", func(w *World, n *node) {
+		m := n.image.mark
+		n.image.mark.Joined--
+		clear(w.backers)
+		w.issued(n, &zab.Record{Kind: zab.RecordMark, Mark: m})
+	}},
+	{"inv/Z22", "an epoch by the promise of a fresher member", func(w *World, n *node) {
+		m := n.image.mark
+		n.image.mark.Joined--
+		clear(w.behind)
+		w.issued(n, &zab.Record{Kind: zab.RecordMark, Mark: m})
+	}},
+	{"inv/Z20", "ready and blank", func(w *World, n *node) {
+		n.disk.mark.Counts = false
+		n.out.Changed, n.out.Status.Ready = true, true
+		w.readyByRight(n)
+	}},
+	{"inv/Z19", "an answer in a session of the past", func(w *World, n *node) {
+		x := core.Send{To: 2, Message: &zab.Commit{}}
+		n.watch.lead[1] = 2
+		w.inSession(n, 2, &zab.Ack{Session: 1}, zab.Leading, n.id, 0, []core.Send{x})
+	}},
+	{"inv/Z21", "a voter shut out", func(w *World, n *node) {
+		n.watch.above = 1 << 30
+		for range 3 {
+			w.shutsNobodyOut(n, zab.Leading, n.watch.epoch, true)
+		}
+	}},
+	{"inv/E1", "a candidate whose voters are gone", func(w *World, n *node) {
+		n.watch.hearing.clear()
+		w.electedByRight(n, zab.Leading)
+	}},
+	{"inv/E1", "a leader that was never heard", func(w *World, n *node) {
+		for _, f := range w.nodes {
+			if f.watch.role == zab.Following {
+				f.watch.hearing.clear()
+				w.electedByRight(f, zab.Following)
+			}
+		}
+	}},
 	{"inv/Z3", "an entry above the promised epoch", func(w *World, n *node) {
 		w.durable(n, &zab.Record{Kind: zab.RecordEntry, Entry: zab.Entry{Zxid: zab.MakeZxid(9999, 1), Prev: n.disk.last()}})
 	}},
@@ -68,6 +121,14 @@ var corruptions = []struct {
 		for _, m := range w.nodes {
 			if m != n {
 				m.disk.entries, m.disk.snap, m.past = nil, nil, nil
+			}
+		}
+		w.onDisks(n, w.lastCommitted(), 0)
+	}},
+	{"inv/Z10", "a commit that only one store has joined", func(w *World, n *node) {
+		for _, m := range w.nodes {
+			if m != n {
+				m.disk.mark.Joined, m.past = 0, nil
 			}
 		}
 		w.onDisks(n, w.lastCommitted(), 0)

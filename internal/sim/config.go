@@ -71,10 +71,11 @@ const (
 	fFlap      // a pair is cut and healed faster than anybody notices
 	fDiskFails // Failed is told, the member ends and restarts later
 	fTransfer  // TransferRequest: no fault, not counted
+	fAmbush    // waits for a moment of the protocol: see ambush.go
 	faultKinds
 )
 
-var faultNames = [faultKinds]string{"crash", "crash-middle", "wipe", "power-all", "pause", "clock", "cut", "one-way", "reset", "duplicate", "partition", "isolate", "flap", "disk-fails", "transfer"}
+var faultNames = [faultKinds]string{"crash", "crash-middle", "wipe", "power-all", "pause", "clock", "cut", "one-way", "reset", "duplicate", "partition", "isolate", "flap", "disk-fails", "transfer", "ambush"}
 
 func between(r *rand.Rand, lo, hi Time) Time {
 	if hi <= lo {
@@ -136,7 +137,7 @@ func newConfig(seed uint64) Config {
 	c.FaultEvery = pick(r, Time(4), 6, 8) * c.Tick
 	weights := [faultKinds]int{
 		fCrash: 8, fCrashMiddle: 8, fWipe: 4, fPowerAll: 1, fPause: 4, fClock: 1, fCut: 4, fOneWay: 4, fReset: 6, fDuplicate: 4, fPartition: 4,
-		fIsolate: 4, fFlap: 2, fDiskFails: 1, fTransfer: 2,
+		fIsolate: 4, fFlap: 2, fDiskFails: 1, fTransfer: 2, fAmbush: 20,
 	}
 	for k, w := range weights {
 		if r.IntN(10) < 7 { // a swarm: each seed leaves some faults out, because all at once average out

@@ -21,6 +21,9 @@ var goals = [...]goal{
 	{"wipe", 30}, {"power loss of all", 10}, {"blank member counts again", 10}, {"leader renews above a learner's promise", 1},
 	{"multi refused", 300}, {"answer recalled from a window", 20}, {"view held", 100},
 	{"old frame repeated", 1000}, {"link replaced by its successor", 100}, {"link reset by itself", 100}, {"message in several frames", 1000},
+	{"strike at stand", 50}, {"strike at promise", 50}, {"strike at join", 50}, {"strike at establish", 50}, {"strike at up to date", 50},
+	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
+	{"strike at readmitted", 50}, {"strike at count", 50},
 }
 
 var goalIndex = func() map[string]int {

@@ -18,12 +18,13 @@ type committed struct {
 
 // judge knows what the whole ensemble has done.
 type judge struct {
-	log        []committed         // decided, in order
-	minted     map[zab.Zxid]uint64 // every entry there ever was
-	leaders    map[uint32]reign
-	promises   map[promise]quorum.ID
-	digests    map[zab.Zxid]uint64
-	ref        *reference
+	log      []committed         // decided, in order
+	minted   map[zab.Zxid]uint64 // every entry there ever was
+	leaders  map[uint32]reign
+	promises map[promise]quorum.ID
+	digests  map[zab.Zxid]uint64
+	ref      *reference
+	counting
 	nodeStarts int
 }
 
@@ -38,7 +39,7 @@ type promise struct {
 }
 
 func newJudge() judge {
-	return judge{minted: map[zab.Zxid]uint64{}, leaders: map[uint32]reign{}, promises: map[promise]quorum.ID{}, digests: map[zab.Zxid]uint64{}, ref: newReference()}
+	return judge{minted: map[zab.Zxid]uint64{}, leaders: map[uint32]reign{}, promises: map[promise]quorum.ID{}, digests: map[zab.Zxid]uint64{}, ref: newReference(), counting: newCounting()}
 }
 
 // watch is what the judge remembers of one member.
@@ -51,6 +52,7 @@ type watch struct {
 	leader             quorum.ID
 	led                uint32 // epoch that it led last, without a break since
 	epoch              uint32
+	reign              uint32 // in which it commits in this step
 	est                bool
 	since              int // tick in which role and epoch began
 	ticks              int
@@ -61,14 +63,18 @@ type watch struct {
 	toldHere           zab.Zxid
 	birthing           bool
 	jumpFrom, jumpTo   zab.Zxid // the entries that the last snapshot installed has in place of applying them
+	late               bool     // its memory began after the birth
+	hearing
 }
 
-func (v *watch) wiped() { v.promised, v.joined = 0, 0 }
+// wiped begins a new memory; late says that the birth was complete by then.
+func (v *watch) wiped(late bool) { v.promised, v.joined, v.late = 0, 0, late }
 
 // began forgets what ends with a run.
 func (v *watch) began(n *node) {
-	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard}
+	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard, hearing: v.hearing, late: v.late}
 	clear(v.heard)
+	v.hearing.clear()
 	v.committed = n.disk.base()
 	v.applied = v.committed
 	v.at = -1 // to be looked up
@@ -114,6 +120,9 @@ func (w *World) issued(n *node, r *zab.Record) {
 		if e.Zxid.Epoch() == last.Epoch() && e.Zxid.Counter() != last.Counter()+1 || e.Zxid.Epoch() != last.Epoch() && e.Zxid.Counter() != 1 {
 			w.fail("inv/Z4", "member %d writes %v behind %v: a gap", n.id, e.Zxid, last)
 		}
+		if most := w.cfg.MaxCounter; most != 0 && e.Zxid.Counter() > most {
+			w.fail("inv/Z4", "member %d writes %v: the counter ends at %d", n.id, e.Zxid, most)
+		}
 		h := hashEntry(e)
 		if old, ok := w.minted[e.Zxid]; ok && old != h {
 			w.fail("inv/Z7", "member %d writes another %v than there is", n.id, e.Zxid)
@@ -128,6 +137,9 @@ func (w *World) issued(n *node, r *zab.Record) {
 				w.cover("readmission")
 			}
 		}
+		if e.Kind == zab.EntryReadmit {
+			w.moment(n, atReadmit)
+		}
 	case zab.RecordTrunc:
 		if z := n.sm.outstanding(); z > r.Zxid {
 			w.fail("inv/Z16", "member %d cuts its log behind %v and still judges by %v", n.id, r.Zxid, z)
@@ -139,13 +151,16 @@ func (w *World) issued(n *node, r *zab.Record) {
 		if r.Mark.Joined > r.Mark.Promised {
 			w.fail("inv/Z2", "member %d joins %d and has promised %d only", n.id, r.Mark.Joined, r.Mark.Promised)
 		}
+		w.countsByRight(n, n.image.mark, r.Mark)
+		w.joinsByRight(n, n.image.mark, r.Mark)
 	}
 	n.image.apply(r)
 }
 
 // durable makes a record durable and checks what becomes of the store.
 func (w *World) durable(n *node, r *zab.Record) {
-	last, counts := n.disk.last(), n.disk.mark.Counts
+	last, mark := n.disk.last(), n.disk.mark
+	counts := mark.Counts
 	removed := n.disk.apply(r)
 	d := &n.disk
 	switch r.Kind {
@@ -158,8 +173,10 @@ func (w *World) durable(n *node, r *zab.Record) {
 		}
 		return
 	case zab.RecordTrunc:
+		w.moment(n, atCut)
 		w.removedCommitted(n, removed, "TRUNC")
 	case zab.RecordReset:
+		w.moment(n, atCut)
 		if counts {
 			w.removedCommitted(n, removed, "RESET")
 		}
@@ -170,6 +187,9 @@ func (w *World) durable(n *node, r *zab.Record) {
 		if r.Mark.Counts && !counts && d.mark.Born {
 			w.cover("blank member counts again")
 		}
+		w.counting.born = w.counting.born || r.Mark.Born
+		w.counting.promised = max(w.counting.promised, r.Mark.Promised)
+		w.marked(n, mark, r.Mark)
 	}
 	w.checkDurability()
 }
@@ -204,30 +224,37 @@ func (w *World) checkDurability() {
 	}
 }
 
-// onDisks checks that a quorum holds z durably. A store that was wiped since counts as lost with what it held: its acknowledgement was given for good,
-// and wiped stores are a minority at each instant. checkDurability judges what is left.
+// onDisks checks that a quorum that counts holds z durably, and has joined the epoch in which it is committed. A store that was wiped since counts as
+// lost with what it held: its acknowledgement was given for good, and wiped stores are a minority at each instant. checkDurability judges what is left.
 func (w *World) onDisks(n *node, z zab.Zxid, without quorum.ID) {
+	epoch := n.watch.reign
+	has := func(d *store) bool { return d.mark.Counts && d.mark.Joined >= epoch && d.holds(z) }
 	if !w.verifier.Contains(func(id quorum.ID) bool {
-		m := &w.nodes[id-1].disk
-		p := w.nodes[id-1].past
-		return id != without && (m.mark.Counts && m.holds(z) || p != nil && p.mark.Counts && p.holds(z))
+		m := w.nodes[id-1]
+		return id != without && (has(&m.disk) || m.past != nil && has(m.past))
 	}) {
 		w.fail("inv/Z10", "member %d commits %v, which no quorum of stores holds", n.id, z)
 	}
 }
 
 // stepped checks a member after each step.
-func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, sends []core.Send) {
+func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, writes int, sends []core.Send) {
 	z, v := n.m.Zab(), &n.watch
 	role, epoch, est := z.Role(), z.Epoch(), z.Established()
 	if _, ok := msg.(zab.Message); ok {
 		v.heard[from-1] = v.ticks
+	}
+	v.hears(input, from, msg)
+	w.readyByRight(n)
+	if v.reign = epoch; v.role == zab.Leading {
+		v.reign = v.epoch // a step may commit in one epoch and begin the next
 	}
 	was, followed := v.role, v.leader // a step may do something in one role and end it
 	if role != v.role || epoch != v.epoch || est != v.est {
 		w.changed(n, role, epoch, est)
 	}
 	v.leader = z.Leader()
+	w.inSession(n, from, msg, was, followed, writes, sends)
 	if c := z.Committed(); c != v.committed || v.at < 0 {
 		w.commits(n, c, input, from, was, followed)
 	}
@@ -237,8 +264,11 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, send
 	if d := z.LastDurable(); d > n.disk.last() && !n.disk.holds(d) {
 		w.fail("inv/Z11", "member %d believes %v durable, its store ends at %v", n.id, d, n.disk.last())
 	}
-	if m := z.Durable(); m != n.disk.mark && (m.Promised > n.disk.mark.Promised || m.Joined > n.disk.mark.Joined || m.Counts && !n.disk.mark.Counts) {
+	if m := z.Durable(); m != n.disk.mark && (m.Promised > n.disk.mark.Promised || m.Joined > n.disk.mark.Joined) {
 		w.fail("inv/Z2", "member %d believes its mark durable: %+v, it is %+v", n.id, m, n.disk.mark)
+	}
+	if z.Durable().Counts && !n.disk.mark.Counts {
+		w.fail("inv/Z20", "member %d believes that its mark says that it counts", n.id)
 	}
 	if len(n.sm.delivered) > 0 {
 		w.deliveries(n)
@@ -248,6 +278,7 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, send
 	}
 	if _, ok := input.(*core.Tick); ok {
 		w.contact(n, role, epoch, est)
+		w.shutsNobodyOut(n, role, epoch, est)
 	}
 }
 
@@ -259,6 +290,24 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 	}
 	if role != v.role || epoch != v.epoch {
 		v.since = v.ticks
+	}
+	if v.role == zab.Looking {
+		w.electedByRight(n, role)
+	}
+	if role == zab.Looking {
+		clear(v.said)
+	}
+	switch {
+	case role == zab.Leading && v.role != zab.Leading:
+		w.moment(n, atStand)
+	case role == zab.Leading && est && !v.est:
+		w.moment(n, atEstablish)
+	case role == zab.Leading && !est && v.est:
+		w.moment(n, atRenew)
+	case role == zab.Following && est && !v.est:
+		w.moment(n, atUpToDate)
+	case role != zab.Following && v.role == zab.Following:
+		w.moment(n, atLeave)
 	}
 	if role == zab.Leading && est && !(v.role == zab.Leading && v.est && v.epoch == epoch) {
 		w.cover("leader established")
@@ -280,6 +329,7 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 		if !w.verifier.CanLead(n.id) {
 			w.fail("inv/Z1", "member %d must not lead", n.id)
 		}
+		w.onDisks(n, n.m.Zab().Committed(), 0)
 	}
 	if est && z.Last().Epoch() > max(z.Mark().Joined, epoch) {
 		w.fail("inv/Z3", "member %d has joined %d and its log ends at %v", n.id, z.Mark().Joined, z.Last())
@@ -347,7 +397,9 @@ func (w *World) extend(n *node, c zab.Zxid) {
 		}
 		last = e.Zxid
 		if e.Kind == zab.EntryReadmit {
+			w.readmits[life{e.Member, e.Incarnation}] = true
 			w.onDisks(n, e.Zxid, e.Member)
+			w.moment(n, atReadmitted)
 		}
 		if e.Zxid.Epoch() != n.m.Zab().Epoch() {
 			w.cover("uncommitted entry of an old leader committed")
@@ -368,6 +420,7 @@ func (w *World) extend(n *node, c zab.Zxid) {
 	}
 	w.onDisks(n, c, 0)
 	w.checkDurability()
+	w.moment(n, atCommit)
 }
 
 // deliveries checks what a step has applied.
@@ -385,6 +438,9 @@ func (w *World) deliveries(n *node) {
 			}
 			v.given = i
 		} else {
+			if d.zxid > n.m.Zab().Committed() {
+				w.fail("inv/Z14", "member %d applies %v, committed is %v", n.id, d.zxid, n.m.Zab().Committed())
+			}
 			if v.given >= len(w.log) || w.log[v.given].zxid != d.zxid {
 				w.fail("inv/Z6", "member %d applies %v as entry %d of the history", n.id, d.zxid, v.given)
 			}
@@ -392,9 +448,6 @@ func (w *World) deliveries(n *node) {
 				w.fail("inv/Z7", "member %d applies other bytes at %v", n.id, d.zxid)
 			}
 			v.given++
-			if d.zxid > n.m.Zab().Committed() {
-				w.fail("inv/Z14", "member %d applies %v, committed is %v", n.id, d.zxid, n.m.Zab().Committed())
-			}
 			if !n.disk.holds(d.zxid) {
 				w.fail("inv/Z14", "member %d applies %v, which its store does not hold", n.id, d.zxid)
 			}
@@ -445,7 +498,12 @@ func (w *World) sent(n *node, s *core.Send) {
 		if m := n.m.Zab().Mark(); x.Confirms && (!d.mark.Counts || d.mark.Joined != x.Epoch || m.Promised != x.Epoch) {
 			w.fail("inv/Z15", "member %d confirms epoch %d, its mark is %+v", n.id, x.Epoch, m)
 		}
+	case *zab.FollowerInfo:
+		n.watch.session = x.Session
+	case *zab.NewLeader:
+		w.leadsByMark(n, x.Epoch)
 	case *zab.Sync:
+		w.leadsByMark(n, x.Epoch)
 		if to := w.nodes[s.To-1]; x.Snapshot {
 			w.cover("SNAP")
 		} else if to.up {
@@ -473,7 +531,15 @@ func (w *World) sent(n *node, s *core.Send) {
 	}
 }
 
+// leadsByMark checks that a leader that synchronises others has joined its epoch, durably.
+func (w *World) leadsByMark(n *node, epoch uint32) {
+	if n.disk.mark.Joined < epoch {
+		w.fail("inv/Z2", "member %d opens epoch %d, durable is %d", n.id, epoch, n.disk.mark.Joined)
+	}
+}
+
 func (w *World) promise(n *node, epoch uint32, to quorum.ID) {
+	w.backs(n, epoch, to)
 	p := promise{n.disk.mark.Incarnation, epoch}
 	if old, ok := w.promises[p]; ok && old != to {
 		w.fail("inv/Z2", "member %d promises epoch %d to %d and to %d", n.id, epoch, old, to)

@@ -152,7 +152,7 @@ func (n *node) feed(w *World, input core.Input, from quorum.ID, msg any) {
 	for i := writes; i < len(n.out.Writes); i++ {
 		w.issued(n, &n.out.Writes[i])
 	}
-	w.stepped(n, input, from, msg, n.out.Sends[sends:])
+	w.stepped(n, input, from, msg, len(n.out.Writes)-writes, n.out.Sends[sends:])
 	w.recorded(n, len(n.out.Writes)-writes, len(n.out.Sends)-sends)
 }
 
@@ -262,7 +262,7 @@ func (w *World) down(n *node, then int) {
 		p := n.disk
 		n.past, n.disk = &p, store{}
 		n.inc = w.incarnation()
-		n.watch.wiped()
+		n.watch.wiped(w.counting.born)
 		w.wipes++
 	}
 	n.m, n.view, n.held, n.status = nil, nil, nil, core.Status{}

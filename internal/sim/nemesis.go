@@ -30,6 +30,9 @@ func drawActions(c *Config, r *rand.Rand) []Action {
 	if r.IntN(2) == 0 {
 		at = 0 // during birth and the first election too
 	}
+	for range c.Faults[fAmbush] / 20 { // the first steps are taken once only
+		list = append(list, Action{0, fAmbush, r.Uint64(), between(r, c.Tick, 8*c.Tick)})
+	}
 	for {
 		at += between(r, c.FaultEvery/4, 2*c.FaultEvery)
 		if at >= c.Warm+c.Chaos {
@@ -74,6 +77,10 @@ func (w *World) act(a Action) {
 	if w.healed != 0 {
 		return
 	}
+	if a.Kind == fAmbush {
+		w.lay(a)
+		return
+	}
 	r := rand.New(rand.NewPCG(a.X, uint64(a.Kind)))
 	n := w.target(r)
 	w.recordAction(a, n)
@@ -111,11 +118,7 @@ func (w *World) act(a Action) {
 			w.down(m, thenRestart)
 		}
 	case fPause:
-		if n.up && !n.paused {
-			w.count(fPause)
-			n.paused = true
-			w.push(event{at: w.now + a.Dur, kind: evResume, node: int32(n.idx), run: n.run})
-		}
+		w.stop(n, a.Dur)
 	case fClock:
 		w.count(fClock)
 		n.wall += r.Int64N(1<<33) - 1<<32

@@ -288,6 +288,7 @@ func TestScenarios(t *testing.T) {
 		{"BirthInterrupted", birthInterrupted},
 		{"BirthAfterPromise", birthAfterPromise},
 		{"RenewedUnderLoad", renewedUnderLoad},
+		{"ReadyWhenDurable", readyWhenDurable},
 		{"DeposedLeaderSilent", deposedLeaderSilent},
 	} {
 		t.Run("scn/"+sc.name, sc.run)

@@ -92,6 +92,9 @@ func (p *play) step(a *player, in core.Input) {
 	if out.Failed != nil {
 		p.t.Fatalf("%d ended: %v", a.id, out.Failed)
 	}
+	if out.Changed && out.Status.Ready && !a.disk.mark.Counts {
+		p.t.Fatalf("%d calls itself ready, and would not count after a loss of power", a.id)
+	}
 	writes, sends := out.Writes, out.Sends
 	if len(writes)+len(sends) > 0 {
 		a.outputs++
@@ -236,6 +239,21 @@ func birthAfterPromise(t *testing.T) {
 	}
 	if p.at(1).disk.mark.Counts {
 		t.Fatal("1 counts")
+	}
+}
+
+// Ready tells an operator that this disk is whole again, and that another may be lost: a member that was readmitted says so when its mark is durable, not
+// when it is written.
+func readyWhenDurable(t *testing.T) {
+	p := newPlay(t, 3, 0)
+	for _, a := range p.players[:2] {
+		a.disk.mark = zab.Mark{Ensemble: zab.EnsembleID{200}, Member: a.id, Incarnation: zab.Incarnation{byte(200 + a.id)}, Counts: true, Born: true}
+	}
+	p.begin()
+	p.tick(40, 1, 2, 3)
+	p.leader(1, 2, 3)
+	if !p.at(3).disk.mark.Counts {
+		t.Fatal("3 was not readmitted")
 	}
 }
 

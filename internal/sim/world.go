@@ -23,17 +23,18 @@ type World struct {
 
 	net, disk, load, nemesis, sched, nonces *rand.Rand
 
-	actions []Action
-	nextAct int
-	faults  [faultKinds]int
-	total   int
-	wipes   int
-	phase   int
-	healed  Time   // 0: faults go on
-	limit   Time   // of the phase
-	sum     uint64 // of what was applied when it was set
-	quiet   bool   // clients ask for nothing more
-	ended   bool
+	actions  []Action
+	nextAct  int
+	ambushes []ambush
+	faults   [faultKinds]int
+	total    int
+	wipes    int
+	phase    int
+	healed   Time   // 0: faults go on
+	limit    Time   // of the phase
+	sum      uint64 // of what was applied when it was set
+	quiet    bool   // clients ask for nothing more
+	ended    bool
 
 	history
 	judge
@@ -112,8 +113,9 @@ func newWorld(seed uint64, o Options) *World {
 	ensemble[0] = 1
 	for i := range n {
 		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), clients: make([]caller, w.cfg.Clients)}
-		m.watch.heard = make([]int, n)
+		m.watch.heard, m.watch.hearing = make([]int, n), newHearing(n)
 		if w.cfg.Bootstrap {
+			w.counting.born = true
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
 		}
 		w.nodes = append(w.nodes, m)
