@@ -46,7 +46,7 @@ func (e *expected) compare(r *core.Reply[core.Result], recalled zab.Zxid, p *pas
 	}
 	for i := range want {
 		w := want[i]
-		if recalled != 0 && w.Path != "" {
+		if recalled != 0 && w.Stat != (datatree.Stat{}) { // deletes and checks have none
 			w.Stat = datatree.Stat{}
 			if n := p.asOf(w.Path, recalled); n != nil && n.stat.Mzxid == e.zxid {
 				w.Stat = n.stat
