@@ -111,13 +111,15 @@ func TestInboxIsBounded(t *testing.T) {
 	}
 	s.step(s.actors[3], &Lost{Peer: 1})
 	s.step(s.actors[3], &Linked{Peer: 1})
-	many := calls(1, session.MaxWindow/2, nil)
+	few := calls(1, 4, nil)
+	m.peer(1).calls = session.MaxWindow - 6 // as if so many waited
 	for range 3 {
-		s.step(s.actors[3], &Receive{From: 1, Message: many})
+		s.step(s.actors[3], &Receive{From: 1, Message: few})
 	}
-	if got, want := waits(m), fmt.Sprintf("map[1:%d 2:1]", session.MaxWindow); got != want {
-		t.Errorf("calls: %s, want %s", got, want)
+	if got, want := m.inbox.len(), 6+1; got != want {
+		t.Errorf("%d calls wait, want %d", got, want)
 	}
+	m.peer(1).calls = 6
 	// When it does not lead any more, nothing waits.
 	s.step(s.actors[3], &Lost{Peer: 2})
 	s.step(s.actors[3], &Receive{From: 1, Message: &SyncAsk{ID: 5}})
@@ -143,22 +145,26 @@ func TestSyncsAreBounded(t *testing.T) {
 	}
 }
 
-// Every request that is taken has its place in the window of its session, whatever was configured.
+// Every request that is taken has its place in the window of its session, whatever was configured: that the window has room for MaxWindow is
+// tested beside it.
 func TestInFlightFitsTheWindow(t *testing.T) {
-	s := newStage(t)
-	s.cfg.MaxInFlight = 1 << 30
-	s.do("members", []string{"1", "2"})
-	s.do("start", []string{"1"})
-	m := s.actors[1].m
-	var out Output[*datatree.View, Result]
-	for i := range session.MaxWindow {
-		if m.Step(0, &Request{Ticket: uint64(i + 1), Payload: nil}, &out); len(out.Replies) > 0 {
-			t.Fatalf("request %d: %v", i, out.Replies[0].Err)
+	for configured, want := range map[int]int{1 << 30: session.MaxWindow, session.MaxWindow: session.MaxWindow, 3: 3} { // any order: each by itself
+		s := newStage(t)
+		s.cfg.MaxInFlight = configured
+		s.do("members", []string{"1", "2"})
+		s.do("start", []string{"1"})
+		m := s.actors[1].m
+		var out Output[*datatree.View, Result]
+		m.Step(0, &Request{Ticket: 1}, &out)
+		for m.outbox.calls.len() < want-1 {
+			m.outbox.calls.push(waiting{})
 		}
-	}
-	m.Step(0, &Request{Ticket: 1 << 40}, &out)
-	if len(out.Replies) != 1 || !errors.Is(out.Replies[0].Err, ErrOverloaded) {
-		t.Errorf("answers: %v", out.Replies)
+		if m.Step(0, &Request{Ticket: 2}, &out); len(out.Replies) > 0 {
+			t.Errorf("%d configured: request %d is refused: %v", configured, want, out.Replies[0].Err)
+		}
+		if m.Step(0, &Request{Ticket: 3}, &out); len(out.Replies) != 1 || !errors.Is(out.Replies[0].Err, ErrOverloaded) {
+			t.Errorf("%d configured: request %d is answered %v", configured, want+1, out.Replies)
+		}
 	}
 }
 
