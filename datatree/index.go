@@ -81,6 +81,7 @@ func (x *index) newest(e *entry) *version {
 	want := tagOf(e.hash) * lowBits
 	for g := e.hash; ; g++ {
 		g &= uint64(len(s.tags) - 1)
+		s.slots[g*8].Load() // as in find
 		tags := s.tags[g].Load()
 		for m := zeros(tags ^ want); m != 0; m &= m - 1 {
 			if v := s.slots[int(g)*8+bits.TrailingZeros64(m)/8].Load(); v != nil && v.entry == e {
@@ -113,6 +114,7 @@ func (s *segment) find(path string, hash uint64) (*version, int) {
 	want := tagOf(hash) * lowBits
 	for g := hash; ; g++ {
 		g &= uint64(len(s.tags) - 1)
+		s.slots[g*8].Load() // the line comes from memory while the tags do
 		tags := s.tags[g].Load()
 		for m := zeros(tags ^ want); m != 0; m &= m - 1 {
 			i := int(g)*8 + bits.TrailingZeros64(m)/8
