@@ -6,6 +6,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -235,6 +236,28 @@ var corruptions = []struct {
 		tampered(w, n, func(from, _, _ *stream) { from.sent[1] = append(from.sent[1], from.sent[1][0]) })
 	}},
 	{"inv/Z19", "a message with other bytes", func(w *World, n *node) { tampered(w, n, func(from, _, _ *stream) { from.sent[1][0]++ }) }},
+	{"inv/C4", "a state published after a later one", func(w *World, n *node) {
+		t := datatree.New(0)
+		failing(w, t.Advance(1))
+		w.publish(n, t.View())
+	}},
+	{"inv/SEND", "a message to oneself", func(w *World, n *node) { w.send(n, &core.Send{To: n.id, Message: &zab.Ping{}}) }},
+	{"inv/WIRE", "a message in another class", func(w *World, n *node) {
+		w.send(n, &core.Send{To: n.id%3 + 1, Class: core.Log, Message: &zab.Ping{}})
+	}},
+	{"inv/WIRE", "bytes that are no message", func(w *World, n *node) {
+		from, to := w.newStream(w.nodes[n.id%3], n.id), w.newStream(n, n.id%3+1)
+		p := &n.peers[n.id%3]
+		p.stream = to
+		msg := make([]byte, tagBytes+3)
+		from.tag(0, msg)
+		n.receive(w, p, link.Message{Bytes: msg})
+	}},
+	{"inv/LINK", "a peer of another ensemble", func(w *World, n *node) {
+		p := &n.peers[n.id%3]
+		p.in.Err = link.ErrEnsemble
+		n.linkDone(w, p)
+	}},
 	{"inv/SPIN", "a time that does not pass", func(w *World, n *node) {
 		for range mostAtOnce + 1 {
 			w.watchdog(w.now)

@@ -124,8 +124,9 @@ func (n *node) receive(w *World, p *peerLink, m link.Message) {
 	if err != nil {
 		w.fail("inv/WIRE", "member %d receives from %d: %v", n.id, p.id, err)
 	}
-	w.scratch = core.Receive{From: p.id, Message: msg}
+	w.scratch, w.raw = core.Receive{From: p.id, Message: msg}, m.Bytes[tagBytes:]
 	n.feed(w, &w.scratch, p.id, msg)
+	w.raw = nil
 }
 
 // send encodes a message and puts its frames on their way.

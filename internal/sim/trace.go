@@ -5,6 +5,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/election"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/wire"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -16,7 +17,8 @@ type happened struct {
 	at            Time
 	node, from    quorum.ID
 	input         string
-	msg           any
+	msg           any    // an input
+	raw           []byte // a message, encoded: whoever was given it may have used its memory again
 	note          string
 	writes, sends int
 	done          bool
@@ -45,6 +47,9 @@ func (w *World) record(n *node, input core.Input, from quorum.ID, msg any) {
 	h := &w.events[w.n%ringSize]
 	w.n++
 	*h = happened{at: w.now, node: n.id, from: from, msg: msg}
+	if w.raw != nil {
+		h.msg, h.raw = nil, w.raw
+	}
 	w.mix(uint64(w.now))
 	kind := uint64(0)
 	switch x := input.(type) {
@@ -108,7 +113,7 @@ func (h *happened) String() string {
 	what := h.input
 	switch h.input {
 	case "receive":
-		what = fmt.Sprintf("<- %d %s", h.from, messageText(h.msg))
+		what = fmt.Sprintf("<- %d %s", h.from, messageText(h.raw))
 	case "linked", "lost":
 		what += fmt.Sprintf(" %d", h.from)
 	case "persisted":
@@ -126,7 +131,11 @@ func (h *happened) String() string {
 	return fmt.Sprintf("%s  %d %s   | %v%s e%d last %v com %v app %v | %dw %ds", at, h.node, what, h.role, est, h.epoch, h.last, h.comm, h.appl, h.writes, h.sends)
 }
 
-func messageText(m any) string {
+func messageText(raw []byte) string {
+	m, err := wire.Decode(raw)
+	if err != nil {
+		return err.Error()
+	}
 	switch x := m.(type) {
 	case *zab.Propose:
 		if len(x.Entries) == 0 {

@@ -48,6 +48,7 @@ type World struct {
 	streams []*stream
 	slab    []byte
 	buf     []byte
+	raw     []byte // the message that is being stepped, encoded
 	sending link.Output
 }
 
