@@ -36,6 +36,8 @@ var (
 	ErrClosed         = errors.New("node is closed")
 	ErrSessionExpired = errors.New("session has ended")
 	ErrSessionMoved   = errors.New("session has moved")
+	// ErrImpaired is given to reads of a member whose state is known to be wrong, until it has the ensemble's again.
+	ErrImpaired = errors.New("member is impaired")
 )
 
 // What belongs to features that are not there yet.
@@ -45,7 +47,6 @@ var (
 	ErrReconfigInProgress = errors.New("a change of membership is under way")
 	ErrNewConfigNoQuorum  = errors.New("the new membership has no quorum")
 	ErrRemoved            = errors.New("member was removed from the ensemble")
-	ErrImpaired           = errors.New("member is impaired")
 )
 
 // OpError says which operation failed, and where: its Index is the op's place in a Multi, -1 outside one.

@@ -45,6 +45,7 @@ type loop struct {
 
 	issued, persisted zab.WriteID
 	core              core.Status
+	hasServed         bool
 	ensemble          zab.EnsembleID // that the links know of
 	applied           Zxid
 	toldCommitted     Zxid // to the trace

@@ -67,7 +67,8 @@ type host struct {
 	sessions atomic.Int64 // as of the tree
 	cell     atomic.Pointer[cell]
 	session  atomic.Pointer[Session]
-	serves   atomic.Bool   // has been ready once
+	impaired atomic.Bool   // its state is known to be wrong
+	serves   atomic.Bool   // has been ready once, and is not impaired
 	served   chan struct{} // closed then
 	inFlight atomic.Int64
 	waiters  waiters

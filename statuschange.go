@@ -30,6 +30,12 @@ func (h *host) statusChanged(s core.Status) {
 	if s.Founded && !old.Founded {
 		h.cfg.Logger.Warn("ensemble: founded a new ensemble, with an empty tree", "member", h.cfg.ID, "ensemble", fmt.Sprintf("%x", s.Ensemble))
 	}
+	if impaired := s.Reason == core.Impaired; impaired != h.impaired.Load() {
+		h.impaired.Store(impaired)
+		if impaired {
+			h.cfg.Logger.Error("ensemble: the state of this member differs from its leader's", "member", h.cfg.ID, "leader", s.Leader, "zxid", s.Applied)
+		}
+	}
 	if s.Session != old.Session {
 		h.session.Store(&Session{client{h}, SessionID(s.Session)})
 	}
@@ -38,11 +44,12 @@ func (h *host) statusChanged(s core.Status) {
 		if tr.Synced != nil {
 			tr.Synced(SyncedInfo{s.Leader, s.Epoch, s.Applied})
 		}
-		if !h.serves.Load() {
-			h.serves.Store(true)
+		if !h.hasServed {
+			h.hasServed = true
 			close(h.served)
 		}
 	}
+	h.serves.Store(h.hasServed && s.Reason != core.Impaired)
 	h.publish(Status{
 		ID: h.cfg.ID, Leader: s.Leader, Role: s.Role, Ready: s.Ready, Reason: reasonOf(s), Epoch: s.Epoch,
 		Logged: s.Logged, Committed: s.Committed, Applied: s.Applied, Peers: h.peerStatus(s),
@@ -57,6 +64,8 @@ func reasonOf(s core.Status) Reason {
 		return Synchronising
 	case s.Reason == core.Blank:
 		return Blank
+	case s.Reason == core.Impaired:
+		return Impaired
 	}
 	return NoQuorum
 }

@@ -1,6 +1,8 @@
 package zab
 
 import (
+	"encoding/binary"
+
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 )
@@ -160,7 +162,7 @@ func (m *Machine) ackEpoch(l *learnerState, x *AckEpoch) {
 		return
 	}
 	l.info.Joined, l.info.Last, l.info.Counts = x.Joined, x.Last, x.Counts
-	l.spans, l.promised = x.Spans, true
+	l.spans, l.spoilt, l.promised = x.Spans, x.Spoilt, true
 	counted := (x.Promise && x.Counts || m.countsByLog(l)) && l.voter
 	if ld.phase == collecting {
 		switch {
@@ -303,6 +305,12 @@ func (m *Machine) next() Zxid {
 // on. The leader's own disk works beside its followers'.
 func (m *Machine) Propose(data []byte) Zxid {
 	return m.propose(Entry{Kind: EntryData, Data: data})
+}
+
+// ProposeDigest proposes an EntryDigest: its proposer's state had this digest after the entry at. It may be called while CanPropose.
+func (m *Machine) ProposeDigest(at Zxid, digest uint64) Zxid {
+	data := binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(at))
+	return m.propose(Entry{Kind: EntryDigest, Data: binary.BigEndian.AppendUint64(data, digest)})
 }
 
 func (m *Machine) propose(e Entry) Zxid {

@@ -135,7 +135,7 @@ func (m *Machine) answerEpoch(l *learner) {
 	a := l.answer
 	l.answer = nil
 	a.Counts, a.Joined, a.Last, a.Floor = m.durable.Counts, m.durable.Joined, m.lastDone, m.committed
-	a.Spans = append([]Span(nil), m.hist.spans...)
+	a.Spans, a.Spoilt = append([]Span(nil), m.hist.spans...), m.mark.Spoilt
 	m.send(l.leader, a)
 }
 
@@ -148,6 +148,10 @@ func (m *Machine) sync(l *learner, x *Sync) {
 	if x.Snapshot {
 		if m.mark.Counts && x.Zxid < x.Common && !mutant.On("old-snapshot") {
 			m.endRole() // it would go back behind what this member may have acknowledged (trace F3 of the model)
+			return
+		}
+		if x.Zxid < m.committed && m.mark.Spoilt {
+			m.endRole() // the leader has not applied yet what this member knows to be committed: again, when it has
 			return
 		}
 		if x.Zxid < m.committed {

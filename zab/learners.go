@@ -15,6 +15,7 @@ type learnerState struct {
 	voter   bool
 	info    FollowerInfo
 	spans   []Span
+	spoilt  bool // only a snapshot will do
 
 	asked    bool   // LEADERINFO of the present epoch is sent
 	promised bool   // and answered
@@ -167,7 +168,7 @@ func (m *Machine) beginSync(l *learnerState) {
 	keep := common(m.hist.spans, l.spans)
 	l.moved = m.lead.ticks
 	i, ok := m.hist.after(keep)
-	if ok && !(mutant.On("old-snapshot") && keep > m.applied && m.applied > 0) {
+	if ok && !l.spoilt && !(mutant.On("old-snapshot") && keep > m.applied && m.applied > 0) {
 		m.send(l.id, &Sync{Session: l.session, Epoch: m.lead.epoch, Keep: keep, Common: keep})
 		m.stream(l, i, keep)
 		return

@@ -91,6 +91,7 @@ type Machine struct {
 	discard  Output // where outputs go that nobody collects
 	sealed   uint64
 	lastDone Zxid // cache of durable position
+	held     bool // nothing is applied
 }
 
 type waitingInfo struct {
@@ -299,6 +300,10 @@ func (m *Machine) installed(i *install) {
 	m.host.Install(i.state)
 	m.applied, m.committed = i.snap.Zxid, max(m.committed, i.snap.Zxid)
 	m.readmitted = append(m.readmitted[:0], i.snap.Members...)
+	m.held = false
+	if m.mark.Spoilt {
+		m.Write(func(k *Mark) { k.Spoilt = false })
+	}
 	if l := m.learn; l != nil && l.snapshot == i.snap {
 		l.snapshot, l.receiving = nil, nil
 		m.send(l.leader, &Installed{l.session})
@@ -308,7 +313,7 @@ func (m *Machine) installed(i *install) {
 
 // advance applies what is committed and durable.
 func (m *Machine) advance() {
-	if m.install != nil || m.failed != nil {
+	if m.install != nil || m.failed != nil || m.held || m.mark.Spoilt {
 		return
 	}
 	to := min(m.committed, m.lastDone)

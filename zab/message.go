@@ -38,6 +38,7 @@ type AckEpoch struct {
 	Last        Zxid
 	Floor       Zxid // what this member knows to be committed
 	Spans       []Span
+	Spoilt      bool // nothing but a snapshot will do
 }
 
 // Refuse tells that the sender has promised an epoch above the one asked for, or that the receiver of a FollowerInfo does

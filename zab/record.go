@@ -18,6 +18,7 @@ type EntryKind uint8
 const (
 	EntryData    EntryKind = 1 // a transaction of the state machine
 	EntryReadmit EntryKind = 2 // Member counts again, as Incarnation: see the package documentation
+	EntryDigest  EntryKind = 3 // what the proposer's state was after an earlier entry: for the host to compare
 )
 
 // Entry is one transaction of the replicated history.
@@ -38,6 +39,7 @@ type Mark struct {
 	Incarnation Incarnation
 	Counts      bool   // false: blank; neither votes, promises, confirms nor counts
 	Born        bool   // the birth of the ensemble is known to be complete
+	Spoilt      bool   // the state is wrong: only a snapshot brings this member back; it does not count meanwhile
 	Promised    uint32 // greatest epoch promised (accepted epoch)
 	Joined      uint32 // greatest epoch joined (current epoch)
 }

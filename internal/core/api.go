@@ -25,6 +25,7 @@ type Config struct {
 	MaxCounter  uint32          // of a zxid, before the epoch is renewed in place; 0: the greatest there is
 	Incarnation zab.Incarnation // drawn by the shell when there is no mark
 	Ensemble    zab.EnsembleID  // used if this member is the founder that draws it
+	DigestEvery uint32          // entries from one digest of the state to the next; 0: 1024
 	Run         zab.Incarnation // names this run of the member: drawn at each start, never again, and not zero
 	Seed        uint64          // of jitter, and of nothing that must not repeat
 }
@@ -248,6 +249,15 @@ type SyncAnswer struct {
 	Zxid zab.Zxid
 }
 
+// Compared tells the leader what its EntryDigest about At was compared with.
+type Compared struct {
+	At     zab.Zxid
+	Agrees bool
+}
+
+// Reinstall tells a learner that disagreed about At that a quorum does not.
+type Reinstall struct{ At zab.Zxid }
+
 // Status is what a member knows of itself.
 type Status struct {
 	Role      zab.Role
@@ -274,6 +284,7 @@ const (
 	NoQuorum             // looks for a leader, or the birth is not complete
 	Synchronising        // has a leader and catches up with it
 	Blank                // must be readmitted first
+	Impaired             // its state differs from the leader's, or was given up
 )
 
 // Peer is what a member knows of another.

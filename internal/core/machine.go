@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -31,6 +32,10 @@ type Machine[V, R any] struct {
 	zab   *zab.Machine
 	vote  *election.Machine
 	voter bool
+	draw  *rand.Rand
+
+	verifier quorum.Verifier
+	digests  digests
 
 	peers []peer // all other members, ascending
 	birth birth
@@ -80,13 +85,15 @@ type open struct {
 
 // New returns a member that begins with what it recovered. The first inputs should be Linked for the links that are up.
 func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V, R] {
-	m := &Machine[V, R]{cfg: cfg, sm: sm}
+	m := &Machine[V, R]{sm: sm}
+	cfg.DigestEvery = cmp.Or(cfg.DigestEvery, digestEvery)
+	m.cfg = cfg
 	verifier, err := quorum.New(cfg.Members)
 	if err != nil {
 		m.failed = err
 		return m
 	}
-	m.voter = verifier.Votes(cfg.Self)
+	m.verifier, m.voter = verifier, verifier.Votes(cfg.Self)
 	for _, x := range cfg.Members {
 		if x.ID != cfg.Self {
 			m.peers = append(m.peers, peer{id: x.ID})
@@ -114,6 +121,7 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 		m.failed = errNoRun
 		return m
 	}
+	m.draw = rand.New(rand.NewPCG(binary.LittleEndian.Uint64(cfg.Run[8:]), binary.LittleEndian.Uint64(cfg.Run[:8])))
 	cfg.MaxInFlight = min(cfg.MaxInFlight, session.MaxWindow)
 	if cfg.MaxCounter == 0 || cfg.MaxCounter == math.MaxUint32 {
 		cfg.MaxCounter = math.MaxUint32 - 1 // the zxid after it is still one of the epoch
@@ -145,6 +153,8 @@ func sessionNumbers(run zab.Incarnation) func() zab.Session {
 		return zab.Session(n)
 	}
 }
+// digestEvery is how many entries there are from one digest to the next.
+const digestEvery = 1024
 
 // maxBatch is how many bytes of entries one Propose carries.
 const maxBatch = 256 << 10
@@ -163,6 +173,7 @@ func (h host[V, R]) Apply(e zab.Entry) {
 	m.applied = true
 	if e.Kind != zab.EntryData {
 		m.sm.Advance(e.Zxid)
+		m.note(&e)
 		return
 	}
 	o, err := m.sm.Apply(e.Zxid, e.Data)
@@ -171,12 +182,14 @@ func (h host[V, R]) Apply(e zab.Entry) {
 		return
 	}
 	m.outcome(e.Zxid, o)
+	m.note(&e)
 }
 
 func (h host[V, R]) Install(state any) {
 	m := h.m
 	m.applied = true
 	m.sm.Install(state)
+	m.digests.differ, m.changed = false, true
 	m.jumped()
 }
 
@@ -239,6 +252,7 @@ func (m *Machine[V, R]) take(in Input) {
 			m.look()
 		}
 		m.transferTick()
+		m.serveDigests(true)
 	case *Receive:
 		m.receive(x.From, x.Message)
 	case *Linked:
@@ -290,6 +304,12 @@ func (m *Machine[V, R]) receive(from quorum.ID, msg Message) {
 		m.heardBirth(p, x)
 	case *Forward:
 		m.forwarded(p, x)
+	case *Compared:
+		m.compared(from, x)
+	case *Reinstall:
+		if m.zab.Leader() == from && m.digests.differ {
+			m.reinstall()
+		}
 	case *SyncAsk:
 		m.syncAsked(from, x.ID)
 	case *SyncAnswer:
@@ -406,6 +426,7 @@ func (m *Machine[V, R]) ended(to quorum.ID) {
 		m.sm.Abandon()
 	}
 	m.forgetAll()
+	m.forgetDigests()
 	m.outbox.sent, m.outbox.asked = 0, false
 	m.syncs.unsend()
 	m.changed = true
@@ -488,6 +509,7 @@ func (m *Machine[V, R]) serve() {
 	}
 	m.serveOutbox()
 	m.serveSyncs()
+	m.serveDigests(false)
 	m.drain()
 }
 
@@ -560,7 +582,7 @@ func (m *Machine[V, R]) publish() {
 
 // ready reports whether this member serves and counts, durably: whoever reads it may rely on this disk, and give up another.
 func (m *Machine[V, R]) ready() bool {
-	return m.zab.Serving() && m.zab.Role() != zab.Stopped && (m.zab.Durable().Counts || !m.voter || mutant.On("ready-before-durable") && m.zab.Mark().Counts)
+	return m.zab.Serving() && !m.digests.differ && !m.zab.Mark().Spoilt && m.zab.Role() != zab.Stopped && (m.zab.Durable().Counts || !m.voter || mutant.On("ready-before-durable") && m.zab.Mark().Counts)
 }
 
 func (m *Machine[V, R]) blank() bool {
@@ -581,6 +603,8 @@ func (m *Machine[V, R]) Status() Status {
 	}
 	switch {
 	case s.Ready:
+	case k.Spoilt, m.digests.differ:
+		s.Reason = Impaired
 	case m.blank():
 		s.Reason = Blank
 	case s.Leader != 0:

@@ -42,6 +42,8 @@ const (
 	typeForward      = 34
 	typeSyncAsk      = 35
 	typeSyncAnswer   = 36
+	typeCompared     = 37
+	typeReinstall    = 38
 )
 
 // typeOf returns 0 for what is no message.
@@ -89,6 +91,10 @@ func typeOf(m any) byte {
 		return typeSyncAsk
 	case *core.SyncAnswer:
 		return typeSyncAnswer
+	case *core.Compared:
+		return typeCompared
+	case *core.Reinstall:
+		return typeReinstall
 	}
 	return 0
 }
@@ -138,6 +144,10 @@ func blank(t byte) any {
 		return new(core.SyncAsk)
 	case typeSyncAnswer:
 		return new(core.SyncAnswer)
+	case typeCompared:
+		return new(core.Compared)
+	case typeReinstall:
+		return new(core.Reinstall)
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func roundTrip(t testing.TB, m any) {
 
 func TestEveryTypeRoundTrips(t *testing.T) {
 	types := all()
-	if len(types) != 21 {
+	if len(types) != 23 {
 		t.Fatalf("%d types", len(types))
 	}
 	r := rand.New(rand.NewPCG(1, 2))

@@ -1,0 +1,145 @@
+package core
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/ensemble-go/ensemble/internal/mutant"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// ErrDiverged ends a member whose state differs from its leader's, when too much of the history waits for a quorum to say who is right.
+var ErrDiverged = errors.New("core: the state differs from the leader's, and no quorum can tell who is right")
+
+// digests compares the states of the members. Each notes what its own digest was after certain entries. Now and then the leader proposes an entry
+// that says what its own was; a member that applies it in the same epoch compares, and tells. One that disagrees applies nothing more until its
+// role ends or the leader tells it to reinstall, which the leader does only when a quorum agrees with it since. A leader that a quorum
+// disagrees with gives its own state up. An entry of an earlier epoch judges nobody: its proposer cannot be asked.
+type digests struct {
+	notes  [32]note // ring; what is outstanding between two digests is far less
+	n      int
+	told   zab.Zxid // the newest note that was proposed in this role
+	differ bool     // this member, from its present leader
+
+	// At a leader, of its present epoch.
+	agree, disagree map[quorum.ID]zab.Zxid // the position of the newest comparison
+}
+
+type note struct {
+	at     zab.Zxid
+	digest uint64
+}
+
+// maxUnapplied bounds what a member that differs holds back in memory.
+const maxUnapplied = 64 << 20
+
+func (d *digests) find(at zab.Zxid) (uint64, bool) {
+	for _, n := range d.notes {
+		if n.at == at && at != 0 {
+			return n.digest, true
+		}
+	}
+	return 0, false
+}
+
+func (d *digests) newest() note { return d.notes[(d.n+len(d.notes)-1)%len(d.notes)] }
+
+// note follows the application of an entry.
+func (m *Machine[V, R]) note(e *zab.Entry) {
+	at, want, ok := e.Digest()
+	if ok {
+		m.compare(e.Zxid, at, want)
+	}
+	if ok || e.Zxid.Counter()%m.cfg.DigestEvery == 0 {
+		d := &m.digests
+		d.notes[d.n] = note{e.Zxid, m.sm.Digest()}
+		d.n = (d.n + 1) % len(d.notes)
+	}
+}
+
+// compare judges this member's state by a digest of its leader's.
+func (m *Machine[V, R]) compare(z, at zab.Zxid, want uint64) {
+	d := &m.digests
+	d.told = max(d.told, at)
+	mine, ok := d.find(at)
+	if !ok || z.Epoch() != m.zab.Epoch() || m.zab.Leader() == m.cfg.Self {
+		return
+	}
+	agrees := mine == want || mutant.On("digest-ignored")
+	if !agrees {
+		d.differ, m.changed = true, true
+		m.zab.Hold(true)
+	}
+	m.sendTo(m.zab.Leader(), Log, &Compared{At: at, Agrees: agrees})
+}
+
+// compared takes, at a leader, what a learner found.
+func (m *Machine[V, R]) compared(from quorum.ID, x *Compared) {
+	d := &m.digests
+	if m.zab.Role() != zab.Leading || x.At.Epoch() > m.zab.Epoch() {
+		return
+	}
+	if d.agree == nil {
+		d.agree, d.disagree = map[quorum.ID]zab.Zxid{}, map[quorum.ID]zab.Zxid{}
+	}
+	if x.Agrees {
+		d.agree[from] = max(d.agree[from], x.At)
+		delete(d.disagree, from)
+	} else {
+		d.disagree[from] = x.At
+	}
+}
+
+// serveDigests proposes a digest when one is due, and sees to those who disagree.
+func (m *Machine[V, R]) serveDigests(tick bool) {
+	d := &m.digests
+	if d.differ && m.zab.Unapplied() > maxUnapplied {
+		m.fail(ErrDiverged)
+		return
+	}
+	if m.zab.Role() != zab.Leading || !m.zab.CanPropose() {
+		return
+	}
+	// While somebody disagrees there is a digest each tick: a quorum must be asked, whether anybody writes or not.
+	if n := d.newest(); n.at > d.told && (n.at.Counter()%m.cfg.DigestEvery == 0 || tick && len(d.disagree) > 0) {
+		d.told = n.at
+		m.zab.ProposeDigest(n.at, n.digest)
+	}
+	if len(d.disagree) == 0 {
+		return
+	}
+	if m.verifier.Contains(func(id quorum.ID) bool { return d.disagree[id] != 0 }) {
+		m.reinstall()
+		return
+	}
+	for i := range m.peers {
+		id := m.peers[i].id
+		at := d.disagree[id]
+		if at == 0 || !m.verifier.Contains(func(id quorum.ID) bool { return id == m.cfg.Self || d.agree[id] >= at }) {
+			continue
+		}
+		delete(d.disagree, id)
+		m.sendTo(id, Log, &Reinstall{At: at})
+	}
+}
+
+// reinstall gives this member's state up.
+func (m *Machine[V, R]) reinstall() {
+	var next zab.Incarnation
+	binary.LittleEndian.PutUint64(next[:8], m.draw.Uint64())
+	binary.LittleEndian.PutUint64(next[8:], m.draw.Uint64())
+	m.changed = true
+	m.zab.Renounce(next)
+	m.drain()
+}
+
+// forgetDigests ends with a role: who differed from the last leader may agree with the next.
+func (m *Machine[V, R]) forgetDigests() {
+	d := &m.digests
+	d.agree, d.disagree = nil, nil
+	if d.differ {
+		d.differ, m.changed = false, true
+		m.zab.Hold(false)
+	}
+}
