@@ -355,6 +355,15 @@ func (m *Machine) tailFloor() Zxid {
 	return z
 }
 
+// Counting reports whether a member counts, as the leader knows: itself, and learners that have joined its epoch and said so.
+func (m *Machine) Counting(id quorum.ID) bool {
+	if m.lead == nil || id == m.cfg.Self {
+		return m.lead != nil && m.durable.Counts
+	}
+	l := m.learnerOf(id)
+	return l != nil && l.joined && l.counts
+}
+
 // Acked returns the position that a learner of this leader has acknowledged; 0 when there is none.
 func (m *Machine) Acked(id quorum.ID) Zxid {
 	if m.lead == nil {

@@ -12,14 +12,15 @@ import (
 // ErrDiverged ends a member whose state differs from its leader's, when too much of the history waits for a quorum to say who is right.
 var ErrDiverged = errors.New("core: the state differs from the leader's, and no quorum can tell who is right")
 
-// digests compares the states of the members. Each notes what its own digest was after certain entries. Now and then the leader proposes an entry
-// that says what its own was; a member that applies it in the same epoch compares, and tells. One that disagrees applies nothing more until its
+// digests compares the states of the members. Each notes what its own digest was after certain entries. At the beginning of an epoch and
+// now and then the leader proposes an entry that says what its own was; a member that applies it in the same epoch compares, and tells. One that disagrees applies nothing more until its
 // role ends or the leader tells it to reinstall, which the leader does only when a quorum agrees with it since. A leader that a quorum
 // disagrees with gives its own state up. An entry of an earlier epoch judges nobody: its proposer cannot be asked.
 type digests struct {
 	notes  [32]note // ring; what is outstanding between two digests is far less
 	n      int
 	told   zab.Zxid // the newest note that was proposed in this role
+	begun  uint32   // the epoch whose first digest was due last
 	differ bool     // this member, from its present leader
 
 	// At a leader, of its present epoch.
@@ -45,16 +46,26 @@ func (d *digests) find(at zab.Zxid) (uint64, bool) {
 
 func (d *digests) newest() note { return d.notes[(d.n+len(d.notes)-1)%len(d.notes)] }
 
-// note follows the application of an entry.
-func (m *Machine[V, R]) note(e *zab.Entry) {
+func (d *digests) note(at zab.Zxid, digest uint64) {
+	d.notes[d.n] = note{at, digest}
+	d.n = (d.n + 1) % len(d.notes)
+}
+
+// before notes, ahead of the first entry of an epoch, what its initial history came to: the leader's first digest is of that.
+func (m *Machine[V, R]) before(e *zab.Entry) {
+	if e.Zxid.Counter() == 1 && e.Prev != 0 {
+		m.digests.note(e.Prev, m.sm.Digest())
+	}
+}
+
+// after compares what a digest says, and notes this member's own where the others do too.
+func (m *Machine[V, R]) after(e *zab.Entry) {
 	at, want, ok := e.Digest()
 	if ok {
 		m.compare(e.Zxid, at, want)
 	}
 	if ok || e.Zxid.Counter()%m.cfg.DigestEvery == 0 {
-		d := &m.digests
-		d.notes[d.n] = note{e.Zxid, m.sm.Digest()}
-		d.n = (d.n + 1) % len(d.notes)
+		m.digests.note(e.Zxid, m.sm.Digest())
 	}
 }
 
@@ -101,6 +112,10 @@ func (m *Machine[V, R]) serveDigests(tick bool) {
 	if m.zab.Role() != zab.Leading || !m.zab.CanPropose() {
 		return
 	}
+	if at := m.zab.Applied(); at != 0 && d.begun != m.zab.Epoch() && at.Epoch() < m.zab.Epoch() {
+		m.zab.ProposeDigest(at, m.sm.Digest())
+	}
+	d.begun = m.zab.Epoch()
 	// While somebody disagrees there is a digest each tick: a quorum must be asked, whether anybody writes or not.
 	if n := d.newest(); n.at > d.told && (n.at.Counter()%m.cfg.DigestEvery == 0 || tick && len(d.disagree) > 0) {
 		d.told = n.at
@@ -109,14 +124,18 @@ func (m *Machine[V, R]) serveDigests(tick bool) {
 	if len(d.disagree) == 0 {
 		return
 	}
-	if m.verifier.Contains(func(id quorum.ID) bool { return d.disagree[id] != 0 }) {
+	if m.verifier.Contains(func(id quorum.ID) bool { return m.zab.Counting(id) && d.disagree[id] != 0 }) {
 		m.reinstall()
 		return
 	}
 	for i := range m.peers {
 		id := m.peers[i].id
 		at := d.disagree[id]
-		if at == 0 || !m.verifier.Contains(func(id quorum.ID) bool { return id == m.cfg.Self || d.agree[id] >= at }) {
+		sides := func(id quorum.ID) bool {
+			counts := m.zab.Counting(id) || mutant.On("digest-by-blank")
+			return counts && (id == m.cfg.Self || d.agree[id] >= at)
+		}
+		if at == 0 || !m.verifier.Contains(sides) && !mutant.On("digest-by-leader") {
 			continue
 		}
 		delete(d.disagree, id)

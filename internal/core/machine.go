@@ -153,6 +153,7 @@ func sessionNumbers(run zab.Incarnation) func() zab.Session {
 		return zab.Session(n)
 	}
 }
+
 // digestEvery is how many entries there are from one digest to the next.
 const digestEvery = 1024
 
@@ -171,9 +172,10 @@ func (h host[V, R]) Apply(e zab.Entry) {
 		return
 	}
 	m.applied = true
+	m.before(&e)
 	if e.Kind != zab.EntryData {
 		m.sm.Advance(e.Zxid)
-		m.note(&e)
+		m.after(&e)
 		return
 	}
 	o, err := m.sm.Apply(e.Zxid, e.Data)
@@ -182,7 +184,7 @@ func (h host[V, R]) Apply(e zab.Entry) {
 		return
 	}
 	m.outcome(e.Zxid, o)
-	m.note(&e)
+	m.after(&e)
 }
 
 func (h host[V, R]) Install(state any) {

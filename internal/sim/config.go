@@ -23,6 +23,7 @@ type Config struct {
 	MaxTail     int
 	Window      int
 	ChunkSize   int
+	DigestEvery uint32
 
 	Drift      []int // per member, in thousandths
 	NetMin     Time
@@ -72,10 +73,11 @@ const (
 	fDiskFails // Failed is told, the member ends and restarts later
 	fTransfer  // TransferRequest: no fault, not counted
 	fAmbush    // waits for a moment of the protocol: see ambush.go
+	fSpoil     // the state of a member goes wrong
 	faultKinds
 )
 
-var faultNames = [faultKinds]string{"crash", "crash-middle", "wipe", "power-all", "pause", "clock", "cut", "one-way", "reset", "duplicate", "partition", "isolate", "flap", "disk-fails", "transfer", "ambush"}
+var faultNames = [faultKinds]string{"crash", "crash-middle", "wipe", "power-all", "pause", "clock", "cut", "one-way", "reset", "duplicate", "partition", "isolate", "flap", "disk-fails", "transfer", "ambush", "spoil"}
 
 func between(r *rand.Rand, lo, hi Time) Time {
 	if hi <= lo {
@@ -109,6 +111,7 @@ func newConfig(seed uint64) Config {
 	c.MaxTail = pick(r, 0, 256, 1024, 4096, 1<<20)
 	c.Window = pick(r, 1, 256, 2048, 1<<20)
 	c.ChunkSize = pick(r, 64, 200, 4096)
+	c.DigestEvery = pick(r, uint32(4), 8, 32)
 	for range c.Voters + c.Observers {
 		d := 0
 		if r.IntN(2) == 0 {
@@ -137,7 +140,7 @@ func newConfig(seed uint64) Config {
 	c.FaultEvery = pick(r, Time(4), 6, 8) * c.Tick
 	weights := [faultKinds]int{
 		fCrash: 8, fCrashMiddle: 8, fWipe: 4, fPowerAll: 1, fPause: 4, fClock: 1, fCut: 4, fOneWay: 4, fReset: 6, fDuplicate: 4, fPartition: 4,
-		fIsolate: 4, fFlap: 2, fDiskFails: 1, fTransfer: 2, fAmbush: 20,
+		fIsolate: 4, fFlap: 2, fDiskFails: 1, fTransfer: 2, fAmbush: 20, fSpoil: 2,
 	}
 	for k, w := range weights {
 		if r.IntN(10) < 7 { // a swarm: each seed leaves some faults out, because all at once average out

@@ -148,6 +148,12 @@ func (w *World) issued(n *node, r *zab.Record) {
 		if m := n.image.mark; r.Mark.Promised < m.Promised || r.Mark.Joined < m.Joined {
 			w.fail("inv/Z2", "member %d goes back from promised %d joined %d to %d, %d", n.id, m.Promised, m.Joined, r.Mark.Promised, r.Mark.Joined)
 		}
+		if r.Mark.Spoilt && !n.image.mark.Spoilt {
+			w.cover("state given up")
+			if n.watch.role == zab.Leading {
+				w.cover("state given up by a leader")
+			}
+		}
 		if r.Mark.Joined > r.Mark.Promised {
 			w.fail("inv/Z2", "member %d joins %d and has promised %d only", n.id, r.Mark.Joined, r.Mark.Promised)
 		}
@@ -161,6 +167,11 @@ func (w *World) issued(n *node, r *zab.Record) {
 func (w *World) durable(n *node, r *zab.Record) {
 	last, mark := n.disk.last(), n.disk.mark
 	counts := mark.Counts
+	if r.Kind == zab.RecordMark && r.Mark.Spoilt && !n.disk.mark.Spoilt {
+		p := n.disk // what it acknowledged counts as lost from now on, as by a wipe
+		p.entries = slices.Clone(p.entries)
+		n.past = &p
+	}
 	removed := n.disk.apply(r)
 	d := &n.disk
 	switch r.Kind {
@@ -267,7 +278,7 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, writ
 	if m := z.Durable(); m != n.disk.mark && (m.Promised > n.disk.mark.Promised || m.Joined > n.disk.mark.Joined) {
 		w.fail("inv/Z2", "member %d believes its mark durable: %+v, it is %+v", n.id, m, n.disk.mark)
 	}
-	if z.Durable().Counts && !n.disk.mark.Counts {
+	if m := z.Durable(); m.Counts && !n.disk.mark.Counts && m.Incarnation == n.disk.mark.Incarnation {
 		w.fail("inv/Z20", "member %d believes that its mark says that it counts", n.id)
 	}
 	if len(n.sm.delivered) > 0 {

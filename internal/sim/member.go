@@ -294,7 +294,9 @@ func (w *World) mayWipe(n *node) bool {
 	if !born {
 		return true
 	}
-	return w.verifier.Contains(func(id quorum.ID) bool { return id != n.id && w.nodes[id-1].disk.mark.Counts })
+	return w.verifier.Contains(func(id quorum.ID) bool {
+		return id != n.id && w.nodes[id-1].disk.mark.Counts && !w.nodes[id-1].spoilt()
+	})
 }
 
 // restart begins a run with what the store has.
@@ -319,12 +321,12 @@ func (w *World) restart(n *node) {
 	}
 	cfg := core.Config{
 		Self: n.id, Members: w.cfg.members(), InitLimit: w.cfg.InitLimit, SyncLimit: w.cfg.SyncLimit, MaxInFlight: w.cfg.MaxInFlight,
-		MaxTail: w.cfg.MaxTail, Window: w.cfg.Window, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, Incarnation: inc, Ensemble: ensemble,
+		MaxTail: w.cfg.MaxTail, Window: w.cfg.Window, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, DigestEvery: w.cfg.DigestEvery, Incarnation: inc, Ensemble: ensemble,
 		Seed: w.sched.Uint64(), Run: zab.Incarnation{1, byte(n.id), byte(n.run), byte(n.run >> 8), byte(n.run >> 16)},
 	}
 	h := &holder{id: n.id, run: n.run}
 	n.holder = h
-	n.sm = &observed{Znodes: core.NewZnodes(maxData), self: n.id, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }}
+	n.sm = &observed{Znodes: core.NewZnodes(maxData), self: n.id, mayBe: func() bool { return w.mayWipe(n) }, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }}
 	n.m = core.New(cfg, rec, n.sm)
 	n.watch.began(n)
 	n.out.Reset()

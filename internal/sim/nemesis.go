@@ -128,6 +128,8 @@ func (w *World) act(a Action) {
 			n.watch.broken = true
 			n.put(w, inbound{lane: lanePersisted, msg: &core.Failed{Err: errDisk}})
 		}
+	case fSpoil:
+		w.spoil(n, a.X)
 	case fTransfer:
 		if n.up {
 			w.transfer(n, quorum.ID(r.IntN(w.cfg.Voters+1)))

@@ -28,6 +28,8 @@ type observed struct {
 	delivered []delivery
 	opens     func(zab.Incarnation) // told the name of the run for which this member asks a session of itself
 	self      quorum.ID
+	spoilt    uint64         // not 0: the state is wrong
+	mayBe     func() bool    // whether the ensemble can do without this member's memory
 	unseen    *datatree.View // given out, and no output with it was carried out yet
 	prepared  []zab.Zxid     // what it takes for outstanding, ascending
 }
@@ -75,20 +77,25 @@ func (o *observed) Apply(z zab.Zxid, txn []byte) (core.Outcome[core.Result], err
 	h := hashEntry(&zab.Entry{Zxid: z, Kind: zab.EntryData, Data: txn})
 	r, err := o.Znodes.Apply(z, txn)
 	o.settled(z)
-	o.delivered = append(o.delivered, delivery{zxid: z, hash: h, data: true, digest: o.Digest()})
+	o.delivered = append(o.delivered, delivery{zxid: z, hash: h, data: true, digest: o.Znodes.Digest()})
 	return r, err
 }
 
 func (o *observed) Advance(z zab.Zxid) {
 	o.Znodes.Advance(z)
 	o.settled(z)
-	o.delivered = append(o.delivered, delivery{zxid: z, digest: o.Digest()})
+	o.delivered = append(o.delivered, delivery{zxid: z, digest: o.Znodes.Digest()})
 }
 
 func (o *observed) Install(state any) {
-	o.Znodes.Install(state)
+	s := state.(spoiltState)
+	o.Znodes.Install(s.state)
+	o.spoilt = 0
+	if s.spoilt && o.mayBe() {
+		o.spoilt = 1
+	}
 	o.prepared = nil
-	o.delivered = append(o.delivered, delivery{zxid: o.Tree().Zxid(), install: true, digest: o.Digest()})
+	o.delivered = append(o.delivered, delivery{zxid: o.Tree().Zxid(), install: true, digest: o.Znodes.Digest()})
 }
 
 // View lets go of the one before, if nobody got to see it.

@@ -111,7 +111,7 @@ func (w *World) checkPhase() {
 	done := false
 	switch w.phase {
 	case phaseLive, phaseAgain:
-		done = w.serves()
+		done = w.serves() && w.sound()
 	case phaseQuiet, phaseFinal:
 		done = w.equal() && w.settled()
 	}

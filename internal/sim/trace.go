@@ -240,6 +240,9 @@ func (w *World) describe() string {
 	text := fmt.Sprintf("at %v ms, phase %d, committed %v;", w.now/ms, w.phase, w.lastCommitted())
 	for _, n := range w.nodes {
 		text += fmt.Sprintf("\n  %d: disk last %v mark p%d j%d counts=%v born=%v", n.id, n.disk.last(), n.disk.mark.Promised, n.disk.mark.Joined, n.disk.mark.Counts, n.disk.mark.Born)
+		if n.spoilt() {
+			text += " SPOILT"
+		}
 		if !n.up {
 			text += " DOWN"
 			continue
