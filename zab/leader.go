@@ -301,14 +301,20 @@ func (m *Machine) next() Zxid {
 	return MakeZxid(m.lead.epoch, 1)
 }
 
-// Propose appends a transaction to the history of the epoch; it may be called while CanPropose. data is read-only from now
-// on. The leader's own disk works beside its followers'.
+// Propose appends a transaction to the history of the epoch and returns its zxid; 0, and nothing is done, unless CanPropose. data is
+// read-only from now on. The leader's own disk works beside its followers'.
 func (m *Machine) Propose(data []byte) Zxid {
+	if !m.CanPropose() {
+		return 0
+	}
 	return m.propose(Entry{Kind: EntryData, Data: data})
 }
 
-// ProposeDigest proposes an EntryDigest: its proposer's state had this digest after the entry at. It may be called while CanPropose.
+// ProposeDigest proposes an EntryDigest: its proposer's state had this digest after the entry at. It returns the zxid as Propose does.
 func (m *Machine) ProposeDigest(at Zxid, digest uint64) Zxid {
+	if !m.CanPropose() {
+		return 0
+	}
 	data := binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(at))
 	return m.propose(Entry{Kind: EntryDigest, Data: binary.BigEndian.AppendUint64(data, digest)})
 }
