@@ -59,6 +59,8 @@ var mutants = []struct{ name, want, note string }{
 	{"promise-before-born", "inv/LIVE", "model-check 3, epochs before all have initialised"},
 	{"retry-judged-anew", "inv/C1", "a retry judged anew"},
 	{"apply-uncommitted", "inv/Z14", "own: a member that begins to stand applies what is only durable"},
+	{"digest-ignored", "inv/LIVE", "own: a member does not mind that its state differs"},
+	{"digest-by-leader", "inv/LIVE", "own: on the leader's word alone a state is given up"},
 	{"votes-outlive-link", "inv/E1", "m22"},
 	{"zxid-first", "inv/LIVE", "m23: votes compared without epoch"},
 	{"words-before-look", "inv/E1", "own, election: what was said before the election began counts"},
