@@ -324,7 +324,7 @@ func (m *Machine) advance() {
 		return
 	}
 	i, _ := m.hist.after(m.applied)
-	for ; i < m.hist.end() && m.hist.at(i).Zxid <= to && m.failed == nil; i++ {
+	for ; i < m.hist.end() && m.hist.at(i).Zxid <= to && m.failed == nil && !m.held; i++ {
 		e := m.hist.at(i).Entry
 		m.applied = e.Zxid
 		if e.Kind == EntryReadmit {

@@ -96,10 +96,10 @@ func (m *Machine[V, R]) compared(from quorum.ID, x *Compared) {
 	}
 	if x.Agrees {
 		d.agree[from] = max(d.agree[from], x.At)
-		delete(d.disagree, from)
-	} else {
-		d.disagree[from] = x.At
+		return
 	}
+	d.disagree[from] = x.At // until its role ends: it applies nothing more
+	delete(d.agree, from)
 }
 
 // serveDigests proposes a digest when one is due, and sees to those who disagree.
@@ -115,6 +115,7 @@ func (m *Machine[V, R]) serveDigests(tick bool) {
 	if e := m.zab.Epoch(); d.begun != e {
 		d.begun = e
 		if at := m.zab.Applied(); at != 0 && at.Epoch() < e {
+			d.told = at
 			m.zab.ProposeDigest(at, m.sm.Digest()) // this may be the last entry of the epoch
 		}
 	}
@@ -153,6 +154,12 @@ func (m *Machine[V, R]) reinstall() {
 	m.changed = true
 	m.zab.Renounce(next)
 	m.drain()
+}
+
+// forget drops what a peer said in a role that has ended.
+func (d *digests) forget(id quorum.ID) {
+	delete(d.agree, id)
+	delete(d.disagree, id)
 }
 
 // forgetDigests ends with a role: who differed from the last leader may agree with the next.

@@ -42,6 +42,7 @@ func (m *Machine[V, R]) askOpen(o open) {
 func (m *Machine[V, R]) forget(p *peer) {
 	m.opens = slices.DeleteFunc(m.opens, func(o open) bool { return o.owner == p.id })
 	m.syncs.forget(p.id)
+	m.digests.forget(p.id)
 	if p.calls == 0 {
 		return
 	}

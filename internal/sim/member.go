@@ -260,7 +260,10 @@ func (w *World) down(n *node, then int) {
 	if then == thenWipe && w.mayWipe(n) {
 		w.count(fWipe)
 		p := n.disk
-		n.past, n.disk = &p, store{}
+		if !p.mark.Spoilt { // otherwise what counted is past already
+			n.past = &p
+		}
+		n.disk = store{}
 		n.inc = w.incarnation()
 		n.watch.wiped(w.counting.born)
 		w.wipes++

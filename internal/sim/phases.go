@@ -111,12 +111,12 @@ func (w *World) checkPhase() {
 	done := false
 	switch w.phase {
 	case phaseLive, phaseAgain:
-		done = w.serves() && w.sound()
+		done = w.serves() && w.found()
 	case phaseQuiet, phaseFinal:
-		done = w.equal() && w.settled()
+		done = w.equal() && w.settled() && w.sound()
 	}
 	if !done {
-		if sum := w.progress(); w.phase != phaseLive && w.phase != phaseAgain && sum != w.sum {
+		if sum := w.progress(); (w.phase != phaseLive && w.phase != phaseAgain || !w.sound()) && sum != w.sum {
 			w.sum, w.limit = sum, w.now+liveTimeouts*w.cfg.timeout() // a small window takes its time to bring a laggard up to date
 		}
 		if w.now > w.limit {

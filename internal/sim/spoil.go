@@ -73,3 +73,13 @@ func (w *World) sound() bool {
 	}
 	return true
 }
+
+// found reports whether somebody knows of a state that is wrong, if there is one. What becomes of it may take until the laggards are heard.
+func (w *World) found() bool {
+	for _, n := range w.nodes {
+		if n.up && n.status.Reason == core.Impaired {
+			return true
+		}
+	}
+	return w.sound()
+}

@@ -186,6 +186,10 @@ func deref(m any) any {
 		return *x
 	case *core.SyncAnswer:
 		return *x
+	case *core.Compared:
+		return *x
+	case *core.Reinstall:
+		return *x
 	case *core.Forward:
 		return fmt.Sprintf("{owner %d open %v, %d calls}", x.Owner, x.Open, len(x.Calls))
 	}
