@@ -5,6 +5,9 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,31 +32,31 @@ var mutants = []struct{ name, want, note string }{
 	{"promise-volatile", "inv/Z2", "m11, in a renewal, while the disk is behind"},
 	{"promise-twice", "inv/Z2", "model-check 3"},
 	{"no-proposals-before-uptodate", "inv/LIVE", "m12"},
-	{"commits-before-uptodate-dropped", "inv/LIVE", "m13"},
+	{"commits-before-uptodate-dropped", "inv/LIVE", "m13; UPTODATE, which would tell it again, carries the position of NEWLEADER"},
 	{"speculation-kept", "inv/C3", "m16, nearest: state speculated in a role that ended"},
-	{"old-session", "inv/Z19", "m18"},
-	{"ack-before-join-counts", "inv/Z10", "m19, nearest: acks of one who has not joined"},
-	{"blank-counts", "inv/Z10", "m20, nearest; model-check 3: counts when it has joined"},
+	{"old-session", "inv/Z19", "m18, of an earlier session on the same link"},
+	{"ack-before-join-counts", "inv/Z10", "m19, nearest, since no quorum ever asks an observer: acks of one who has not joined"},
+	{"blank-counts", "inv/Z10", "m20, nearest, since the membership does not change; model-check 3: counts when it has joined"},
 	{"blank-establishes", "inv/Z10", "the same, for the initial history"},
 	{"caught-up-counts", "inv/Z10", "model-check 3: counts when it is caught up"},
-	{"readmit-counts-itself", "inv/Z10", "model-check 3"},
-	{"readmit-by-half", "inv/Z10", "model-check 3"},
-	{"counts-by-log", "inv/Z20", "model-check 3"},
+	{"readmit-counts-itself", "inv/Z10", "model-check 3: its acks count while its Readmit is outstanding"},
+	{"readmit-by-half", "inv/Z10", "model-check 3: half of the others, since of an odd number a majority of the others is a full quorum"},
+	{"counts-by-log", "inv/Z20", "model-check 3: a logged, uncommitted Readmit, when it follows anew"},
 	{"candidate-counts-by-log", "inv/Z20", "F1"},
-	{"ready-before-durable", "inv/Z20", "F2"},
-	{"counts-in-memory", "inv/Z20", "model-check 3"},
+	{"ready-before-durable", "inv/Z20", "F2, nearest: when a disk is whole again is told to the operator by Ready"},
+	{"counts-in-memory", "inv/Z20", "model-check 3: what it learnt is in memory only"},
 	{"readmit-names-nobody", "inv/Z20", "model-check 3: no incarnation"},
 	{"old-snapshot", "inv/Z12", "F3"},
-	{"birth-by-joined", "inv/Z20", "F4"},
+	{"birth-by-joined", "inv/Z20", "F4; what one says of the birth's end goes with it, being the same question"},
 	{"shut-out-kept", "inv/Z21", "F7"},
 	{"blank-confirms", "inv/Z15", "model-check 3"},
-	{"left-confirms", "inv/Z15", "model-check 3"},
-	{"ack-after-promise", "inv/Z11", "model-check 3"},
+	{"left-confirms", "inv/Z15", "model-check 3, in a renewal: who leaves for another leader ends its session"},
+	{"ack-after-promise", "inv/Z11", "model-check 3, in a renewal, for the same reason"},
 	{"unjoined-leader-opens", "inv/Z2", "Sync before the leader's own joined epoch is durable"},
-	{"commit-believed-early", "inv/Z14", "a commit position believed before UPTODATE: NEWLEADER after a snapshot taken for it"},
+	{"commit-believed-early", "inv/Z14", "a commit position believed before UPTODATE: NEWLEADER after a snapshot taken for it, since what a leader tells is true"},
 	{"no-freshness", "inv/Z22", "model-check 3"},
-	{"no-epoch-in-freshness", "inv/Z22", "model-check 3, by zxid, in votes too"},
-	{"rollover-ignored", "inv/Z4", "m21"},
+	{"no-epoch-in-freshness", "inv/Z22", "model-check 3, by zxid; in votes too, which would not let it stand"},
+	{"rollover-ignored", "inv/Z4", "m21, after a Readmit; CanPropose, which would stop there, does not look either"},
 	{"no-step-down", "inv/Z15", "m24"},
 	{"any-founder-draws", "inv/LIVE", "model-check 3"},
 	{"promise-before-born", "inv/LIVE", "model-check 3, epochs before all have initialised"},
@@ -112,6 +115,38 @@ func hunt(want string) hunted {
 	}
 	wg.Wait()
 	return h
+}
+
+// A switch without a row is found by nobody.
+func TestEveryMutantHasARow(t *testing.T) {
+	rows, switches := map[string]bool{}, map[string]bool{}
+	for _, m := range mutants {
+		rows[m.name] = true
+	}
+	on := regexp.MustCompile(`mutant\.On\("([^"]*)"\)`)
+	for _, dir := range []string{"zab", "election", "internal/core", "internal/sim"} {
+		files, err := filepath.Glob("../../" + dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range on.FindAllSubmatch(b, -1) {
+				switches[string(m[1])] = true
+				if !rows[string(m[1])] && !strings.HasSuffix(f, "_test.go") {
+					t.Errorf("%s: mutant %s has no row", f, m[1])
+				}
+			}
+		}
+	}
+	for name := range rows {
+		if !switches[name] {
+			t.Errorf("mutant %s has no switch", name)
+		}
+	}
 }
 
 func TestMutants(t *testing.T) {
