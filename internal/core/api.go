@@ -240,7 +240,7 @@ type SyncAnswer struct {
 type Status struct {
 	Role      zab.Role
 	Leader    quorum.ID
-	Ready     bool // follows or leads an established epoch and has applied its initial history
+	Ready     bool // follows or leads an established epoch, has applied its initial history and, if it is a voter, counts, durably
 	Reason    Reason
 	Epoch     uint32
 	Ensemble  zab.EnsembleID
