@@ -24,8 +24,8 @@ func (v Vote) Compare(o Vote) int {
 	if mutant.On("zxid-first") || mutant.On("no-epoch-in-freshness") {
 		return cmp.Or(cmp.Compare(v.Zxid, o.Zxid), cmp.Compare(v.Leader, o.Leader))
 	}
-	if mutant.On("id-only") {
-		return cmp.Compare(v.Leader, o.Leader)
+	if mutant.On("zxid-forgotten") {
+		return cmp.Or(cmp.Compare(v.Epoch, o.Epoch), cmp.Compare(v.Leader, o.Leader))
 	}
 	return cmp.Or(cmp.Compare(v.Epoch, o.Epoch), cmp.Compare(v.Zxid, o.Zxid), cmp.Compare(v.Leader, o.Leader))
 }

@@ -122,7 +122,7 @@ func (m *Machine) leaderInfo(l *learner, x *LeaderInfo) {
 	l.epoch, l.joined = x.Epoch, false
 	l.joinAt = 0
 	l.answer = &AckEpoch{Session: l.session, Epoch: x.Epoch, Promise: promise, Incarnation: m.mark.Incarnation}
-	if mutant.On("promise-volatile") && l.upToDate {
+	if mutant.On("promise-volatile") && l.upToDate && m.lastDone < m.hist.last() {
 		l.answerAt = 0
 	}
 	m.answerEpoch(l)
@@ -260,7 +260,7 @@ func (m *Machine) newLeader(l *learner, x *NewLeader) {
 	}
 	l.moved = l.ticks
 	l.joinAt = m.Write(func(k *Mark) { k.Joined = x.Epoch })
-	if mutant.On("newleader-acked-early") && l.upToDate {
+	if mutant.On("newleader-acked-early") && x.Snapshot != 0 && m.lastDone < m.hist.last() {
 		m.send(l.leader, &Ack{l.session, l.epoch, m.hist.last(), true, m.durable.Counts})
 	}
 	if mutant.On("commit-believed-early") && x.Snapshot != 0 {
@@ -311,13 +311,9 @@ func (m *Machine) believe(l *learner) {
 
 func (m *Machine) pong(l *learner, x *Ping) {
 	d := m.durable
-	confirms := d.Counts && x.Epoch == d.Joined && x.Epoch == d.Promised && x.Epoch == m.mark.Promised
-	if mutant.On("blank-confirms") {
-		confirms = x.Epoch == d.Joined
-	}
-	if mutant.On("left-confirms") {
-		confirms = d.Counts && x.Epoch == d.Joined
-	}
+	counts := d.Counts || mutant.On("blank-confirms")
+	stays := x.Epoch == d.Promised && x.Epoch == m.mark.Promised || mutant.On("left-confirms")
+	confirms := counts && stays && x.Epoch == d.Joined
 	m.send(l.leader, &Pong{l.session, x.Epoch, x.Round, confirms})
 }
 

@@ -262,7 +262,7 @@ type Reinstall struct{ At zab.Zxid }
 type Status struct {
 	Role      zab.Role
 	Leader    quorum.ID
-	Ready     bool // follows or leads an established epoch and has applied its initial history
+	Ready     bool // follows or leads an established epoch, has applied its initial history and, if it is a voter, counts, durably
 	Reason    Reason
 	Epoch     uint32
 	Ensemble  zab.EnsembleID

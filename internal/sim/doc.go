@@ -24,6 +24,8 @@
 // Time passes differently at each member (drift); the wall clock jumps. A paused member receives everything at once when it goes on.
 //
 // A run has phases: warm up, chaos, heal and demand progress, convergence, power loss of all and restart, and the same demands again. The invariants
-// have the ids of their catalogue and fail as inv/Z5 and so on (invariants.go, clients.go). Counters tell what was reached (cover.go): a run that was
+// have the ids of their catalogue and fail as inv/Z5 and so on (invariants.go, clients.go). Beyond it: DUR, what a loss of power now would leave; Z20,
+// who counts does so by right, and Z22, a leader joins on the promises of none that is fresher (counting.go); Z21, no voter is shut out, and E1, who is
+// elected was heard (hearing.go); LIVE, progress. Faults come by the clock (nemesis.go) or wait for a moment of the protocol (ambush.go). Counters tell what was reached (cover.go): a run that was
 // too tame fails as well.
 package sim

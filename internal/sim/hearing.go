@@ -9,6 +9,7 @@ import (
 
 // hearing is what a member has heard that is still worth something.
 type hearing struct {
+	voters  quorum.ID                // the last of them
 	said    []*election.Notification // by each other member on its present link, since this one began to look
 	session zab.Session              // of this member's present attempt to follow
 	lead    []zab.Session            // of each other member's attempt to follow this one
@@ -16,8 +17,8 @@ type hearing struct {
 	aware   int                      // ticks since this one, established, was told of it
 }
 
-func newHearing(n int) hearing {
-	return hearing{said: make([]*election.Notification, n), lead: make([]zab.Session, n)}
+func newHearing(n, voters int) hearing {
+	return hearing{voters: quorum.ID(voters), said: make([]*election.Notification, n), lead: make([]zab.Session, n)}
 }
 
 func (h *hearing) clear() {
@@ -39,7 +40,7 @@ func (h *hearing) hears(input core.Input, from quorum.ID, msg any) {
 			h.said[from-1] = m
 		case *zab.FollowerInfo:
 			h.lead[from-1] = m.Session
-			if m.Counts {
+			if m.Counts && from <= h.voters {
 				h.above = max(h.above, m.Promised)
 			}
 		}

@@ -5,6 +5,9 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,45 +20,46 @@ import (
 var (
 	flagMutant      = flag.String("mutant", "", "the only mutants to try, separated by commas")
 	flagMutantSeeds = flag.Uint64("mutant-seeds", 600, "seeds that a mutant may survive")
+	flagMutantFirst = flag.Uint64("mutant-first", 20, "seeds that are all run, and must not all find it")
 )
 
 // mutants are seeded bugs: each changes one decision in product code, and the invariant named must catch it. It is named by the rule that the bug
 // breaks, before a run has found it.
 var mutants = []struct{ name, want, note string }{
 	{"ack-before-durable", "inv/Z11", "m1"},
-	{"newleader-acked-early", "inv/Z11", "m9"},
+	{"newleader-acked-early", "inv/Z11", "m9, of what follows a snapshot"},
 	{"join-before-history", "inv/DUR", "m10: joined epoch before history"},
-	{"promise-volatile", "inv/Z2", "m11"},
+	{"promise-volatile", "inv/Z2", "m11, in a renewal, while the disk is behind"},
 	{"promise-twice", "inv/Z2", "model-check 3"},
 	{"no-proposals-before-uptodate", "inv/LIVE", "m12"},
-	{"commits-before-uptodate-dropped", "inv/LIVE", "m13"},
+	{"commits-before-uptodate-dropped", "inv/LIVE", "m13; UPTODATE, which would tell it again, carries the position of NEWLEADER"},
 	{"speculation-kept", "inv/Z16", "m16, nearest: state speculated in a role that ended"},
-	{"old-connection", "inv/Z19", "m18: frames of a former link accepted"},
-	{"old-session", "inv/Z19", "m18, of a former attempt to follow"},
-	{"ack-before-join-counts", "inv/Z10", "m19, nearest: acks of one who has not joined"},
-	{"blank-counts", "inv/Z10", "m20, nearest; model-check 3: counts when it has joined"},
+	{"old-connection", "inv/Z19", "m18, in the link: frames of a former link accepted"},
+	{"old-session", "inv/Z19", "m18, of an earlier session on the same link"},
+	{"ack-before-join-counts", "inv/Z10", "m19, nearest, since no quorum ever asks an observer: acks of one who has not joined"},
+	{"blank-counts", "inv/Z10", "m20, nearest, since the membership does not change; model-check 3: counts when it has joined"},
 	{"blank-establishes", "inv/Z10", "the same, for the initial history"},
 	{"caught-up-counts", "inv/Z10", "model-check 3: counts when it is caught up"},
-	{"readmit-counts-itself", "inv/Z10", "model-check 3"},
-	{"readmit-by-half", "inv/Z10", "model-check 3"},
-	{"counts-by-log", "inv/Z20", "model-check 3"},
+	{"readmit-counts-itself", "inv/Z10", "model-check 3: its acks count while its Readmit is outstanding"},
+	{"readmit-by-half", "inv/Z10", "model-check 3: half of the others, since of an odd number a majority of the others is a full quorum"},
+	{"counts-by-log", "inv/Z20", "model-check 3: a logged, uncommitted Readmit, when it follows anew"},
 	{"candidate-counts-by-log", "inv/Z20", "F1"},
-	{"ready-before-durable", "inv/Z20", "F2"},
-	{"counts-in-memory", "inv/Z20", "model-check 3"},
+	{"ready-before-durable", "inv/Z20", "F2, nearest: when a disk is whole again is told to the operator by Ready"},
+	{"counts-in-memory", "inv/Z20", "model-check 3: what it learnt is in memory only"},
 	{"readmit-names-nobody", "inv/Z20", "model-check 3: no incarnation"},
 	{"old-snapshot", "inv/Z12", "F3"},
-	{"birth-by-joined", "inv/Z20", "F4"},
+	{"birth-by-joined", "inv/Z20", "F4; what one says of the birth's end goes with it, being the same question"},
 	{"shut-out-kept", "inv/Z21", "F7"},
 	{"blank-confirms", "inv/Z15", "model-check 3"},
-	{"left-confirms", "inv/Z15", "model-check 3"},
-	{"ack-after-promise", "inv/Z11", "model-check 3"},
+	{"left-confirms", "inv/Z15", "model-check 3, in a renewal: who leaves for another leader ends its session"},
+	{"ack-after-promise", "inv/Z11", "model-check 3, in a renewal, for the same reason"},
 	{"unjoined-leader-opens", "inv/Z2", "Sync before the leader's own joined epoch is durable"},
-	{"commit-believed-early", "inv/Z14", "a commit position believed before UPTODATE: NEWLEADER after a snapshot taken for it"},
+	{"commit-believed-early", "inv/Z14", "a commit position believed before UPTODATE: NEWLEADER after a snapshot taken for it, since what a leader tells is true"},
 	{"no-freshness", "inv/Z22", "model-check 3"},
-	{"no-epoch-in-freshness", "inv/Z22", "model-check 3, by zxid, in votes too"},
-	{"rollover-ignored", "inv/Z4", "m21"},
+	{"no-epoch-in-freshness", "inv/Z22", "model-check 3, by zxid; in votes too, which would not let it stand"},
+	{"rollover-ignored", "inv/Z4", "m21, after a Readmit; CanPropose, which would stop there, does not look either"},
 	{"no-step-down", "inv/Z15", "m24"},
-	{"any-founder-draws", "inv/LIVE inv/LINK", "model-check 3"},
+	{"any-founder-draws", "inv/LINK", "model-check 3: two ensembles, which refuse each other"},
 	{"promise-before-born", "inv/LIVE", "model-check 3, epochs before all have initialised"},
 	{"retry-judged-anew", "inv/C1", "a retry judged anew"},
 	{"apply-uncommitted", "inv/Z14", "own: a member that begins to stand applies what is only durable"},
@@ -65,23 +69,20 @@ var mutants = []struct{ name, want, note string }{
 	{"zxid-first", "inv/LIVE", "m23: votes compared without epoch"},
 	{"words-before-look", "inv/E1", "own, election: what was said before the election began counts"},
 	{"silence-agrees", "inv/E1", "own, election: who has said nothing yet agrees"},
-	{"id-only", "inv/LIVE", "own, election: votes compared by id"},
-	{"stale-round-kept", "inv/LIVE", "own, election: a later round is not joined while a vote is being settled"},
+	{"zxid-forgotten", "inv/LIVE", "own, election: votes compared by epoch and id"},
+	{"stale-round-kept", "inv/LIVE", "own, election: the next round is not joined"},
 	{"settled-is-silent", "inv/LIVE", "own, election: who has a leader does not answer"},
 	{"no-resend", "inv/LIVE", "own, election: a vote is told once"},
 }
 
-// coarseSeeds are so many that they must not all find a mutant.
-const coarseSeeds = 20
-
 // hunted is what became of one mutant.
 type hunted struct {
 	first  uint64         // seed that finds it, 0: none
-	early  int            // of the first coarseSeeds that find it
+	early  uint64         // of the first that find it
 	others map[string]int // invariants that were not named
 }
 
-// hunt runs the first coarseSeeds seeds, and then more until one finds the mutant.
+// hunt runs the first seeds, and then more until one finds the mutant.
 func hunt(want string) hunted {
 	h := hunted{others: map[string]int{}}
 	var mu sync.Mutex
@@ -91,7 +92,7 @@ func hunt(want string) hunted {
 		mu.Lock()
 		defer mu.Unlock()
 		next++
-		return next, next <= coarseSeeds || next <= *flagMutantSeeds && h.first == 0
+		return next, next <= *flagMutantFirst || next <= *flagMutantSeeds && h.first == 0
 	}
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
@@ -107,7 +108,7 @@ func hunt(want string) hunted {
 					if h.first == 0 || seed < h.first {
 						h.first = seed
 					}
-					if seed <= coarseSeeds {
+					if seed <= *flagMutantFirst {
 						h.early++
 					}
 				}
@@ -117,6 +118,38 @@ func hunt(want string) hunted {
 	}
 	wg.Wait()
 	return h
+}
+
+// A switch without a row is found by nobody.
+func TestEveryMutantHasARow(t *testing.T) {
+	rows, switches := map[string]bool{}, map[string]bool{}
+	for _, m := range mutants {
+		rows[m.name] = true
+	}
+	on := regexp.MustCompile(`mutant\.On\("([^"]*)"\)`)
+	for _, dir := range []string{"zab", "election", "internal/core", "internal/sim"} {
+		files, err := filepath.Glob("../../" + dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range on.FindAllSubmatch(b, -1) {
+				switches[string(m[1])] = true
+				if !rows[string(m[1])] && !strings.HasSuffix(f, "_test.go") {
+					t.Errorf("%s: mutant %s has no row", f, m[1])
+				}
+			}
+		}
+	}
+	for name := range rows {
+		if !switches[name] {
+			t.Errorf("mutant %s has no switch", name)
+		}
+	}
 }
 
 func TestMutants(t *testing.T) {
@@ -129,11 +162,11 @@ func TestMutants(t *testing.T) {
 		tried++
 		mutant.Set(m.name)
 		h := hunt(m.want)
-		line := fmt.Sprintf("%-32s %-8s first at seed %3d, by %2d of the first %d; other invariants: %v  (%s)", m.name, m.want, h.first, h.early, coarseSeeds, h.others, m.note)
+		line := fmt.Sprintf("%-32s %-8s first at seed %3d, by %2d of the first %d; other invariants: %v  (%s)", m.name, m.want, h.first, h.early, *flagMutantFirst, h.others, m.note)
 		switch {
 		case h.first == 0:
 			t.Errorf("NOT CAUGHT %s", line)
-		case h.early == coarseSeeds:
+		case h.early == *flagMutantFirst:
 			t.Errorf("TOO COARSE %s", line)
 		default:
 			caught++

@@ -114,7 +114,7 @@ func newWorld(seed uint64, o Options) *World {
 	ensemble[0] = 1
 	for i := range n {
 		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), clients: make([]caller, w.cfg.Clients)}
-		m.watch.heard, m.watch.hearing = make([]int, n), newHearing(n)
+		m.watch.heard, m.watch.hearing = make([]int, n), newHearing(n, w.cfg.Voters)
 		if w.cfg.Bootstrap {
 			w.counting.born = true
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
