@@ -12,9 +12,9 @@ import (
 // What the shrinker leaves of a run fails as the run did, each time, with fewer faults, and says how.
 func TestShrink(t *testing.T) {
 	defer mutant.Set("")
-	mutant.Set("old-snapshot") // it takes a fault or two to show
+	mutant.Set("counts-by-log") // it takes a wipe or two to show
 	first := Outcome{}
-	for seed := uint64(1); first.Err == nil || invariant(first.Err) != "inv/Z12"; seed++ {
+	for seed := uint64(1); first.Err == nil || invariant(first.Err) != "inv/Z20"; seed++ {
 		if seed > *flagMutantSeeds {
 			t.Fatal("nothing to shrink")
 		}
@@ -28,11 +28,11 @@ func TestShrink(t *testing.T) {
 	}
 	for range 2 {
 		o := Run(first.Seed, Options{Config: &s.config, Actions: s.actions, Calls: s.calls})
-		if o.Err == nil || invariant(o.Err) != "inv/Z12" || o.Hash != s.outcome.Hash {
+		if o.Err == nil || invariant(o.Err) != "inv/Z20" || o.Hash != s.outcome.Hash {
 			t.Errorf("what is left ends with %v", o.Err)
 		}
 	}
-	if text := s.String(); !strings.Contains(text, "inv/Z12") || len(s.actions) > 0 && !strings.Contains(text, s.actions[0].String()) {
+	if text := s.String(); !strings.Contains(text, "inv/Z20") || len(s.actions) > 0 && !strings.Contains(text, s.actions[0].String()) {
 		t.Error(text)
 	}
 }
