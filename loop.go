@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
@@ -25,6 +26,7 @@ const (
 	drainTime  = time.Millisecond
 	looks      = 32 // inputs between two looks at the clock
 	leastCalls = 64 // calls that a drain takes whatever else there was
+	manyCalls  = 16 // in flight: a loop that was woken lets others run first
 )
 
 type (
@@ -138,6 +140,9 @@ func (h *host) wait() bool {
 		ok = false
 	}
 	h.sleeping.Store(false)
+	if ok && h.inFlight.Load() >= manyCalls {
+		runtime.Gosched() // the callers that are about to call join this turn
+	}
 	return ok
 }
 
