@@ -7,13 +7,17 @@ import (
 // writeMark makes s durable in both slots, one after the other, as the next generation.
 func (l *Log) writeMark(s slot) error {
 	s.generation = l.slot.generation + 1
-	return l.putMark(s)
+	return l.putMark(s, [2]bool{})
 }
 
-func (l *Log) putMark(s slot) error {
+// putMark leaves out slots that hold s already, durably. To write one again would put it at risk out of turn.
+func (l *Log) putMark(s slot, done [2]bool) error {
 	h := s.encode(l.opt.version)
 	x := first(s.generation)
 	for _, i := range [2]int{x, 1 - x} {
+		if done[i] {
+			continue
+		}
 		if _, err := l.slots[i].WriteAt(h[:], 0); err != nil {
 			return l.fail("write "+slotNames[i], err)
 		}
@@ -45,11 +49,20 @@ func (l *Log) renewMark(im *image) error {
 			return err
 		}
 	}
+	// A write that the crash cut short may still be on its way to one slot, though nothing of it can be seen. It must not arrive
+	// torn while the other slot is being written.
+	for i, f := range l.slots {
+		if im.present[i] {
+			if err := l.sync(f, slotNames[i]); err != nil {
+				return err
+			}
+		}
+	}
 	// All names that are seen here, of an earlier run too, are durable from here on.
 	if err := l.syncDir(); err != nil {
 		return err
 	}
-	return l.putMark(s)
+	return l.putMark(s, [2]bool{!im.present[0], !im.present[1]})
 }
 
 // openSlot opens the file of a slot. One that is missing is made with its content; one that has another length is damaged, and the

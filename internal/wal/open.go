@@ -63,31 +63,24 @@ func Open(fsys vfs.FS, o Options) (*Log, Recovery, error) {
 	return l, rec, nil
 }
 
-// makeDir makes the directory, durable with all above it that was not there.
+// makeDir makes the directory durable with all above it, unless it is in use already. Those above may be the work of a start that
+// did not get this far, so all are synced; one that may not be read was not made by us.
 func makeDir(fsys vfs.FS, dir string) error {
-	var parents []string
-	for d := dir; ; d = filepath.Dir(d) {
-		names, err := fsys.List(d)
-		if err == nil && d == dir && len(names) > 0 {
-			return nil
-		}
-		parents = append(parents, filepath.Dir(d))
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
-			return err
-		}
+	names, err := fsys.List(dir)
+	if err == nil && (slices.Contains(names, slotNames[0]) || slices.Contains(names, slotNames[1])) {
+		return nil
 	}
 	if err := fsys.MkdirAll(dir); err != nil {
 		return err
 	}
-	for _, p := range slices.Backward(parents) {
-		if err := fsys.SyncDir(p); err != nil {
+	for d := filepath.Dir(dir); ; d = filepath.Dir(d) {
+		if err := fsys.SyncDir(d); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
+		if d == filepath.Dir(d) {
+			return nil
+		}
 	}
-	return nil
 }
 
 func (im *image) recovery() Recovery {
