@@ -277,3 +277,5 @@ func openOn(t testing.TB, disk *vfs.Memory, o Options) (*Log, Recovery) {
 	}
 	return l, rec
 }
+
+func records(r ...zab.Record) []zab.Record { return r }
