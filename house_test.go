@@ -40,7 +40,7 @@ var arrows = []struct{ pkg, may string }{
 	{"internal/link", "internal/mutant quorum"},
 	{"internal/wire", "zab election internal/core quorum internal/link"},
 	{"internal/vfs", ""},
-	{"internal/wal", "internal/vfs zab quorum"},
+	{"internal/wal", "internal/mutant internal/vfs zab quorum"},
 	{"snapshot", "internal/vfs zab quorum"},
 	{"internal/sim", "any"},
 	{"transport", "quorum"},

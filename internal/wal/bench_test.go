@@ -77,6 +77,12 @@ func (n nowhere) OpenWrite(name string) (vfs.File, error) {
 	f, err := n.Memory.OpenWrite(name)
 	return nothing{f}, err
 }
+func (n nowhere) Create(name string) (vfs.File, error) {
+	f, err := n.Memory.Create(name)
+	return nothing{f}, err
+}
+func (nothing) Preallocate(int64) error                { return nil }
+func (nothing) Truncate(int64) error                   { return nil }
 func (nothing) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (nothing) Sync() error                            { return nil }
 

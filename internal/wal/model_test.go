@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -264,18 +263,6 @@ func (a *author) step(l *Log, c *clock) error {
 		a.m.kept = max(a.m.kept, pos)
 		return l.Retain(pos)
 	}
-}
-
-func openOn(t testing.TB, disk *vfs.Memory, o Options) (*Log, Recovery) {
-	t.Helper()
-	l, rec, err := Open(disk, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if l == nil {
-		t.Fatal(rec.Verdict)
-	}
-	return l, rec
 }
 
 func records(r ...zab.Record) []zab.Record { return r }

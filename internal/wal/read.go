@@ -26,7 +26,7 @@ func (l *Log) Entries(after, upTo zab.Zxid, maxBytes int) ([]zab.Entry, error) {
 		}
 		return nil, nil
 	}
-	r := reader{log: l, cuts: h.cuts, prev: after, upTo: upTo, maxBytes: maxBytes}
+	r := reader{log: l, cuts: h.cuts, prev: after, upTo: upTo, maxBytes: max(maxBytes, 0)}
 	i := sort.Search(len(h.points), func(i int) bool { return h.points[i].zxid > after })
 	p := h.points[max(i-1, 0)]
 	for j := len(l.segments) - 1; j >= 0; j-- {
@@ -101,6 +101,9 @@ func (r *reader) read(s *segment, off, end int64) error {
 		}
 		if !x.whole(b[:size], s.seed) {
 			return &DamageError{s.file, off, "a damaged record"}
+		}
+		if r.entries == nil {
+			r.entries = make([]zab.Entry, 0, min(min(int64(r.maxBytes), end-off)/size+1, 1024))
 		}
 		rec, ok := parsePayload(&x, b[recordHead:recordHead+x.length])
 		if !ok {

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
@@ -14,8 +15,10 @@ type replay struct {
 	seg  *segment
 	data []byte // as far as the segment is in force
 	off  int64
-	open bool   // the batch has no end yet
-	want uint64 // batch of the next record
+	f    frame      // at off
+	rec  zab.Record // the same, decoded; in here, so that it need not be allocated for each
+	open bool       // the batch has no end yet
+	want uint64     // batch of the next record
 
 	// of the last batch:
 	begin   link
@@ -61,6 +64,13 @@ func (im *image) readPath() {
 			im.lookAhead(i, &r)
 			return
 		}
+		if i == 0 && s.end > 0 { // one allocation for what the rest is likely to hold
+			total := int64(0)
+			for _, p := range im.path {
+				total += p.size
+			}
+			im.entries = slices.Grow(im.entries, int(int64(len(im.entries))*(total-s.end)/s.end*9/8))
+		}
 	}
 	im.judgeEnd()
 }
@@ -84,6 +94,7 @@ func (r *replay) run() (why string, misfit bool) {
 		if !ok {
 			return "no whole record", false
 		}
+		r.f = f
 		size := f.size(r.off, s.sector)
 		if f.chain != s.chain || f.pos != r.hist.pos+1 || f.batch != r.want || size > int64(len(rest)) {
 			return "a record that does not follow", true
@@ -94,20 +105,20 @@ func (r *replay) run() (why string, misfit bool) {
 		if !f.whole(rest[:size], s.seed) {
 			return "a damaged record", false
 		}
-		rec, ok := parsePayload(&f, rest[recordHead:recordHead+f.length])
-		if !ok {
+		if r.rec, ok = parsePayload(&f, rest[recordHead:recordHead+f.length]); !ok {
 			return "a record that cannot be decoded", true
 		}
-		if why := r.hist.follows(&rec); why != "" {
+		if why := r.hist.follows(&r.rec); why != "" {
 			return why, true
 		}
-		r.take(&f, &rec, size)
+		r.take(size)
 	}
 	return "", false
 }
 
-func (r *replay) take(f *frame, rec *zab.Record, size int64) {
-	s := r.seg
+// take takes the record at off.
+func (r *replay) take(size int64) {
+	s, f, rec := r.seg, &r.f, &r.rec
 	if !r.open {
 		r.begin, r.pos, r.base = s.link(), r.hist.pos, r.hist.last
 		r.records = r.records[:0]
@@ -157,7 +168,7 @@ func (r *replay) judgeTail(why string) {
 	found := 0
 	if n > 0 && !mutant.On("wal-cut-always") {
 		var stray bool
-		if found, stray = r.resynchronise(rest[:n]); stray {
+		if found, stray = r.resynchronise(rest[:min(n+recordHead, len(rest))]); stray { // a head may end with zeros
 			r.impair(s.file, r.off, why+", and records of another batch behind it")
 			return
 		}

@@ -33,6 +33,7 @@ var scenarios = []struct {
 	{"missing", missingSegments},
 	{"setBack", markSetBack},
 	{"twoTails", twoTails},
+	{"contradictions", contradictions},
 }
 
 func TestScenario(t *testing.T) {
@@ -733,4 +734,143 @@ func twoTails() error {
 	}
 	b.impaired("two tails")
 	return b.err
+}
+
+// The mark and the log contradict each other in ways that take more than one fault; and two that look so and are none.
+func contradictions() error {
+	for _, c := range []struct {
+		what   string
+		change func(s *slot)
+		want   Kind
+	}{
+		{"as it is", func(s *slot) {}, Clean},
+		{"the log goes on after a clean stop", func(s *slot) { s.clean, s.acked = true, s.acked-1 }, Impaired},
+		{"it ends before the mark's position", func(s *slot) { s.at += 10 }, Impaired},
+		{"it ends before the acknowledged position", func(s *slot) { s.acked++ }, Impaired},
+		{"it ends before what is to be kept", func(s *slot) { s.from = 20 }, Impaired},
+		{"another ensemble in the segments", func(s *slot) { s.mark.Ensemble[0]++ }, Impaired},
+		{"no ensemble in the mark", func(s *slot) { s.mark.Ensemble = zab.EnsembleID{} }, Impaired},
+	} {
+		b := newBench(15)
+		b.a.size = func() int { return 10 }
+		b.mark()
+		b.entry()
+		b.entry()
+		b.acked()
+		b.disk.Crash()
+		if b.err != nil {
+			return b.err
+		}
+		s := b.l.slot
+		c.change(&s)
+		for _, name := range slotNames {
+			f, err := b.disk.OpenWrite(b.o.Dir + "/" + name)
+			if err == nil {
+				_, err = f.WriteAt(s.encode(Version)[:], 0)
+				f.Close()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if c.want == Clean {
+			b.open()
+		} else {
+			b.impaired(c.what)
+		}
+		if b.err != nil {
+			return b.err
+		}
+	}
+	return tails()
+}
+
+// What lies behind the end of the log: nothing that a clean stop has not seen is of account, and a batch without its end is one that
+// was never acknowledged.
+func tails() error {
+	for _, c := range []struct {
+		what    string
+		clean   bool
+		records int  // of a batch of three that are there
+		garbage bool // behind them
+		acked   int
+		want    Kind
+		why     string
+	}{
+		{"clean, garbage behind", true, 3, true, 3, Clean, ""},
+		{"torn at a record", false, 2, false, 0, TornTail, "a batch without end"},
+		{"torn in a record", false, 2, true, 0, TornTail, "no whole record"},
+		{"torn before a record", false, 0, true, 0, TornTail, "no whole record"},
+		{"acknowledged, without end", false, 2, false, 2, Impaired, "an acknowledged batch has no end"},
+		{"clean, without end", true, 2, true, 2, Impaired, "an acknowledged batch has no end"},
+	} {
+		b := newBench(16)
+		b.a.size = func() int { return 10 }
+		b.mark()
+		var batch []zab.Record
+		for range 3 {
+			r := b.a.entry(b.m.now(), false)
+			b.m.issue(records(r))
+			batch = append(batch, r)
+		}
+		if b.err == nil {
+			b.err = b.l.Append(batch)
+		}
+		if b.err != nil {
+			return b.err
+		}
+		b.m.done = 1 // the mark
+		s := b.l.segments[len(b.l.segments)-1]
+		off := s.begin()
+		for i := range c.records {
+			off = align(off+recordHead+payloadSize(&batch[i]), 8)
+		}
+		if c.records == 3 {
+			off = s.end
+		}
+		m := b.l.slot
+		m.clean, m.acked = c.clean, uint64(c.acked)
+		b.disk.Crash()
+		b.err = b.disk.Zero(b.logs()[len(b.logs())-1], off, s.allocated-off)
+		for _, name := range append(slotNames[:], s.file) {
+			f, err := b.disk.OpenWrite(b.o.Dir + "/" + name)
+			switch {
+			case err != nil:
+			case name != s.file:
+				_, err = f.WriteAt(m.encode(Version)[:], 0)
+			case c.garbage:
+				_, err = f.WriteAt([]byte("garbage"), off+16)
+			}
+			if err == nil {
+				err = f.Close()
+			}
+			b.err = errors.Join(b.err, err)
+		}
+		if b.err != nil {
+			return b.err
+		}
+		l, rec, err := Open(b.disk, b.o)
+		if err != nil || rec.Verdict.Kind != c.want || rec.Verdict.Why != c.why {
+			return fmt.Errorf("%s: %v, %v", c.what, rec.Verdict, err)
+		}
+		if c.want == Impaired {
+			continue
+		}
+		if len(rec.Entries) != c.records || (rec.Verdict.Bytes > 0) != (c.garbage && c.want == TornTail) {
+			return fmt.Errorf("%s: %d entries, %v", c.what, len(rec.Entries), rec.Verdict)
+		}
+		b.l = l
+		k, err := b.m.match(&rec)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.what, err)
+		}
+		b.m.cut(k)
+		b.entry()
+		b.disk.PowerLoss(seeded(1))
+		b.open() // what was cut stays cut
+		if b.err != nil {
+			return fmt.Errorf("%s: %w", c.what, b.err)
+		}
+	}
+	return nil
 }
