@@ -16,6 +16,7 @@ type figures struct {
 	inStart  int // of them during a start
 	torn     int
 	rewrites int // process crashes whose state had to survive a later power loss
+	met      map[string]int
 }
 
 func (f *figures) add(g figures) {
@@ -24,14 +25,37 @@ func (f *figures) add(g figures) {
 	f.inStart += g.inStart
 	f.torn += g.torn
 	f.rewrites += g.rewrites
+	for what, n := range g.met {
+		f.met[what] += n
+	}
+}
+
+// meet notes what a program did.
+func (f *figures) meet(op vfs.Op) {
+	log := strings.HasSuffix(op.Name, segmentSuffix)
+	switch {
+	case op.Kind == vfs.OpRename && strings.HasSuffix(op.To, segmentSuffix):
+		f.met["segment"]++
+	case op.Kind == vfs.OpRemove && log:
+		f.met["removal"]++
+	case op.Kind == vfs.OpTruncate && log:
+		f.met["shortening"]++
+	case op.Kind == vfs.OpWrite && log:
+		f.met["batch"]++
+	case op.Kind == vfs.OpWrite && !strings.HasSuffix(op.Name, tempSuffix):
+		f.met["slot"]++
+	}
 }
 
 // Small programs, stopped before every operation on the disk and behind every byte of every write, by a crash of the process and
 // by power losses with random subsets of sectors; some starts are stopped in the same way. Nothing that was reported durable is
 // ever missing, and nothing of all this is taken for damage.
 func TestCrashImages(t *testing.T) {
-	var sum figures
+	sum := figures{met: map[string]int{}}
 	programs := 12
+	if slow {
+		programs = 2
+	}
 	for seed := range uint64(programs) {
 		f, err := crashImages(seed)
 		if err != nil {
@@ -41,15 +65,25 @@ func TestCrashImages(t *testing.T) {
 	}
 	t.Logf("%d crash images of %d programs: %d power losses, %d in the middle of a start, %d torn tails; %d process crashes with a power loss after the start; 0 synced records lost, 0 false alarms",
 		sum.images, programs, sum.losses, sum.inStart, sum.torn, sum.rewrites)
+	t.Logf("met in these programs: %v", sum.met)
+	if slow {
+		return
+	}
 	if sum.images < 20000 {
 		t.Errorf("only %d images", sum.images)
+	}
+	for _, what := range []string{"entry", "trunc", "reset", "mark", "batch", "segment", "slot", "removal", "shortening"} {
+		if sum.met[what] == 0 {
+			t.Errorf("no image of: %s", what)
+		}
 	}
 }
 
 // crashImages runs one program and looks at every image of it.
 func crashImages(seed uint64) (figures, error) {
-	e := &explorer{r: rand.New(rand.NewPCG(seed, 3)), c: &clock{}, m: newModel()}
+	e := &explorer{r: rand.New(rand.NewPCG(seed, 3)), c: &clock{}, m: newModel(), figures: figures{met: map[string]int{}}}
 	e.o = testOptions(e.c, seed)
+	e.o.SegmentSize = []int64{4096, 2048, 1024}[seed%3]
 	e.all = seed == 0
 	a := newAuthor(seed, e.m)
 	a.size = func() int { return []int{0, 1, 60, 150, 300}[a.r.IntN(5)] }
@@ -70,6 +104,19 @@ func crashImages(seed uint64) (figures, error) {
 	for range 2 {
 		if err := run(); err != nil && e.err == nil {
 			return e.figures, err
+		}
+	}
+	for i := range e.m.states {
+		switch s := &e.m.states[i]; {
+		case i == 0:
+		case s.mark != e.m.states[i-1].mark:
+			e.met["mark"]++
+		case s.reset != e.m.states[i-1].reset:
+			e.met["reset"]++
+		case s.last() <= e.m.states[i-1].last():
+			e.met["trunc"]++
+		default:
+			e.met["entry"]++
 		}
 	}
 	return e.figures, e.err
@@ -95,6 +142,9 @@ func (e *explorer) watch(disk *vfs.Memory, depth int) {
 		}
 		if e.err != nil {
 			return nil
+		}
+		if depth == 0 {
+			e.meet(op)
 		}
 		cuts := []int{0}
 		batch := strings.HasSuffix(op.Name, segmentSuffix)

@@ -159,7 +159,7 @@ func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 5)) }
 // Three batches, cut at every byte of every write, with every kind of crash: what is found is a prefix with all that was synced.
 func cutEveryByte() error {
 	b := newBench(1)
-	e := &explorer{r: seeded(1), c: b.c, m: b.m, o: b.o, all: true}
+	e := &explorer{r: seeded(1), c: b.c, m: b.m, o: b.o, all: true, figures: figures{met: map[string]int{}}}
 	e.watch(b.disk, 0)
 	b.a.size = func() int { return 100 }
 	b.entry()

@@ -13,7 +13,7 @@ import (
 // over, with all that was reported durable. Between crashes history is read back and compared too.
 func TestTwin(t *testing.T) {
 	seeds := 300
-	if testing.Short() {
+	if slow {
 		seeds = 50
 	}
 	crashes := 0
