@@ -386,3 +386,58 @@ func TestStrings(t *testing.T) {
 		}
 	}
 }
+
+// Damage that shortens files or makes them unreadable as a whole is damage, whatever part is left.
+func TestShortened(t *testing.T) {
+	for _, sector := range []int{512, 4096} {
+		o := testOptions(&clock{}, 40)
+		o.Sector, o.SegmentSize = sector, 4*4096
+		b := &bench{disk: vfs.NewMemory(), c: &clock{}, m: newModel(), o: o}
+		b.a = newAuthor(40, b.m)
+		b.a.size = func() int { return 2500 }
+		b.open()
+		for range 8 {
+			b.entry()
+		}
+		b.disk.Crash()
+		must(t, b.err)
+		for _, name := range b.logs() {
+			for _, size := range []int64{0, 1, 511, 512, 513, 4095, 4096, 5000, 8192, 10000} {
+				c := *b
+				c.disk = b.disk.Clone()
+				f, err := c.disk.OpenWrite(name)
+				must(t, err, f.Truncate(size), f.Close())
+				c.impaired(fmt.Sprintf("%s, %d bytes long", name, size))
+				must(t, c.err)
+			}
+		}
+		b.disk.SetHook(func(op vfs.Op) *vfs.Fault {
+			if op.Kind == vfs.OpList {
+				return &vfs.Fault{Err: syscall.EIO}
+			}
+			return nil
+		})
+		if rec := b.impaired("an unreadable directory"); rec.Fresh {
+			t.Error("taken for a fresh directory")
+		}
+		must(t, b.err)
+		b.disk.SetHook(func(op vfs.Op) *vfs.Fault {
+			if op.Kind == vfs.OpOpen && strings.HasSuffix(op.Name, segmentSuffix) {
+				return &vfs.Fault{Err: syscall.EACCES}
+			}
+			return nil
+		})
+		b.impaired("files that cannot be opened")
+		b.disk.SetHook(func(op vfs.Op) *vfs.Fault {
+			if op.Kind == vfs.OpOpen && op.Name == b.o.Dir+"/mark.1" {
+				return &vfs.Fault{Err: syscall.EACCES}
+			}
+			return nil
+		})
+		_, rec, err := Open(b.disk, b.o)
+		var failed *FailedError
+		if !errors.As(err, &failed) {
+			t.Errorf("a slot that cannot be opened: %v, %v", rec.Verdict, err)
+		}
+	}
+}

@@ -39,7 +39,10 @@ func (im *image) readPath() {
 		}
 		limit := int64(math.MaxInt64)
 		if i < len(im.path)-1 {
-			limit = im.path[i+1].before.end
+			if limit = im.path[i+1].before.end; limit < s.begin() {
+				im.impair(im.path[i+1].file, 0, "it goes on in the middle of a header")
+				return
+			}
 		}
 		var err error
 		if r.data, s.size, err = im.load(s.file, limit); err != nil {
@@ -48,6 +51,8 @@ func (im *image) readPath() {
 		}
 		if int64(len(r.data)) < min(limit, s.allocated) {
 			im.impair(s.file, int64(len(r.data)), "the file is too short")
+			im.lookAhead(i, &r)
+			return
 		}
 		why, misfit := r.run()
 		switch {
@@ -153,6 +158,9 @@ func (r *replay) take(size int64) {
 
 // judgeTail looks at what lies behind the last whole record of the last segment.
 func (r *replay) judgeTail(why string) {
+	if r.verdict.Kind == Impaired { // by what was seen before: nothing here makes it better
+		return
+	}
 	s := r.seg
 	rest := r.data[r.off:]
 	n := lastNonZero(rest)

@@ -52,7 +52,9 @@ type tail struct {
 }
 
 // fresh reports whether the directory was never used.
-func (im *image) fresh() bool { return len(im.all) == 0 && !im.present[0] && !im.present[1] }
+func (im *image) fresh() bool {
+	return len(im.all) == 0 && !im.present[0] && !im.present[1] && im.verdict.Kind != Impaired
+}
 
 func (im *image) impair(where string, off int64, why string) {
 	if im.verdict.Kind == Impaired {
@@ -274,17 +276,11 @@ func (im *image) checkSuperseded(s *segment) {
 		im.impair(s.file, 0, "unreadable: "+err.Error())
 		return
 	}
-	off := min(s.begin(), int64(len(b)))
-	for range s.carried {
-		f, ok := parseFrame(b[off:], s.seed)
-		if !ok {
-			im.impair(s.file, off, "damaged record")
+	for off := s.begin(); off+recordHead <= int64(len(b)); off += 8 {
+		if f, ok := parseFrame(b[off:], s.seed); ok && f.pos >= s.first+s.carried {
+			im.impair(s.file, off, "records were appended to two segments that are not on one path")
 			return
 		}
-		off = min(off+f.size(off, s.sector), int64(len(b)))
-	}
-	if rest := lastNonZero(b[off:]); rest > 0 {
-		im.impair(s.file, off, "records were appended to two segments that are not on one path")
 	}
 }
 

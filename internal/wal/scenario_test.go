@@ -483,9 +483,14 @@ func markTornOrEmpty() error {
 		for n := range 3 { // updates, so that each slot is once the newer one
 			for victim := range 3 {
 				b := newBench(6)
-				b.entry()
+				if n != 1 {
+					b.entry()
+				}
 				for range n + 1 {
 					b.mark()
+				}
+				if n == 1 { // all in one segment
+					b.entry()
 				}
 				if n == 2 {
 					b.close()
@@ -493,6 +498,12 @@ func markTornOrEmpty() error {
 				b.disk.Crash()
 				if b.err != nil {
 					return b.err
+				}
+				if n == 1 && victim == 2 { // with a torn tail on top
+					logs, s := b.logs(), b.l.segments[len(b.l.segments)-1]
+					if err := b.disk.FlipBit(logs[len(logs)-1], (s.end+9)*8); err != nil {
+						return err
+					}
 				}
 				for i, name := range slotNames {
 					if victim == i || victim == 2 {
