@@ -174,3 +174,75 @@ func flipOne(disk *vfs.Memory, o Options, m *model, file string, bit int64, inDo
 	_, err = prefix.match(&rec)
 	return err
 }
+
+// Larger damage to a directory whose records are all known to be acknowledged: pages zeroed, sectors gone back in time, files cut
+// short, swapped or gone. What is opened holds everything; else it is Impaired.
+func TestRandomDamage(t *testing.T) {
+	want := 20000
+	if slow {
+		want = 500
+	}
+	opened, impaired := 0, 0
+	for seed := uint64(0); opened+impaired < want; seed++ {
+		b := newBench(1000 + seed)
+		for range 8 {
+			if b.err == nil {
+				b.err = b.a.step(b.l, b.c)
+			}
+		}
+		b.entry()
+		if seed%2 == 0 {
+			b.close()
+		} else {
+			b.acked()
+		}
+		b.disk.Crash()
+		must(t, b.err)
+		names, content := b.disk.Files()
+		for range 250 {
+			d := b.disk.Clone()
+			name := names[b.a.r.IntN(len(names))]
+			size := int64(len(content[name]))
+			if size == 0 {
+				continue
+			}
+			at := b.a.r.Int64N(size)
+			how := []string{"zero", "stale", "short", "gone", "swapped", "long"}[b.a.r.IntN(6)]
+			switch how {
+			case "zero":
+				n := []int64{512, 4096}[b.a.r.IntN(2)]
+				at -= at % n
+				must(t, d.Zero(name, at, min(n, size-at)))
+			case "stale":
+				must(t, d.Stale(name, at/512))
+			case "gone":
+				must(t, d.Remove(name))
+			case "swapped": // the content of one file under the name of another
+				other := names[b.a.r.IntN(len(names))]
+				must(t, d.Remove(name))
+				f, err := d.Create(name)
+				must(t, err)
+				_, err = f.Write(content[other])
+				must(t, err, f.Close())
+			default:
+				f, err := d.OpenWrite(name)
+				if how == "long" {
+					at = size + at
+				}
+				must(t, err, f.Truncate(at), f.Close())
+			}
+			l, rec, err := Open(d, b.o)
+			must(t, err)
+			if l == nil {
+				impaired++
+				continue
+			}
+			opened++
+			b.m.done = len(b.m.states) - 1
+			if _, err := b.m.match(&rec); err != nil {
+				t.Fatalf("directory %d, %s of %s at %d: %v; %v", seed, how, name, at, err, rec.Verdict)
+			}
+		}
+	}
+	t.Logf("%d directories damaged: %d impaired, %d opened with everything", opened+impaired, impaired, opened)
+}
