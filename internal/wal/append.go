@@ -86,6 +86,9 @@ func (l *Log) appendBatch(records []zab.Record) error {
 		s = l.segments[len(l.segments)-1]
 		size, _ = batchSize(records, s.end, s.sector)
 	}
+	if err := l.writeAhead(s, s.end+size); err != nil {
+		return err
+	}
 	if int64(cap(l.buf)) < size {
 		l.buf = make([]byte, size)
 	}
@@ -115,6 +118,31 @@ func (l *Log) appendBatch(records []zab.Record) error {
 		off = align(off+recordHead+payloadSize(r), 8)
 	}
 	s.end, s.chain, s.last = e.off, e.chain, l.hist.pos
+	return nil
+}
+
+// writeAhead makes sure that the blocks up to end are written and durable before a batch goes there. Space that is only reserved
+// becomes part of a file through the journal of the file system, and there are systems that report a sync as done while that
+// fails: a batch must need nothing but its own bytes on the medium.
+func (l *Log) writeAhead(s *segment, end int64) error {
+	if end <= s.written {
+		return nil
+	}
+	to := min(s.allocated, end+l.opt.ahead)
+	if l.zeros == nil {
+		l.zeros = make([]byte, min(l.opt.ahead, 256<<10))
+	}
+	for at := s.written; at < to; {
+		n, err := l.file.WriteAt(l.zeros[:min(int64(len(l.zeros)), to-at)], at)
+		if err != nil {
+			return l.fail("write "+s.file, err)
+		}
+		at += int64(n)
+	}
+	if err := l.sync(l.file, s.file); err != nil {
+		return err
+	}
+	s.written = to
 	return nil
 }
 

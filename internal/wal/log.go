@@ -21,6 +21,7 @@ type Log struct {
 	slot   slot     // as it is durable in both
 	file   vfs.File // of the last segment; nil: the next batch begins one
 	buf    []byte
+	zeros  []byte
 	number uint64 // greatest of a segment
 	batch  uint64 // greatest
 	wanted uint64 // acknowledged position, to be written when it is due
@@ -140,12 +141,13 @@ func (l *Log) start(from link, pos uint64, base zab.Zxid, carried []zab.Record, 
 	}
 	s.allocated = max(l.opt.SegmentSize, begin+size+room)
 	s.size = s.allocated
-	content := make([]byte, begin+size)
+	s.written = min(s.allocated, begin+size+max(room, l.opt.ahead))
+	content := make([]byte, s.written)
 	copy(content, s.encode(l.opt.version)[:])
 	e := encoder{seg: s, off: begin, chain: s.root, batch: s.batch, generation: uint32(l.slot.generation)}
 	var places []int64
 	if len(carried) > 0 {
-		e.put(content[begin:], carried, func(_ *zab.Record, off int64) { places = append(places, off) })
+		e.put(content[begin:begin+size], carried, func(_ *zab.Record, off int64) { places = append(places, off) })
 	}
 	if err := l.create(s.file, content, s.allocated); err != nil {
 		return err

@@ -25,7 +25,7 @@ type clock struct{ now time.Duration }
 
 func testOptions(c *clock, seed uint64) Options {
 	ids := rand.New(rand.NewPCG(seed, 0x1d5))
-	return Options{Dir: "/d/log", Name: "test", Member: 3, Random: ids.Uint64, SegmentSize: 4096, Now: func() time.Duration { return c.now }}
+	return Options{Dir: "/d/log", Name: "test", Member: 3, Random: ids.Uint64, SegmentSize: 4096, ahead: 1024, Now: func() time.Duration { return c.now }}
 }
 
 // model is the slow twin of a log: a plain list of what was handed over, and what it amounts to after each record.

@@ -18,10 +18,10 @@ type Recovery struct {
 	Verdict Verdict
 	Fresh   bool // there was nothing: the memory begins now
 
-	Mark    zab.Mark
+	Mark    zab.Mark    // without an Incarnation as long as none was ever written
 	Reset   *Reset      // the last RESET that is still in the log; nil: none
 	Base    zab.Zxid    // what the first of Entries follows
-	Entries []zab.Entry // in force, after Reset; those before a position given to Retain may be missing
+	Entries []zab.Entry // in force, after Reset; those before a position given to Retain may be missing. Their Data share large buffers.
 	Pos     uint64      // of the last record
 	Acked   uint64      // position that was known to be acknowledged
 	Seen    zab.Zxid    // greatest zxid in any record, dead ones included

@@ -25,11 +25,15 @@ type Options struct {
 	Now func() time.Duration
 
 	version uint16 // of the format that is written; 0: this package's. Tests stand in for the next one.
+	ahead   int64  // how far zeros are written ahead; 0: 1 MiB
 }
 
 func (o *Options) complete() error {
 	if o.SegmentSize == 0 {
 		o.SegmentSize = 16 << 20
+	}
+	if o.ahead == 0 {
+		o.ahead = 1 << 20
 	}
 	if o.Sector == 0 {
 		o.Sector = headerSize

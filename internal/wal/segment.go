@@ -40,6 +40,7 @@ type segment struct {
 	chain   uint32
 	last    uint64 // position of its last record; first-1: none
 	size    int64  // of the file, as far as known
+	written int64  // so far its blocks are written and durable, as records or zeros
 	readers int    // guarded by Log.mu
 }
 
