@@ -148,7 +148,16 @@ func (l *Log) ready(im *image) error {
 		}
 	}
 	if len(im.dead) > 0 {
-		return l.syncDir()
+		if err := l.syncDir(); err != nil {
+			return err
+		}
 	}
-	return nil
+	if len(im.tail.unproven) == 0 || l.slot.acked >= l.hist.pos {
+		return nil
+	}
+	// What was carried is durable, so later damage to it is no torn write; and a file system that went down while it said yes
+	// to the above says no to this.
+	s := l.slot
+	s.acked = l.hist.pos
+	return l.writeMark(s)
 }
