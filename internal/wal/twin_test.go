@@ -1,0 +1,123 @@
+package wal
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+
+	"github.com/ensemble-go/ensemble/internal/vfs"
+)
+
+// Random programs with crashes, compared with the plain list after each start: what is recovered is a prefix of what was handed
+// over, with all that was reported durable. Between crashes history is read back and compared too.
+func TestTwin(t *testing.T) {
+	seeds := 300
+	if slow {
+		seeds = 50
+	}
+	crashes := 0
+	for seed := range uint64(seeds) {
+		n, err := twin(seed)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		crashes += n
+	}
+	t.Logf("%d programs, %d crashes", seeds, crashes)
+}
+
+func twin(seed uint64) (crashes int, err error) {
+	r := rand.New(rand.NewPCG(seed, 2))
+	disk, c, m := vfs.NewMemory(), &clock{}, newModel()
+	a := newAuthor(seed, m)
+	o := testOptions(c, seed)
+	for range 12 {
+		stop := 1 + r.IntN(60) // operations until the crash
+		disk.SetHook(func(op vfs.Op) *vfs.Fault {
+			if op.Kind == vfs.OpOpen || op.Kind == vfs.OpRead || op.Kind == vfs.OpList {
+				return nil // EIO there would be damage
+			}
+			if stop--; stop > 0 {
+				return nil
+			}
+			return &vfs.Fault{Err: syscall.EIO, Written: r.IntN(len(op.Data) + 1)}
+		})
+		l, rec, err := Open(disk, o)
+		if err == nil {
+			k, err := m.match(&rec)
+			if err != nil {
+				return crashes, err
+			}
+			m.cut(k)
+			for err == nil {
+				if err = a.step(l, c); err == nil && r.IntN(4) == 0 {
+					err = readBack(r, l, m)
+				}
+				if err == nil && r.IntN(30) == 0 {
+					l.Close() // in the middle of which the power may fail
+					break
+				}
+				if _, damaged := err.(*DamageError); err != nil && l.Err() == nil && !damaged {
+					return crashes, err
+				}
+			}
+		}
+		crashes++
+		if r.IntN(2) == 0 {
+			disk.Crash()
+		} else {
+			disk.PowerLoss(r)
+		}
+	}
+	_, rec, err := Open(disk, o)
+	if err != nil {
+		return crashes, err
+	}
+	_, err = m.match(&rec)
+	return crashes, err
+}
+
+// readBack compares a range of history with the model.
+func readBack(r *rand.Rand, l *Log, m *model) error {
+	s := m.now()
+	skip := 0
+	for skip < len(s.entries) && s.entries[skip].pos < m.kept {
+		skip++
+	}
+	i := skip + r.IntN(len(s.entries)-skip+1)
+	after := s.base
+	if i > 0 {
+		after = s.entries[i-1].Zxid
+	}
+	j := i + r.IntN(len(s.entries)-i+1)
+	upTo := after
+	if j > 0 {
+		upTo = s.entries[j-1].Zxid
+	}
+	want, budget := s.entries[i:max(i, j)], 1+r.IntN(3000)
+	entries, err := l.Entries(after, upTo, budget)
+	if err != nil {
+		if i == skip && skip > 0 && err == ErrGone {
+			return fmt.Errorf("what is to be kept is gone, from %v on", after)
+		}
+		return err
+	}
+	if len(want) > 0 && len(entries) == 0 || len(entries) > len(want) {
+		return fmt.Errorf("%d entries after %v up to %v, want %d", len(entries), after, upTo, len(want))
+	}
+	bytes := 0
+	for i, e := range entries {
+		if err := sameEntry(e, want[i].Entry); err != nil {
+			return err
+		}
+		bytes += len(e.Data)
+	}
+	if len(entries) > 1 && bytes > budget {
+		return fmt.Errorf("%d bytes, asked for %d", bytes, budget)
+	}
+	if len(entries) < len(want) && bytes+len(want[len(entries)].Data) <= budget {
+		return fmt.Errorf("fewer entries than fit")
+	}
+	return nil
+}
