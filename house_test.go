@@ -41,7 +41,7 @@ var arrows = []struct{ pkg, may string }{
 	{"internal/wire", "zab election internal/core quorum internal/link"},
 	{"internal/vfs", ""},
 	{"internal/wal", "internal/mutant internal/vfs zab quorum"},
-	{"snapshot", "internal/vfs zab quorum"},
+	{"snapshot", "internal/mutant internal/vfs zab quorum"},
 	{"internal/sim", "any"},
 	{"transport", "quorum"},
 	{"transport/...", "transport quorum"},
