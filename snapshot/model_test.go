@@ -29,7 +29,7 @@ var testEnsemble = zab.EnsembleID{0xe1, 2, 3}
 
 func testOptions(disk vfs.FS, seed uint64) Options {
 	ids := rand.New(rand.NewPCG(seed, 0x1d5))
-	return Options{Dir: "/d/snap", FS: disk, Ensemble: testEnsemble, Random: ids.Uint64, flush: 1500}
+	return Options{Dir: "/d/snap", FS: disk, Ensemble: testEnsemble, Random: ids.Uint64, buffer: 700, flush: 1500}
 }
 
 // content is a state as it is cut into chunks.
@@ -105,6 +105,8 @@ func (c *content) same(r *Reader) error {
 		}
 	}
 }
+
+type zxid = zab.Zxid
 
 // errWrong is what must never happen: something else than was written, and no error of the package.
 var errWrong = errors.New("wrong bytes")

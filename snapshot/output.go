@@ -56,7 +56,7 @@ func (s *Store) create(m Meta, tempSuffix string) (*output, error) {
 		if err != nil {
 			return nil, &FailedError{"create " + o.temp, err}
 		}
-		o.buf = bufio.NewWriterSize((*appender)(o), bufferSize)
+		o.buf = bufio.NewWriterSize((*appender)(o), s.opt.buffer)
 		o.w = o.buf
 		return o, o.keep(o.begin(&m, s.opt.version))
 	}

@@ -25,6 +25,7 @@ type Options struct {
 
 	version uint16 // of the format that is written; 0: this package's. Tests stand in for the next one.
 	flush   int    // bytes between two syncs of a file that is being written; 0: flushEvery
+	buffer  int    // bytes of one write to a file; 0: bufferSize
 }
 
 func (o *Options) complete() error {
@@ -39,6 +40,9 @@ func (o *Options) complete() error {
 	}
 	if o.flush == 0 {
 		o.flush = flushEvery
+	}
+	if o.buffer == 0 {
+		o.buffer = bufferSize
 	}
 	if o.Dir == "" || o.Random == nil || o.Keep < 0 {
 		return errors.New("snapshot: Dir and Random are required, and Keep is not negative")
