@@ -42,7 +42,7 @@ var arrows = []struct{ pkg, may string }{
 	{"internal/script", ""}, // imported by tests only
 	{"internal/vfs", ""},
 	{"internal/wal", "internal/mutant internal/vfs zab quorum"},
-	{"snapshot", "internal/vfs zab quorum"},
+	{"snapshot", "internal/mutant internal/vfs zab quorum"},
 	{"internal/sim", "any"},
 	{"transport", "quorum"},
 	{"transport/...", "transport quorum"},
