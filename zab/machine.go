@@ -158,6 +158,15 @@ func (m *Machine) Committed() Zxid { return m.committed }
 // Applied returns the position up to which the state machine has applied.
 func (m *Machine) Applied() Zxid { return m.applied }
 
+// State describes the applied state, for those who keep it: its zxid, the spans of the history up to it, and who that readmitted. It is false while
+// there is nothing to keep: an empty state, one that was given up or differs from what others have, or one that is being replaced.
+func (m *Machine) State() (Snapshot, bool) {
+	if m.applied == 0 || m.install != nil || m.held || m.mark.Spoilt || m.failed != nil {
+		return Snapshot{}, false
+	}
+	return Snapshot{Zxid: m.applied, Spans: spansUpTo(m.hist.spans, m.applied), Members: slices.Clone(m.readmitted)}, true
+}
+
 // Role returns the role; Stopped after a failure.
 func (m *Machine) Role() Role {
 	if m.failed != nil {

@@ -592,6 +592,22 @@ func (m *Machine[V, R]) blank() bool {
 	return k.Born && !k.Counts && m.voter
 }
 
+// Err returns what ended the machine, or nil. A machine that cannot begin says so before its first step.
+func (m *Machine[V, R]) Err() error { return m.failed }
+
+// Snapshot describes the applied state, and begins to encode it as it is between two steps, to be kept. The reader is nil while there is nothing to keep; it may be
+// read on another goroutine.
+func (m *Machine[V, R]) Snapshot() (zab.Snapshot, zab.SnapshotReader) {
+	if m.failed != nil || m.digests.differ {
+		return zab.Snapshot{}, nil
+	}
+	s, ok := m.zab.State()
+	if !ok {
+		return s, nil
+	}
+	return s, m.sm.Snapshot(m.cfg.ChunkSize)
+}
+
 // Status tells what this member knows of itself now.
 func (m *Machine[V, R]) Status() Status {
 	if m.zab == nil {
