@@ -3,6 +3,7 @@ package ensemble_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,9 +14,19 @@ import (
 
 // BenchmarkWrite sets one of 10 000 znodes to 128 bytes, at the leader of three members in memory; each caller waits for its own answer.
 func BenchmarkWrite(b *testing.B) {
+	benchmarkWrite(b, func(c *ensemble.Config) { c.Dir = "" })
+}
+
+// BenchmarkDurableWrite does so with a directory for each member, all of them on the file system of the temporary directory.
+func BenchmarkDurableWrite(b *testing.B) {
+	benchmarkWrite(b, func(c *ensemble.Config) { c.Dir = filepath.Join(c.Dir, fmt.Sprint(c.ID)) })
+}
+
+func benchmarkWrite(b *testing.B, opt func(*ensemble.Config)) {
 	for _, callers := range []int{1, 64, 512, 1024} {
 		b.Run(fmt.Sprint(callers), func(b *testing.B) {
-			c := ensembletest.New(b, 3)
+			dir := b.TempDir()
+			c := ensembletest.New(b, 3, func(c *ensemble.Config) { c.Dir = dir }, opt)
 			n, ctx := c.Node(c.WaitLeader()), context.Background()
 			paths := fill(b, n, 10_000)
 			data := make([]byte, 128)

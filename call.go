@@ -130,10 +130,16 @@ func (h *host) enqueue(c *call) error {
 func (h *host) closedErr() error {
 	select {
 	case <-h.done:
-		if h.err != nil {
-			return errors.Join(ErrClosed, h.err)
-		}
+		return closedErrOf(h.err)
 	default:
+	}
+	return ErrClosed
+}
+
+// closedErrOf is ErrClosed, with what ended the node by itself, if anything did.
+func closedErrOf(why error) error {
+	if why != nil {
+		return errors.Join(ErrClosed, why)
 	}
 	return ErrClosed
 }

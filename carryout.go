@@ -14,7 +14,7 @@ import (
 // settle carries out all that the drain has led to.
 func (h *host) settle() {
 	for {
-		if h.issued > h.persisted && h.failed == nil {
+		if h.writer == nil && h.issued > h.persisted && h.failed == nil {
 			h.persisted = h.issued
 			h.step(&core.Persisted{Upto: h.persisted})
 			continue
@@ -29,7 +29,7 @@ func (h *host) settle() {
 			}
 			continue
 		}
-		if h.issued == h.persisted || h.failed != nil {
+		if h.writer != nil || h.issued == h.persisted || h.failed != nil {
 			return
 		}
 	}
@@ -40,6 +40,9 @@ func (h *host) carryOut() {
 	o := &h.out
 	if n := len(o.Writes); n > 0 {
 		h.logged(o)
+		if h.writer != nil {
+			h.hand(o.Writes)
+		}
 	}
 	h.committed()
 	if o.Published {
@@ -99,8 +102,54 @@ func (h *host) logged(o *output) {
 	if h.cfg.Trace.Proposed != nil {
 		h.cfg.Trace.Proposed(info)
 	}
-	if h.cfg.Trace.Persisted != nil {
+	switch {
+	case h.cfg.Trace.Persisted == nil:
+	case h.writer == nil:
 		h.cfg.Trace.Persisted(info)
+	default:
+		h.unproven = append(h.unproven, logged{o.LastWrite, info})
+	}
+}
+
+// logged is what the trace will be told of writes up to id.
+type logged struct {
+	id   zab.WriteID
+	info LogInfo
+}
+
+// hand gives writes to the writer.
+func (h *host) hand(writes []zab.Record) {
+	for i := range writes {
+		r := &writes[i]
+		h.places.note(r)
+		switch r.Kind {
+		case zab.RecordEntry:
+			h.grown += recordBytes(len(r.Entry.Data))
+		case zab.RecordReset:
+			h.grown = 0
+		}
+	}
+	h.writer.put(writes)
+}
+
+// persist steps what the writer has to tell.
+func (h *host) persist() {
+	if h.writer == nil {
+		return
+	}
+	upto, err := h.writer.news()
+	if upto > h.persisted {
+		h.persisted = upto
+		h.step(&core.Persisted{Upto: upto})
+		n := 0
+		for n < len(h.unproven) && h.unproven[n].id <= upto {
+			h.cfg.Trace.Persisted(h.unproven[n].info)
+			n++
+		}
+		h.unproven = append(h.unproven[:0], h.unproven[n:]...)
+	}
+	if err != nil {
+		h.step(&core.Failed{Err: err})
 	}
 }
 

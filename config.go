@@ -22,8 +22,15 @@ type Config struct {
 	Join bool
 	// Transport moves frames to and from the other members. The node starts it and closes it. It may be nil for an ensemble of one.
 	Transport transport.Transport
-	// Dir is the data directory. It must be empty for now: everything is kept in memory.
+	// Dir is the data directory of this member and of nobody else; it is made if it is not there. "" keeps everything in memory: then the
+	// member has forgotten all when it ends, and comes back blank. See DirError for what Open may find wrong with it. A directory must never be
+	// set back to an older copy of itself.
 	Dir string
+	// SnapshotBytes is after how much growth of the log the tree is written to a snapshot, 64 MiB by default, 4 KiB at least. A start reads the newest
+	// snapshot, and the log as far back as the oldest that is kept.
+	SnapshotBytes int64
+	// SnapshotsKept is how many snapshots are kept, with the log from the oldest of them on: 3 by default, 100 at most.
+	SnapshotsKept int
 
 	// Tick is the unit of the protocol's time, 50 ms by default; from 1 ms to 1 min.
 	Tick time.Duration
@@ -61,6 +68,11 @@ const (
 	defaultMaxData     = 1 << 20
 	defaultMaxInFlight = 4096
 
+	defaultSnapshotBytes = 64 << 20
+	defaultSnapshotsKept = 3
+	leastSnapshotBytes   = 4 << 10
+	mostSnapshots        = 100
+
 	maxName     = 255
 	mostData    = 16 << 20
 	mostFlight  = 1 << 20
@@ -87,7 +99,6 @@ var (
 	errZeroID      = errors.New("must be 1 or more")
 	errNotMember   = errors.New("is not among the members")
 	errNoTransport = errors.New("is needed for more than one member")
-	errNoFiles     = fmt.Errorf("%w: data directories will come later, leave it empty to keep everything in memory", errors.ErrUnsupported)
 )
 
 // check returns every fault of c, joined.
@@ -115,7 +126,8 @@ func (c *Config) check() error {
 		fault(true, "Members", err)
 	}
 	fault(c.Transport == nil && len(c.Members) > 1, "Transport", errNoTransport)
-	fault(c.Dir != "", "Dir", errNoFiles)
+	fault(c.SnapshotBytes != 0 && c.SnapshotBytes < leastSnapshotBytes, "SnapshotBytes", fmt.Errorf("%d is below %d", c.SnapshotBytes, leastSnapshotBytes))
+	within("SnapshotsKept", c.SnapshotsKept, 1, mostSnapshots)
 	lasting("Tick", c.Tick, shortTick, longTick)
 	within("InitLimit", c.InitLimit, 1, maxLimit)
 	within("SyncLimit", c.SyncLimit, 2, maxLimit)
@@ -153,6 +165,8 @@ func (c *Config) withDefaults() Config {
 	set(&d.MaxSessionTimeout, 1200*d.Tick)
 	set(&d.MaxData, defaultMaxData)
 	set(&d.MaxInFlight, defaultMaxInFlight)
+	set(&d.SnapshotBytes, defaultSnapshotBytes)
+	set(&d.SnapshotsKept, defaultSnapshotsKept)
 	d.Members = append([]Member(nil), d.Members...)
 	if d.Trace == nil {
 		d.Trace = new(Trace)

@@ -48,7 +48,8 @@ var arrows = []struct{ pkg, may string }{
 	{"transport/...", "transport quorum"},
 	{"recipe/...", "public"},
 	{"recipe", "public"},
-	{"ensembletest", "public"},
+	{"internal/disk", "internal/vfs"},
+	{"ensembletest", ". transport internal/disk internal/vfs"}, // the public API, and a disk for each member
 	{"examples/...", "public"},
 	{"cmd/...", "any"},
 	{".", "any"},

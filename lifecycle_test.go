@@ -35,13 +35,13 @@ func TestConfigErrors(t *testing.T) {
 		"no transport": {ensemble.Config{ID: 1, Members: three}, []string{"Transport"}, nil},
 		"groups": {ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1, Group: 1, Weight: 1}, {ID: 2}, {ID: 3, Group: -1}}, Transport: net.Peer(1)},
 			[]string{"Members", "Members"}, quorum.ErrMissingGroup},
-		"weight": {ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1, Weight: 1}}}, []string{"Members"}, quorum.ErrWeightWithoutGroup},
-		"files":  {ensemble.Config{ID: 1, Members: three[:1], Dir: "/d"}, []string{"Dir"}, errors.ErrUnsupported},
+		"weight":    {ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1, Weight: 1}}}, []string{"Members"}, quorum.ErrWeightWithoutGroup},
+		"snapshots": {ensemble.Config{ID: 1, Members: three[:1], SnapshotBytes: 1, SnapshotsKept: -1}, []string{"SnapshotBytes", "SnapshotsKept"}, nil},
 		"limits": {ensemble.Config{ID: 1, Members: three[:1], Tick: -1, InitLimit: -1, SyncLimit: -1, MaxData: -1, MaxInFlight: -1, SessionTimeout: -1, MinSessionTimeout: -1, MaxSessionTimeout: -1},
 			[]string{"Tick", "InitLimit", "SyncLimit", "SessionTimeout", "MinSessionTimeout", "MaxSessionTimeout", "MaxData", "MaxInFlight"}, nil},
 		"too much":    {ensemble.Config{ID: 1, Members: three[:1], MaxData: 1 << 30, Name: strings.Repeat("x", 300), SyncLimit: 1}, []string{"Name", "SyncLimit", "MaxData"}, nil},
 		"crossed":     {ensemble.Config{ID: 1, Members: three[:1], MinSessionTimeout: time.Hour}, []string{"MinSessionTimeout"}, nil},
-		"all at once": {ensemble.Config{Members: append(three, ensemble.Member{ID: 2}), Dir: "/d", MaxData: -1}, []string{"ID", "Members", "Transport", "Dir", "MaxData"}, quorum.ErrDuplicateID},
+		"all at once": {ensemble.Config{Members: append(three, ensemble.Member{ID: 2}), SnapshotsKept: 1000, MaxData: -1}, []string{"ID", "Members", "Transport", "SnapshotsKept", "MaxData"}, quorum.ErrDuplicateID},
 	} {
 		n, err := ensemble.Open(t.Context(), x.cfg)
 		if n != nil || err == nil {

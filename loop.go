@@ -17,9 +17,10 @@ import (
 //	frames ---> lanes ---.
 //	callers --> queue ----+--> drain: links, machine.Step --> carryOut: tree and status published,
 //	decoded --> loaded ---'       ^                              messages sent, calls answered
+//	writer ---> news              |   Writes to the writer, and at times a snapshot to be kept
 //	time -----> tick              '-- Persisted: without a directory, what is written is durable at once
 //
-// Inputs are stepped in the order Control, Tick (one at most), Log, Bulk, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
+// Inputs are stepped in the order Persisted, Loaded, Control, Tick (one at most), Log, Bulk, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
 // never waits long behind a burst.
 const (
 	drainBytes = 256 << 10
@@ -46,6 +47,9 @@ type loop struct {
 	slots              slots
 
 	issued, persisted zab.WriteID
+	unproven          []logged // handed to the writer, and to be told to the trace when it is durable
+	places            places
+	grown             int64 // bytes of log since the last snapshot
 	core              core.Status
 	hasServed         bool
 	ensemble          zab.EnsembleID // that the links know of
@@ -78,8 +82,8 @@ type peerLink struct {
 	err     string // the last refusal that was told
 }
 
-// initLoop makes the machine.
-func (h *host) initLoop() {
+// initLoop makes the machine. It begins with what was found, and may say that it cannot.
+func (h *host) initLoop(f found) {
 	cfg := h.cfg
 	cc := core.Config{
 		Self: cfg.ID, Members: cfg.Members, Join: cfg.Join, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
@@ -90,7 +94,8 @@ func (h *host) initLoop() {
 	random(cc.Incarnation[:])
 	random(cc.Ensemble[:])
 	h.sm = replica{core.NewZnodes(cfg.MaxData)}
-	h.m = core.New[*datatree.Tree, core.Result](cc, core.Recovered{}, h.sm)
+	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
+	h.places, h.grown = f.places, f.grown
 	h.tree.Store(h.sm.View())
 	for _, m := range cfg.Members {
 		if m.ID != cfg.ID {
@@ -168,6 +173,14 @@ func (h *host) idleNow() bool {
 			return false
 		}
 	}
+	if h.writer != nil {
+		if upto, err := h.writer.news(); upto > h.persisted || err != nil {
+			return false
+		}
+		if h.keeper.waits() {
+			return false
+		}
+	}
 	return h.loaded.empty()
 }
 
@@ -178,6 +191,7 @@ func (h *host) drain() {
 	h.bytes, h.count, h.expires = 0, 0, now.Add(drainTime)
 	h.stats.turns.Add(1)
 
+	h.persist()
 	for _, in := range h.loaded.take() {
 		h.step(in)
 	}
@@ -191,6 +205,7 @@ func (h *host) drain() {
 		h.requests(now)
 	}
 	h.settle()
+	h.keep()
 	if took := time.Since(now); took > h.cfg.Tick {
 		h.stats.stalls.Add(1)
 		if h.cfg.Trace.Stalled != nil {
@@ -396,6 +411,12 @@ func (h *host) end() {
 		}
 	}
 	h.loaded.group.Wait()
+	if h.writer != nil {
+		h.keeper.end(closedErrOf(h.failed))
+		if err := h.writer.close(); err != nil && h.failed == nil {
+			h.cfg.Logger.Error("ensemble: closing the directory", "member", h.cfg.ID, "err", err)
+		}
+	}
 	if h.failed != nil {
 		h.cfg.Logger.Error("ensemble: node has failed", "member", h.cfg.ID, "err", h.failed)
 	}

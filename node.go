@@ -18,8 +18,10 @@ import (
 // Node is one member of an ensemble, running inside this process. All its methods may be called from many goroutines.
 type Node struct{ client }
 
-// Open starts a member. It returns at once, long before the member can serve: see Ready. Every fault of cfg is reported, as *ConfigErrors joined by
+// Open starts a member. It returns long before the member can serve: see Ready. Every fault of cfg is reported, as *ConfigErrors joined by
 // errors.Join. The node owns cfg.Transport from then on, also when Open fails after having started it.
+//
+// With Config.Dir it reads that directory first, which ctx bounds only between its steps, and fails with a *DirError if it cannot be used.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("ensemble: %w", err)
@@ -28,16 +30,22 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("ensemble: %w", context.Cause(ctx))
 	}
 	cfg = cfg.withDefaults()
-	h := newHost(cfg)
+	h, err := newHost(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("ensemble: %w", err)
+	}
 	if h.tr != nil {
 		if err := h.tr.Start(cfg.ID, handler{h}); err != nil {
-			return nil, fmt.Errorf("ensemble: transport: %w", errors.Join(err, h.tr.Close()))
+			return nil, fmt.Errorf("ensemble: transport: %w", errors.Join(err, h.tr.Close(), h.closeDisk()))
 		}
 		addrs := make(map[ID]string, len(cfg.Members))
 		for _, m := range cfg.Members {
 			addrs[m.ID] = m.Addr
 		}
 		h.tr.SetPeers(addrs)
+	}
+	if h.writer != nil {
+		go h.writer.run()
 	}
 	go h.run()
 	return &Node{client{h}}, nil
@@ -72,12 +80,14 @@ type host struct {
 	served   chan struct{} // closed then
 	inFlight atomic.Int64
 	waiters  waiters
+	keeper   keeper
 	stats    counters
+	writer   *writer // nil: everything is in memory
 
 	loop
 }
 
-func newHost(cfg Config) *host {
+func newHost(ctx context.Context, cfg Config) (*host, error) {
 	h := &host{
 		cfg: cfg, tr: cfg.Transport, start: time.Now(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), served: make(chan struct{}),
@@ -85,10 +95,36 @@ func newHost(cfg Config) *host {
 	if len(cfg.Members) == 1 {
 		h.tr = cfg.Transport // may be nil
 	}
-	h.initLoop()
+	var f found
+	if cfg.Dir != "" {
+		var s *storage
+		var err error
+		if s, f, err = openStorage(ctx, &cfg); err != nil {
+			return nil, err
+		}
+		h.writer = newWriter(s, f.Mark.Ensemble, h.wakeUp)
+	}
+	h.initLoop(f)
+	err := h.m.Err()
+	if err != nil {
+		err = impaired(cfg.Dir, "snapshot", err.Error())
+	} else if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.closeDisk())
+	}
 	h.session.Store(&Session{client: client{h}})
 	h.cell.Store(&cell{Status{ID: cfg.ID, Role: Looking, Reason: NoQuorum, Peers: h.peerStatus(core.Status{})}, make(chan struct{})})
-	return h
+	return h, nil
+}
+
+// closeDisk closes the directory of a node whose goroutines were never started.
+func (h *host) closeDisk() error {
+	if h.writer == nil {
+		return nil
+	}
+	return h.writer.disk.log.Close()
 }
 
 // random fills b with what nobody can foresee.

@@ -60,7 +60,7 @@ type Status struct {
 	Logged    Zxid         // last transaction in the log
 	Committed Zxid         // last one known to be committed
 	Applied   Zxid         // last one that is in the tree
-	Snapshot  Zxid         // none is kept yet
+	Snapshot  Zxid         // of the newest one in the data directory; 0: none
 	Peers     []PeerStatus // in ascending order of ID, without this member; read-only
 	InFlight  int          // calls that wait at this node
 	Sessions  int          // in the ensemble, as applied here
@@ -113,6 +113,9 @@ func (h *host) fresh(s Status) Status {
 	s.Applied, s.Znodes = tree.Zxid(), tree.Len()
 	s.Committed = max(s.Committed, s.Applied)
 	s.Logged = max(s.Logged, s.Committed)
+	if h.writer != nil {
+		s.Snapshot = Zxid(h.writer.disk.newest.Load())
+	}
 	s.InFlight = int(h.inFlight.Load())
 	s.Sessions = int(h.sessions.Load())
 	return s

@@ -15,6 +15,8 @@ type Trace struct {
 	Proposed func(LogInfo)
 	// Persisted: they are durable, as far as they can be without a directory.
 	Persisted func(LogInfo)
+	// Snapshotted: a snapshot of the tree is durable.
+	Snapshotted func(SnapshotInfo)
 	// Acknowledged: this node has told its leader that its log is durable up to a zxid.
 	Acknowledged func(AckInfo)
 	// Committed: this node has learnt that transactions up to a zxid are committed.
@@ -53,6 +55,13 @@ type LogInfo struct {
 	First, Last Zxid
 	Entries     int
 	Bytes       int
+}
+
+// SnapshotInfo tells about a snapshot in the data directory.
+type SnapshotInfo struct {
+	Zxid  Zxid
+	Bytes int64 // of its file
+	Took  time.Duration
 }
 
 // AckInfo tells about an acknowledgement.

@@ -1,16 +1,18 @@
-// Package ensembletest runs whole ensembles inside a test: members in memory on a network in memory, with cuts and crashes at will.
+// Package ensembletest runs whole ensembles inside a test: members with disks in memory on a network in memory, with cuts and crashes at will.
 //
 // It can be used inside testing/synctest.Test, where time is virtual and a failover takes milliseconds. Waits give up, and fail the test, after an
 // hour, which is virtual there; outside of a bubble the test's own time-out comes first.
 //
-// For now members have no disk, so a member that was stopped comes back blank: Stop, Crash and Wipe are the same. Blank members are brought up to
-// date and readmitted by themselves, as long as a majority of the others is up; when a majority is blank at once, the ensemble stands still until all
-// members have been stopped at the same time; restarted, they begin anew.
+// Each member has a disk: Stop keeps it, Crash is a power loss and takes what was not synced, Wipe takes all of it. A member that has lost its disk
+// comes back blank; it is brought up to date and readmitted by itself, as long as a majority of the others is up and sound. An option that sets
+// Config.Dir to "" takes the disks away: then every restart makes a member blank. One that sets it to something else has the member use that directory
+// of the operating system.
 package ensembletest
 
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -18,11 +20,19 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/transport"
 )
 
 // patience is how long a wait lasts before it fails the test.
 const patience = time.Hour
+
+// Of the disks in memory.
+const (
+	dataDir     = "/ensembletest"
+	segmentSize = 64 << 10
+)
 
 // Cluster is an ensemble under test. Its methods may be called from many goroutines; those that fail the test only from the test's own.
 type Cluster struct {
@@ -30,8 +40,10 @@ type Cluster struct {
 	net     *transport.Memory
 	members []ensemble.Member
 	opts    []func(*ensemble.Config)
+	disks   map[ensemble.ID]*vfs.Memory
 
 	mu    sync.Mutex
+	loss  *rand.Rand                     // what a power loss takes
 	nodes map[ensemble.ID]*ensemble.Node // those that run
 	last  map[ensemble.ID]*ensemble.Node // those that ran last
 }
@@ -40,16 +52,22 @@ type Cluster struct {
 // every start; of Members, what the first opts leave in it for the first member is used for all. The ensemble is closed at the end of the test.
 func New(t testing.TB, n int, opts ...func(*ensemble.Config)) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, net: transport.NewMemory(), opts: opts, nodes: map[ensemble.ID]*ensemble.Node{}, last: map[ensemble.ID]*ensemble.Node{}}
+	c := &Cluster{
+		t: t, net: transport.NewMemory(), opts: opts, disks: map[ensemble.ID]*vfs.Memory{}, loss: rand.New(rand.NewPCG(1, 2)),
+		nodes: map[ensemble.ID]*ensemble.Node{}, last: map[ensemble.ID]*ensemble.Node{},
+	}
 	for id := range n {
 		c.members = append(c.members, ensemble.Member{ID: ensemble.ID(id + 1)})
 	}
 	t.Cleanup(c.close)
-	first := ensemble.Config{ID: 1, Members: slices.Clone(c.members)}
+	first := ensemble.Config{ID: 1, Members: slices.Clone(c.members), Dir: dataDir}
 	for _, o := range opts {
 		o(&first)
 	}
 	c.members = first.Members
+	for _, m := range c.members {
+		c.disks[m.ID] = vfs.NewMemory()
+	}
 	for _, m := range c.members {
 		c.open(m.ID)
 	}
@@ -71,12 +89,16 @@ func (c *Cluster) close() {
 
 func (c *Cluster) open(id ensemble.ID) *ensemble.Node {
 	c.t.Helper()
-	cfg := ensemble.Config{ID: id, Members: slices.Clone(c.members), Transport: c.net.Peer(id)}
+	cfg := ensemble.Config{ID: id, Members: slices.Clone(c.members), Transport: c.net.Peer(id), Dir: dataDir}
 	for _, o := range c.opts {
 		o(&cfg)
 	}
 	cfg.ID, cfg.Members = id, slices.Clone(c.members)
-	n, err := ensemble.Open(context.Background(), cfg)
+	ctx := context.Background()
+	if cfg.Dir == dataDir {
+		ctx = disk.With(ctx, disk.Disk{FS: c.disks[id], SegmentSize: segmentSize})
+	}
+	n, err := ensemble.Open(ctx, cfg)
 	if err != nil {
 		c.t.Fatalf("ensembletest: open member %d: %v", id, err)
 	}
@@ -179,8 +201,16 @@ func (c *Cluster) describe() string {
 	return b.String()
 }
 
-// Stop ends the member. The others notice at once, as of a process that was stopped. For now it restarts blank.
+// Stop ends the member in order, and keeps its disk. The others notice at once, as of a process that was stopped.
 func (c *Cluster) Stop(id ensemble.ID) {
+	c.t.Helper()
+	if err := c.take(id).Close(); err != nil {
+		c.t.Fatalf("ensembletest: stop member %d: %v", id, err)
+	}
+}
+
+// take returns the node of a member that runs, which does not run from then on.
+func (c *Cluster) take(id ensemble.ID) *ensemble.Node {
 	c.t.Helper()
 	c.mu.Lock()
 	n := c.nodes[id]
@@ -189,18 +219,23 @@ func (c *Cluster) Stop(id ensemble.ID) {
 	if n == nil {
 		c.t.Fatalf("ensembletest: member %d does not run", id)
 	}
+	return n
+}
+
+// Crash ends the member by a power loss: of what was not synced to its disk, any part is lost or damaged. The others notice at once.
+func (c *Cluster) Crash(id ensemble.ID) {
+	c.t.Helper()
+	n := c.take(id)
+	c.mu.Lock()
+	r := rand.New(rand.NewPCG(c.loss.Uint64(), uint64(id)))
+	c.mu.Unlock()
+	c.disks[id].PowerLoss(r) // from here on the node cannot write, whatever it is doing
 	if err := n.Close(); err != nil {
-		c.t.Fatalf("ensembletest: stop member %d: %v", id, err)
+		c.t.Fatalf("ensembletest: crash member %d: %v", id, err)
 	}
 }
 
-// Crash ends the member, which loses what was not synced to its disk. It is Stop for now.
-func (c *Cluster) Crash(id ensemble.ID) {
-	c.t.Helper()
-	c.Stop(id)
-}
-
-// Wipe ends the member, if it runs, and takes its disk away. It is Stop for now.
+// Wipe ends the member, if it runs, and takes its disk away: it comes back with an empty one.
 func (c *Cluster) Wipe(id ensemble.ID) {
 	c.t.Helper()
 	c.mu.Lock()
@@ -209,6 +244,7 @@ func (c *Cluster) Wipe(id ensemble.ID) {
 	if runs {
 		c.Stop(id)
 	}
+	c.disks[id].Wipe()
 }
 
 // Restart opens a member that was stopped, and does not wait for it: Node.Ready does.

@@ -1,0 +1,187 @@
+package ensemble
+
+import (
+	"sync"
+	"time"
+
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// writer is the one goroutine that writes to the log of a durable node. What is handed to it while it works becomes the next batch: one write and
+// one sync for all of it.
+type writer struct {
+	disk     *storage
+	wakeLoop func()
+	ensemble zab.EnsembleID // as of the mark that was written last
+	batch    []zab.Record   // being written
+	settled  uint64         // position up to which the log was told, at leisure, that it is acknowledged
+
+	wake chan struct{} // has room for one
+	done chan struct{} // closed when the goroutine has ended
+
+	mu        sync.Mutex // guards what follows; never held during I/O
+	queue     []zab.Record
+	retain    uint64 // drop what is before this position; 0: nothing new
+	stop      bool
+	persisted zab.WriteID
+	err       error
+}
+
+const (
+	appendBytes = 4 << 20     // of one batch: what waits behind it should not wait for long
+	ackedEvery  = time.Second // how long the acknowledged position may stay unwritten
+)
+
+func newWriter(s *storage, e zab.EnsembleID, wakeLoop func()) *writer {
+	return &writer{disk: s, wakeLoop: wakeLoop, ensemble: e, settled: s.log.Pos(), wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// put hands records over. They are copied.
+func (w *writer) put(records []zab.Record) {
+	w.mu.Lock()
+	w.queue = append(w.queue, records...)
+	w.mu.Unlock()
+	w.nudge()
+}
+
+// retainFrom lets go of what is before a position, some time.
+func (w *writer) retainFrom(pos uint64) {
+	w.mu.Lock()
+	w.retain = max(w.retain, pos)
+	w.mu.Unlock()
+	w.nudge()
+}
+
+func (w *writer) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// news returns how far everything is durable, and the error with which that ended.
+func (w *writer) news() (zab.WriteID, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.persisted, w.err
+}
+
+// close ends the goroutine after what it is doing now; what waits is dropped. Then it closes the log.
+func (w *writer) close() error {
+	w.mu.Lock()
+	w.stop = true
+	w.mu.Unlock()
+	w.nudge()
+	<-w.done
+	return w.disk.log.Close()
+}
+
+// run is the goroutine.
+func (w *writer) run() {
+	defer close(w.done)
+	for {
+		retain, stop := w.take()
+		if stop {
+			return
+		}
+		if err := w.work(retain); err != nil {
+			w.mu.Lock()
+			w.err = dirError(w.disk.dir, err)
+			w.queue = nil
+			w.mu.Unlock()
+			w.wakeLoop()
+			return
+		}
+	}
+}
+
+// take waits until there is something to do, at most as long as the acknowledged position may wait.
+func (w *writer) take() (retain uint64, stop bool) {
+	var due *time.Timer
+	for {
+		w.mu.Lock()
+		spare := w.batch
+		if cap(spare) > 8192 {
+			spare = nil // a burst is not a reason to keep its memory
+		}
+		clear(spare)
+		w.batch, w.queue = w.queue, spare[:0]
+		retain, w.retain = w.retain, 0
+		stop = w.stop
+		w.mu.Unlock()
+		if stop || len(w.batch) > 0 || retain > 0 {
+			if due != nil {
+				due.Stop()
+			}
+			return retain, stop
+		}
+		pos := w.disk.log.Pos()
+		if due == nil && pos == w.settled {
+			<-w.wake
+			continue
+		}
+		if due == nil {
+			due = time.NewTimer(ackedEvery)
+		}
+		select {
+		case <-w.wake:
+		case <-due.C:
+			w.settled = pos
+			return 0, false
+		}
+	}
+}
+
+// work writes the batch.
+func (w *writer) work(retain uint64) error {
+	log := w.disk.log
+	for rest := w.batch; len(rest) > 0; {
+		r := &rest[0]
+		if r.Kind == zab.RecordReset {
+			if err := w.disk.install(w.ensemble, r.Snapshot); err != nil {
+				return err
+			}
+		}
+		n := w.share(rest)
+		if err := log.Append(rest[:n]); err != nil {
+			return err
+		}
+		if r.Kind == zab.RecordReset {
+			w.disk.began(r)
+		}
+		w.mu.Lock()
+		w.persisted = rest[n-1].ID
+		w.mu.Unlock()
+		w.wakeLoop()
+		if r.Kind == zab.RecordReset {
+			pos, err := w.disk.retain(r.Snapshot.Zxid)
+			if err != nil {
+				return err
+			}
+			retain = max(retain, pos)
+		}
+		rest = rest[n:]
+	}
+	if retain > 0 {
+		if err := log.Retain(retain); err != nil {
+			return err
+		}
+	}
+	return log.Acked(log.Pos())
+}
+
+// share is how many records make the next batch. A RESET is the first of its own, since its snapshot must be there before it.
+func (w *writer) share(rest []zab.Record) int {
+	size := 0
+	for n := range rest {
+		r := &rest[n]
+		switch {
+		case n > 0 && (r.Kind == zab.RecordReset || size >= appendBytes):
+			return n
+		case r.Kind == zab.RecordMark:
+			w.ensemble = r.Mark.Ensemble
+		}
+		size += len(r.Entry.Data)
+	}
+	return len(rest)
+}
