@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
@@ -81,7 +82,8 @@ func (s *Store) sound(n Need) (keep int, err error) {
 			continue // another goroutine has just installed one
 		}
 		// If it is damaged, that is noted, and the next one has its turn.
-		if _, err := s.try(first, through); err != nil {
+		var damage *DamageError
+		if err := s.try(first, through); err != nil && err != errGone && !errors.As(err, &damage) {
 			return 0, err
 		}
 	}
