@@ -39,7 +39,7 @@ func Example() {
 	var last snapshot.Info
 	for i := range uint32(2) {
 		z := zab.MakeZxid(1, 10*(i+1))
-		last, err = store.Write(ctx, snapshot.Meta{Ensemble: zab.EnsembleID{7}, Zxid: z}, &text{z, []string{"the state ", "at ", z.String()}})
+		last, err = store.Write(ctx, snapshot.Meta{Ensemble: zab.EnsembleID{7}, Zxid: z, Pos: uint64(10 * (i + 1))}, &text{z, []string{"the state ", "at ", z.String()}})
 		if err != nil {
 			fmt.Println(err)
 			return
