@@ -86,6 +86,7 @@ func crashImages(seed uint64) (figures, error) {
 	disk := vfs.NewMemory()
 	e.watch(disk, 0)
 	for range 2 {
+		e.w.received = 0
 		s, err := Open(e.options(disk))
 		if err != nil {
 			return e.figures, err

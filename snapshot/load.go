@@ -12,7 +12,19 @@ import (
 //
 // If there is none, the error is ErrNone if the log has the whole history anyway, and *LostError if not. An error of load while
 // nothing is wrong with the file is returned as it is. Load closes the Reader.
-func (s *Store) Load(n Need, load func(*Reader) error) (Info, []error, error) {
+func (s *Store) Load(n Need, load func(*Reader) error) (i Info, faults []error, err error) {
+	for {
+		i, faults, err = s.load(n, load)
+		if err != errGone {
+			return i, faults, err
+		}
+	}
+}
+
+// errGone tells that a snapshot was removed since it was listed. Newer ones have come then.
+var errGone = errors.New("snapshot: removed")
+
+func (s *Store) load(n Need, load func(*Reader) error) (Info, []error, error) {
 	var faults []error
 	for _, i := range s.List() {
 		if i.Fault != nil {
@@ -23,14 +35,12 @@ func (s *Store) Load(n Need, load func(*Reader) error) (Info, []error, error) {
 			faults = append(faults, &UnfitError{i.File, why})
 			continue
 		}
-		damage, err := s.try(i.File, load)
-		if err != nil {
-			return Info{}, faults, err
+		err := s.try(i.File, load)
+		var damage *DamageError
+		if !errors.As(err, &damage) || damage.File != i.File {
+			return i, faults, err
 		}
-		if damage == nil {
-			return i, faults, nil
-		}
-		faults = append(faults, damage)
+		faults = append(faults, err)
 	}
 	if n.Reset == nil && n.From == 0 {
 		return Info{}, faults, ErrNone
@@ -38,25 +48,30 @@ func (s *Store) Load(n Need, load func(*Reader) error) (Info, []error, error) {
 	return Info{}, faults, &LostError{n, slices.Clone(faults)}
 }
 
-// try tells apart what is wrong with the file and what is wrong with load.
-func (s *Store) try(name string, load func(*Reader) error) (damage, err error) {
+// try has one loaded. What is wrong with the file is a *DamageError, whatever load says then.
+func (s *Store) try(name string, load func(*Reader) error) error {
 	r, err := s.Open(name)
+	var failed *FailedError
+	if errors.As(err, &failed) {
+		return errGone
+	}
 	if err != nil {
-		return err, nil
+		return err
 	}
 	defer r.Close()
 	err = load(r)
-	if d := r.Err(); d != nil && !errors.Is(d, ErrClosed) {
-		return d, nil
+	var damage *DamageError
+	if errors.As(r.Err(), &damage) {
+		return damage
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for { // what load did not want to see is checked too
 		if _, err := r.Chunk(); err == io.EOF {
-			return nil, nil
+			return nil
 		} else if err != nil {
-			return err, nil
+			return err
 		}
 	}
 }

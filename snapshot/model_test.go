@@ -119,6 +119,8 @@ type twin struct {
 	need  Need
 	keep  int
 	last  uint64 // position
+
+	received zab.Zxid // the last in this run
 }
 
 func newTwin() *twin {
@@ -143,11 +145,12 @@ func (w *twin) fits(z zab.Zxid) bool {
 	if z < w.need.From || z > w.need.Upto {
 		return false
 	}
-	if r := w.need.Reset; r != nil {
-		its := z == r.Zxid && uint64(len(c.bytes())) == r.Length && c.digest() == r.Digest
-		return its || c.meta.Pos >= r.Pos && z >= r.Zxid
+	r := w.need.Reset
+	if r == nil {
+		return c.meta.Pos > 0
 	}
-	return true
+	its := z == r.Zxid && uint64(len(c.bytes())) == r.Length && c.digest() == r.Digest
+	return its || c.meta.Pos > 0 && c.meta.Pos >= r.Pos && z >= r.Zxid
 }
 
 // retain moves what Retain will remove to what may be there, and returns it.
@@ -157,7 +160,7 @@ func (w *twin) retain() (gone []zab.Zxid) {
 	for _, z := range all {
 		if w.fits(z) && kept < w.keep {
 			kept++
-		} else {
+		} else if z != w.received || w.fits(z) {
 			gone = append(gone, z)
 		}
 	}
@@ -169,6 +172,13 @@ func (w *twin) retain() (gone []zab.Zxid) {
 		w.may[z] = true
 	}
 	return gone
+}
+
+func (w *twin) resetPos() uint64 {
+	if w.need.Reset == nil {
+		return 0
+	}
+	return w.need.Reset.Pos
 }
 
 // listed returns what is certainly there, newest first.
@@ -239,6 +249,7 @@ func (w *twin) checkLoad(s *Store, there map[zab.Zxid]bool) error {
 func (w *twin) settle(s *Store) {
 	clear(w.must)
 	clear(w.may)
+	w.received = 0
 	for _, i := range s.List() {
 		w.must[i.Zxid] = true
 	}
@@ -345,7 +356,8 @@ func (a *author) receive(s *Store) error {
 		return err
 	}
 	a.w.installed(c.meta.Zxid)
-	if a.w.need.Reset == nil || a.r.IntN(2) == 0 {
+	a.w.received = c.meta.Zxid
+	if a.r.IntN(3) > 0 { // otherwise the RESET is not written any more
 		a.w.last++
 		a.w.need.Reset = &Reset{a.w.last, c.meta.Zxid, uint64(len(c.bytes())), c.digest()}
 		a.w.need.From = c.meta.Zxid
@@ -361,7 +373,7 @@ func (a *author) step(s *Store) error {
 		return a.receive(s)
 	default:
 		gone := a.w.retain()
-		_, err := s.Retain(a.w.need)
+		pos, err := s.Retain(a.w.need)
 		var lost *LostError
 		if err == ErrNone || errors.As(err, &lost) {
 			return nil
@@ -371,6 +383,15 @@ func (a *author) step(s *Store) error {
 		}
 		for _, z := range gone {
 			delete(a.w.may, z)
+		}
+		oldest := uint64(0)
+		for _, z := range a.w.listed() {
+			if a.w.fits(z) {
+				oldest = cmp.Or(a.w.state[z].meta.Pos, a.w.resetPos())
+			}
+		}
+		if pos != oldest {
+			return fmt.Errorf("the log is to be kept from %d on, want %d", pos, oldest)
 		}
 		return nil
 	}

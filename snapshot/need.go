@@ -22,17 +22,37 @@ type Need struct {
 	Reset      *Reset // the last one; nil: none
 }
 
+// named reports whether the RESET means this one.
+func (n *Need) named(i *Info) bool {
+	r := n.Reset
+	return r != nil && i.Zxid == r.Zxid && i.Length == r.Length && i.Digest == r.Digest
+}
+
+// before reports whether it is older than the RESET.
+func (n *Need) before(i *Info) bool {
+	return n.Reset != nil && !n.named(i) && i.Pos > 0 && (i.Pos < n.Reset.Pos || i.Zxid < n.Reset.Zxid)
+}
+
 // unfit tells why a snapshot does not fit; "" if it does.
 func (n *Need) unfit(i *Info) string {
-	switch r := n.Reset; {
+	switch {
 	case i.Zxid < n.From:
 		return fmt.Sprintf("the log goes back to %v only", n.From)
 	case i.Zxid > n.Upto:
 		return fmt.Sprintf("the log ends at %v", n.Upto)
-	case r == nil || mutant.On("snapshot-across-reset"):
-	case i.Zxid == r.Zxid && i.Length == r.Length && i.Digest == r.Digest:
-	case i.Pos < r.Pos || i.Zxid < r.Zxid:
-		return fmt.Sprintf("it is from before the RESET at position %d", r.Pos)
+	case mutant.On("snapshot-across-reset"):
+	case n.before(i):
+		return fmt.Sprintf("it is from before the RESET at position %d", n.Reset.Pos)
+	case i.Pos == 0 && !n.named(i): // its history may be another one than the log's, though its zxid lies between two of the log
+		return "it was received, and the log was not reset to it"
 	}
 	return ""
+}
+
+// position is that of the record with which the state of a snapshot that fits was reached.
+func (n *Need) position(i *Info) uint64 {
+	if i.Pos == 0 {
+		return n.Reset.Pos
+	}
+	return i.Pos
 }

@@ -27,6 +27,8 @@ type output struct {
 	off     int64
 	pending int // bytes written since the last sync
 	err     error
+
+	received bool
 }
 
 // create begins a file under a temporary name.
@@ -142,11 +144,20 @@ func (o *output) install() (Info, error) {
 	}
 	i := o.info(o.meta)
 	i.File = name
-	o.s.mu.Lock()
-	defer o.s.mu.Unlock()
-	o.s.files = append(o.s.files, &file{info: i, sound: true})
-	slices.SortFunc(o.s.files, func(a, b *file) int { return newestFirst(a.info, b.info) })
+	if o.received {
+		o.s.mu.Lock()
+		o.s.received = name
+		o.s.mu.Unlock()
+	}
+	o.s.insert(&file{info: i, sound: true})
 	return i, nil
+}
+
+func (s *Store) insert(f *file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files = append(s.files, f)
+	slices.SortFunc(s.files, func(a, b *file) int { return newestFirst(a.info, b.info) })
 }
 
 // finish makes all of the file durable but its name.

@@ -9,8 +9,9 @@ import (
 type Receiver struct{ o *output }
 
 // Receive begins to receive a snapshot, or goes on: what is there of the same ID, ensemble, zxid, spans and members is used again, and Position tells how
-// far it goes. What is there of others is removed. Without an ID nothing can be used again.
+// far it goes. What is there of others is removed. Without an ID nothing can be used again. Pos is taken for 0.
 func (s *Store) Receive(m Meta) (*Receiver, error) {
+	m.Pos = 0 // it is no position of the log here
 	o, err := s.create(m, partSuffix)
 	if err != nil {
 		return nil, err
@@ -90,6 +91,7 @@ func (r *Receiver) Commit(length, digest uint64) (Info, error) {
 		r.Abort()
 		return Info{}, fmt.Errorf("snapshot: received %d bytes with digest %x, and %d with %x were sent", at.Length, at.Digest, length, digest)
 	}
+	r.o.received = true
 	i, err := r.o.install()
 	r.o.s.forgetPart(r.o.temp)
 	return i, err

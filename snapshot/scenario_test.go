@@ -29,6 +29,7 @@ var scenarios = []struct {
 	{"D12", retentionKeepsWhatIsNeeded},
 	{"D18", snapshotDuringWrites},
 	{"reset", nothingFromBeforeReset},
+	{"received", receivedWithoutReset},
 	{"ahead", aheadOfTheLog},
 	{"foreign", foreignEnsemble},
 	{"resume", resumedAtEveryChunk},
@@ -280,8 +281,8 @@ func retentionKeepsWhatIsNeeded() error {
 		return err
 	}
 	oldest, err := b.s.Retain(b.w.need)
-	if err != nil || oldest.Zxid != 4 || !slices.Equal(b.zxids(), []zab.Zxid{6, 5, 4, 2}) {
-		return fmt.Errorf("kept %v, oldest %v: %v", b.zxids(), oldest.Zxid, err)
+	if err != nil || oldest != 4 || !slices.Equal(b.zxids(), []zab.Zxid{6, 5, 4, 2}) {
+		return fmt.Errorf("kept %v, oldest %v: %v", b.zxids(), oldest, err)
 	}
 	if err := all[1].same(r); err != nil {
 		return err
@@ -303,13 +304,13 @@ func retentionKeepsWhatIsNeeded() error {
 		return b.err
 	}
 	oldest, err = b.s.Retain(b.w.need)
-	if err != nil || oldest.Zxid != 4 || len(b.s.List()) != 3 {
-		return fmt.Errorf("kept %v, oldest %v: %v", b.zxids(), oldest.Zxid, err)
+	if err != nil || oldest != 4 || len(b.s.List()) != 3 {
+		return fmt.Errorf("kept %v, oldest %v: %v", b.zxids(), oldest, err)
 	}
 	b.write(7)
 	b.write(8)
-	if oldest, err = b.s.Retain(b.w.need); err != nil || oldest.Zxid != 7 || !slices.Equal(b.zxids(), []zab.Zxid{8, 7}) {
-		return fmt.Errorf("kept %v, oldest %v: %v", b.zxids(), oldest.Zxid, err)
+	if oldest, err = b.s.Retain(b.w.need); err != nil || oldest != 7 || !slices.Equal(b.zxids(), []zab.Zxid{8, 7}) {
+		return fmt.Errorf("kept %v, oldest %v: %v", b.zxids(), oldest, err)
 	}
 	return b.err
 }
@@ -407,10 +408,74 @@ func nothingFromBeforeReset() error {
 	if i, _, err := b.s.Load(b.w.need, through); err != nil || i.Zxid != 8 {
 		return fmt.Errorf("loaded %v: %v", i.Zxid, err)
 	}
-	if _, err := b.s.Retain(b.w.need); err != nil || slices.Contains(b.zxids(), 4) {
-		return fmt.Errorf("%v kept: %v", b.zxids(), err)
+	// An older one that is being read, or cannot be removed, stays; then the RESET has to stay in the log, to tell that it is older.
+	old, err := b.s.Open(b.s.List()[3].File)
+	if err != nil {
+		return err
 	}
-	return b.err
+	if pos, err := b.s.Retain(b.w.need); err != nil || pos != 10 || !slices.Contains(b.zxids(), 4) || slices.Contains(b.zxids(), 9) {
+		return fmt.Errorf("%v kept, from %d: %v", b.zxids(), pos, err)
+	}
+	old.Close()
+	b.disk.SetHook(func(op vfs.Op) *vfs.Fault {
+		if op.Kind == vfs.OpRemove {
+			return &vfs.Fault{Err: syscall.EBUSY}
+		}
+		return nil
+	})
+	if pos, err := b.s.Retain(b.w.need); err != nil || pos != 10 || !slices.Contains(b.zxids(), 4) {
+		return fmt.Errorf("%v kept, from %d: %v", b.zxids(), pos, err)
+	}
+	b.disk.SetHook(nil)
+	if pos, err := b.s.Retain(b.w.need); err != nil || pos != 10 || !slices.Equal(b.zxids(), []zab.Zxid{8, 6}) { // 6 is evidence
+		return fmt.Errorf("%v kept, from %d: %v", b.zxids(), pos, err)
+	}
+	b.o.Keep = 1
+	b.open()
+	if b.err != nil {
+		return b.err
+	}
+	if pos, err := b.s.Retain(b.w.need); err != nil || pos != 12 || !slices.Equal(b.zxids(), []zab.Zxid{8}) {
+		return fmt.Errorf("%v kept, from %d: %v", b.zxids(), pos, err)
+	}
+	return nil
+}
+
+// A snapshot was received, and its RESET was not written, or not yet. Its zxid lies between two of the log, and its history is another one.
+func receivedWithoutReset() error {
+	b := newBench(15)
+	b.write(4)
+	c := draw(b.r, 6, 10)
+	c.meta.Pos = 0
+	b.w.issue(c)
+	r, err := b.s.Receive(c.meta)
+	if err != nil {
+		return err
+	}
+	b.err = errors.Join(b.err, r.Add(0, c.chunks[0]))
+	i, err := r.Commit(10, c.digest())
+	if err != nil {
+		return err
+	}
+	need := Need{Upto: 9}
+	if i, _, err := b.s.Load(need, through); err != nil || i.Zxid != 4 {
+		return fmt.Errorf("loaded %v: %v", i.Zxid, err)
+	}
+	if _, err := b.s.Retain(need); err != nil || len(b.s.List()) != 2 {
+		return fmt.Errorf("%v kept while the RESET is on its way: %v", b.zxids(), err)
+	}
+	reset := Need{From: 6, Upto: 9, Reset: &Reset{7, 6, i.Length, i.Digest}}
+	if i, _, err := b.s.Load(reset, through); err != nil || i.Zxid != 6 {
+		return fmt.Errorf("loaded %v behind the RESET: %v", i.Zxid, err)
+	}
+	b.open()
+	if b.err != nil {
+		return b.err
+	}
+	if _, err := b.s.Retain(need); err != nil || !slices.Equal(b.zxids(), []zab.Zxid{4}) {
+		return fmt.Errorf("%v kept when no RESET can come any more: %v", b.zxids(), err)
+	}
+	return nil
 }
 
 // A snapshot beyond the end of the log is not used, and not removed.
@@ -559,6 +624,7 @@ func partsAreNotTrusted() error {
 	for seed := range uint64(20) {
 		b := newBench(seed)
 		c := draw(b.r, 9, 600, 600, 600, 600)
+		c.meta.Pos = 0
 		b.w.issue(c)
 		r, err := b.s.Receive(c.meta)
 		if err != nil {

@@ -58,6 +58,7 @@ type Store struct {
 	files    []*file    // newest first
 	parts    map[string]bool
 	inUse    map[string]bool // parts that a Receiver writes to
+	received string          // the last that was received in this run: its RESET may be on its way
 	ensemble zab.EnsembleID
 	failed   error
 }
