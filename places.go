@@ -44,11 +44,11 @@ func (p *places) add(z Zxid, pos uint64) {
 	*p = append(s, placeRun{z, pos, 1})
 }
 
-// of returns the position of the entry z; of an earlier one where that of z is not known; 0 if nothing is.
+// of returns the position of the entry z, or of an earlier one where that of z is not known: of the first there ever was, if nothing is.
 func (p places) of(z Zxid) uint64 {
 	i := sort.Search(len(p), func(i int) bool { return p[i].first > z }) - 1
 	if i < 0 {
-		return 0
+		return 1
 	}
 	r := &p[i]
 	return r.pos + min(uint64(z-r.first), r.n-1)

@@ -121,7 +121,11 @@ func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (
 		f.Snapshot = snap
 		s.newest.Store(uint64(snap.Zxid))
 		f.places = nil
-		f.places.add(snap.Zxid, s.position(&info))
+		pos := info.Pos
+		if pos == 0 && rec.Reset != nil { // it was received, and only the RESET that names it makes it ours
+			pos = rec.Reset.Pos
+		}
+		f.places.add(snap.Zxid, pos)
 		i := sort.Search(len(f.Entries), func(i int) bool { return f.Entries[i].Zxid > snap.Zxid })
 		f.Entries = f.Entries[i:]
 	}
@@ -141,7 +145,7 @@ func (s *storage) load(cfg *Config, rec *wal.Recovery) (snapshot.Info, *zab.Snap
 	if n := len(rec.Entries); n > 0 {
 		need.Upto = rec.Entries[n-1].Zxid
 	}
-	// A snapshot that was received and never made it into the log may be one of another history, though its zxid lies within this one.
+	// Of two snapshots of one zxid either will do; of a zxid that is not in the log, none.
 	ours := func(z Zxid) bool {
 		_, ok := slices.BinarySearchFunc(rec.Entries, z, func(e zab.Entry, z Zxid) int { return cmp.Compare(e.Zxid, z) })
 		return ok || z == rec.Base
@@ -192,14 +196,6 @@ func (s *storage) load(cfg *Config, rec *wal.Recovery) (snapshot.Info, *zab.Snap
 	return snapshot.Info{}, nil, &snapshot.LostError{Need: need, Faults: unused}
 }
 
-// position is where in the log a snapshot stands.
-func (s *storage) position(i *snapshot.Info) uint64 {
-	if r := s.need.Reset; r != nil && i.Zxid == r.Zxid && i.Length == r.Length && i.Digest == r.Digest {
-		return max(i.Pos, r.Pos)
-	}
-	return i.Pos
-}
-
 // recordBytes is what a record counts towards Config.SnapshotBytes.
 func recordBytes(data int) int64 { return int64(data) + 64 }
 
@@ -245,23 +241,5 @@ func (s *storage) retain(upto Zxid) (pos uint64, err error) {
 	need := s.need
 	s.mu.Unlock()
 	need.Upto = max(upto, need.From)
-	oldest, err := s.states.Retain(need)
-	if err != nil {
-		return 0, err
-	}
-	pos = oldest.Pos + 1
-	r := need.Reset
-	if r == nil {
-		return pos, nil
-	}
-	if oldest.Zxid == r.Zxid && oldest.Length == r.Length && oldest.Digest == r.Digest {
-		return r.Pos, nil
-	}
-	// As long as one is left from before the RESET, the log must tell that it is.
-	for _, i := range s.states.List() {
-		if i.Pos < r.Pos {
-			return min(pos, r.Pos), nil
-		}
-	}
-	return pos, nil
+	return s.states.Retain(need)
 }

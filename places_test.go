@@ -1,0 +1,53 @@
+package ensemble
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// places, beside a list of all entries in force.
+func TestPlaces(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		type entry struct {
+			z   Zxid
+			pos uint64
+		}
+		var p places
+		var twin []entry
+		pos, last := uint64(0), zab.MakeZxid(1, 0)
+		for range 200 {
+			pos++
+			var rec zab.Record
+			switch k := r.IntN(40); {
+			case k == 0 && len(twin) > 0: // TRUNC, and then another epoch
+				n := r.IntN(len(twin)) + 1
+				twin = twin[:n]
+				rec = zab.Record{Kind: zab.RecordTrunc, Pos: pos, Zxid: twin[n-1].z}
+				last = zab.MakeZxid(last.Epoch()+1, 0)
+			case k == 1:
+				last = zab.MakeZxid(last.Epoch()+1, 7)
+				twin = []entry{{last, pos}}
+				rec = zab.Record{Kind: zab.RecordReset, Pos: pos, Snapshot: &zab.Snapshot{Zxid: last}}
+			default:
+				if k < 5 {
+					last = zab.MakeZxid(last.Epoch()+1, 0)
+				}
+				last++
+				twin = append(twin, entry{last, pos})
+				rec = zab.Record{Kind: zab.RecordEntry, Pos: pos, Entry: zab.Entry{Zxid: last}}
+			}
+			p.note(&rec)
+			for _, e := range twin {
+				if got := p.of(e.z); got != e.pos {
+					t.Fatalf("seed %d: %v is at %d, not %d", seed, e.z, e.pos, got)
+				}
+			}
+		}
+	}
+	if pos := (places{}).of(5); pos != 1 {
+		t.Fatal(pos)
+	}
+}
