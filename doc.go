@@ -23,8 +23,15 @@
 // anew, with an empty tree, when all members have been stopped at the same time: as long as one runs that knows of the ensemble, whoever joins it is
 // blank. Ensembles of one or two voters cannot readmit: with two members in memory, the restart of one stops the ensemble until both are stopped.
 //
+// # Data directories
+//
+// With [Config].Dir a member is durable: what it has acknowledged is synced to its log first, and an intact directory makes an ordinary member of it
+// again, whatever ended it. The tree is written to a snapshot now and then, and the log before the oldest that is kept goes. A failed write or sync is
+// final: the node ends, and [Node.Err] is a [*DirError]. A directory that may have lost something is refused by [Open]; the same happens to one
+// that is in use, or somebody else's.
+//
 // # What is not there yet
 //
-// Members are in memory only. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions, changes of membership and backups will follow;
+// A damaged data directory is refused, not repaired, and there is no transport from one process to another. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions, changes of membership and backups will follow;
 // what has a place in the present API is refused by an error that says so.
 package ensemble

@@ -287,6 +287,31 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
+// A leader whose disk does not answer gives up leading; when the disk answers again, the member goes on.
+func TestDiskStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisks(t, nil)
+		slow := d.leader()
+		wake := make(chan struct{})
+		d.disk[slow].SetHook(func(o vfs.Op) *vfs.Fault {
+			if o.Kind == vfs.OpSync {
+				<-wake
+			}
+			return nil
+		})
+		paths := d.fill(d.nodes[slow%3+1], "/a", 20, 100)
+		if s := d.nodes[slow%3+1].Status(); s.Leader == slow {
+			<-time.After(time.Minute)
+			if s = d.nodes[slow%3+1].Status(); s.Leader == slow {
+				t.Fatalf("%+v", s)
+			}
+		}
+		paths = append(paths, d.fill(d.nodes[slow%3+1], "/b", 20, 100)...)
+		close(wake)
+		d.has(d.nodes[slow], paths)
+	})
+}
+
 func TestDirectoryOfSomebodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, nil)

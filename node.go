@@ -107,7 +107,7 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 	h.initLoop(f)
 	err := h.m.Err()
 	if err != nil {
-		err = impaired(cfg.Dir, "snapshot", err.Error())
+		err = impaired(cfg.Dir, snapshotsDir, "the newest cannot be decoded (was Config.MaxData lowered?): "+err.Error())
 	} else if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -69,9 +69,10 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	s := &storage{dir: cfg.Dir, log: log}
 	f, err := s.recover(cfg, so, &rec)
 	if err != nil {
-		log.Close()
-		return nil, found{}, err
+		return nil, found{}, errors.Join(err, log.Close())
 	}
+	cfg.Logger.Info("ensemble: data directory opened", "member", cfg.ID, "dir", cfg.Dir, "verdict", rec.Verdict.String(),
+		"snapshot", Zxid(s.newest.Load()), "entries", len(f.Entries))
 	return s, f, nil
 }
 
