@@ -399,7 +399,7 @@ func TestDirectoryOfTheSystem(t *testing.T) {
 // Members lose power at random moments, two of three at a time and sometimes all, while their disks take their time; one in six has lost its disk for
 // good. Whatever was acknowledged is there.
 func TestPowerLossAtRandom(t *testing.T) {
-	seeds := uint64(20)
+	seeds := uint64(12)
 	if testing.Short() {
 		seeds = 4
 	}

@@ -19,8 +19,9 @@ type Meta struct {
 	ID       ID             // zero: Store draws one
 	Ensemble zab.EnsembleID // never zero
 	Zxid     zab.Zxid
-	// Pos is the position of the log record with which the state became what it is: the entry of that zxid, or the last RESET. Positions never step
-	// back, so it tells what is older than a RESET, which zxids do not. 0 for a snapshot that was received: it is of use only when a RESET names it.
+	// Pos is the position, in the log of this directory, of the record with which the state became what it is: the entry of that zxid, or the last RESET.
+	// Positions never step back, so it tells what is older than a RESET, which zxids do not. 0 for a snapshot from elsewhere, of another member or a
+	// backup: it is of use only when a RESET names it.
 	Pos     uint64
 	Created time.Time // to the millisecond; of account to nobody but people
 	Spans   []zab.Span

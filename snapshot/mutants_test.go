@@ -42,6 +42,7 @@ func TestMutants(t *testing.T) {
 		{"snapshot-no-dirsync", "m2", "TestScenario/D11", scenario("D11")},
 		{"snapshot-no-sync", "renamed before it is synced", "TestCrashImages", images},
 		{"snapshot-no-sync", "renamed before it is synced", "TestScenario/D11", scenario("D11")},
+		{"snapshot-sync-retried", "m3", "TestScenario/D4", scenario("D4")},
 		{"snapshot-purge-one-more", "m7", "TestCrashImages", images},
 		{"snapshot-purge-one-more", "m7", "TestTwin", programs},
 		{"snapshot-purge-one-more", "m7", "TestScenario/D12", scenario("D12")},

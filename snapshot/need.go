@@ -15,7 +15,7 @@ type Reset struct {
 	Digest uint64
 }
 
-// Need tells which snapshots fit a log.
+// Need tells which snapshots fit a log, as that was recovered.
 type Need struct {
 	// The log holds every entry after From, up to Upto. 0 for From is the beginning of the history.
 	From, Upto zab.Zxid

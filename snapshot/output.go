@@ -83,11 +83,21 @@ func (a *appender) Write(b []byte) (int, error) {
 	}
 	if a.pending >= a.s.opt.flush {
 		a.pending = 0
-		if err := a.f.Sync(); err != nil {
-			return n, &FailedError{"sync " + a.temp, err}
-		}
+		return n, (*output)(a).sync()
 	}
 	return n, nil
+}
+
+// sync is the only place where a file is synced.
+func (o *output) sync() error {
+	err := o.f.Sync()
+	if err != nil && mutant.On("snapshot-sync-retried") {
+		err = o.f.Sync()
+	}
+	if err != nil {
+		return &FailedError{"sync " + o.temp, err}
+	}
+	return nil
 }
 
 // keep makes an error of the disk the end of this file: it is neither synced again nor used.
@@ -169,8 +179,8 @@ func (o *output) finish() error {
 		return err
 	}
 	if !mutant.On("snapshot-no-sync") {
-		if err := o.f.Sync(); err != nil {
-			return &FailedError{"sync " + o.temp, err}
+		if err := o.sync(); err != nil {
+			return err
 		}
 	}
 	f := o.f

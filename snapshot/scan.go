@@ -61,6 +61,7 @@ func (o *Options) look(name string) Info {
 	case o.Ensemble != r.meta.Ensemble && o.Ensemble != zab.EnsembleID{}:
 		i.Fault = &IdentityError{name, o.Ensemble, r.meta.Ensemble}
 	case r.meta.Zxid != z:
+		i.Zxid = z
 		i.Fault = r.damage("the header is that of another file", nil)
 	case r.Err() != nil:
 		i.Fault = r.Err()

@@ -23,6 +23,7 @@ var scenarios = []struct {
 	name string
 	run  func() error
 }{
+	{"D4", syncFailsOnce},
 	{"D9", emptySnapshots},
 	{"D10", newestDamaged},
 	{"D11", crashInInstall},
@@ -119,6 +120,40 @@ func (b *bench) shorten(name string, size int64) {
 	if err != nil {
 		b.failf("%w", err)
 	}
+}
+
+// A sync fails once and would succeed if it were tried again, with what it was to write dropped: nothing is installed, and what was is still there.
+func syncFailsOnce() error {
+	for which := range 4 {
+		b := newBench(14)
+		b.write(1)
+		n := 0
+		b.disk.SetHook(func(op vfs.Op) *vfs.Fault {
+			if op.Kind == vfs.OpSync {
+				if n++; n == which+1 {
+					return &vfs.Fault{Err: syscall.EIO}
+				}
+			}
+			return nil
+		})
+		c := draw(b.r, 2, 1300, 1300, 1300)
+		if _, err := b.s.Write(context.Background(), c.meta, c.reader()); !errors.Is(err, syscall.EIO) && n > which {
+			return fmt.Errorf("sync %d: written, with %v", which, err)
+		}
+		if n <= which {
+			return nil
+		}
+		b.check()
+		b.disk.SetHook(nil)
+		b.write(3)
+		b.disk.PowerLoss(b.r)
+		b.open()
+		b.check()
+		if b.err != nil {
+			return b.err
+		}
+	}
+	return errors.New("more syncs than there were to fail")
 }
 
 // A snapshot that the log needs is empty, cut, full of zeros or missing: an error, and never the empty state (ZOOKEEPER-2325).

@@ -12,7 +12,7 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// Options describe a directory of snapshots. Dir and Random are required.
+// Options describe a directory of snapshots. Dir is required, and, by those who write, Random.
 type Options struct {
 	Dir      string         // created if it is not there; files of other names in it are left alone
 	FS       vfs.FS         // nil: that of the operating system
@@ -44,8 +44,8 @@ func (o *Options) complete() error {
 	if o.buffer == 0 {
 		o.buffer = bufferSize
 	}
-	if o.Dir == "" || o.Random == nil || o.Keep < 0 {
-		return errors.New("snapshot: Dir and Random are required, and Keep is not negative")
+	if o.Dir == "" || o.Keep < 0 {
+		return errors.New("snapshot: Dir is required, and Keep is not negative")
 	}
 	return nil
 }
@@ -75,6 +75,9 @@ type file struct {
 func Open(o Options) (*Store, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
+	}
+	if o.Random == nil {
+		return nil, errors.New("snapshot: Random is required")
 	}
 	infos, leftover, err := Inspect(o)
 	if err != nil {

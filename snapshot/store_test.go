@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -155,7 +156,10 @@ func TestRefusals(t *testing.T) {
 	if _, err := OpenFile(b.o, "x"); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
-	for _, o := range []Options{{}, {Dir: "x"}, {Dir: "x", Random: b.o.Random, Keep: -1}} {
+	if _, err := Open(Options{Dir: "x"}); err == nil {
+		t.Error("without Random")
+	}
+	for _, o := range []Options{{}, {Dir: "x", Random: b.o.Random, Keep: -1}} {
 		_, err1 := Open(o)
 		_, _, err2 := Inspect(o)
 		_, err3 := OpenFile(o, "x")
@@ -368,6 +372,65 @@ func TestLoadErrors(t *testing.T) {
 		}
 	}
 }
+
+// However large a state is, and however it arrives, the memory taken does not grow with it.
+func TestMemoryIsBounded(t *testing.T) {
+	disk := nowhere{vfs.NewMemory()}
+	o := testOptions(disk, 1)
+	o.buffer, o.flush = 0, 0
+	s, err := Open(o)
+	must(t, err)
+	const chunks, limit = 512, 1 << 20
+	c := smallContent()
+	measure := func(what string, f func() (Info, error)) {
+		t.Helper()
+		var before, now runtime.MemStats
+		runtime.ReadMemStats(&before)
+		i, err := f()
+		runtime.ReadMemStats(&now)
+		must(t, err)
+		if used := now.TotalAlloc - before.TotalAlloc; used > limit || i.Length != chunks<<16 {
+			t.Errorf("%s: %d bytes of memory for %d", what, used, i.Length)
+		}
+	}
+	large := func() *repeating { return &repeating{z: c.meta.Zxid, chunk: make([]byte, 1<<16), left: chunks} }
+	measure("written", func() (Info, error) { return s.Write(t.Context(), c.meta, large()) })
+	measure("to a stream", func() (Info, error) { return Write(t.Context(), io.Discard, c.meta, large()) })
+	measure("received", func() (Info, error) {
+		r, err := s.Receive(c.meta)
+		must(t, err)
+		for from, last := large(), false; !last; {
+			var chunk []byte
+			chunk, last = from.Next()
+			must(t, r.Add(r.Position().Chunk, chunk))
+		}
+		return r.Commit(r.Position().Length, r.Position().Digest)
+	})
+}
+
+type repeating struct {
+	z     zab.Zxid
+	chunk []byte
+	left  int
+}
+
+func (r *repeating) Zxid() zab.Zxid { return r.z }
+func (r *repeating) Close()         {}
+func (r *repeating) Next() ([]byte, bool) {
+	r.left--
+	return r.chunk, r.left == 0
+}
+
+// nowhere forgets what is written.
+type nowhere struct{ *vfs.Memory }
+
+type nothing struct{ vfs.File }
+
+func (n nowhere) Create(name string) (vfs.File, error) {
+	f, err := n.Memory.Create(name)
+	return nothing{f}, err
+}
+func (nothing) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 
 // A directory that cannot be cleaned is not opened.
 func TestOpenFails(t *testing.T) {

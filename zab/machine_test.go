@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/ensemble-go/ensemble/quorum"
@@ -48,5 +49,38 @@ func TestLookingAtIt(t *testing.T) {
 	}
 	if m.Persisted(id); !m.Durable().Born || !m.Settled() {
 		t.Error("a mark that is persisted is not durable")
+	}
+}
+
+// What is to be kept of the applied state: with all that a start wants to know, and never one that is empty or known to be wrong.
+func TestStateToBeKept(t *testing.T) {
+	one, err := quorum.New([]quorum.Member{{ID: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Self: 1, Verifier: one}
+	if s, ok := New(cfg, Recovered{}, nothing{}).State(); ok {
+		t.Errorf("of nothing: %+v", s)
+	}
+	z := MakeZxid(2, 5)
+	begin := &Snapshot{Zxid: z, Spans: []Span{{1, 7}, {2, 5}}, Members: []Readmitted{{1, Incarnation{1}}}}
+	rec := Recovered{Mark: Mark{Member: 1, Counts: true}, Snapshot: begin, Entries: []Entry{{Zxid: z + 1, Prev: z}}, Pos: 9}
+	m := New(cfg, rec, nothing{})
+	s, ok := m.State()
+	if !ok || s.Zxid != z || !slices.Equal(s.Spans, begin.Spans) || !slices.Equal(s.Members, begin.Members) { // the entry is not known to be committed
+		t.Errorf("%+v, %v", s, ok)
+	}
+	s.Spans[0], s.Members[0] = Span{}, Readmitted{}
+	if again, _ := m.State(); !slices.Equal(again.Spans, begin.Spans) || !slices.Equal(again.Members, begin.Members) {
+		t.Error("it is not a copy")
+	}
+	m.Hold(true)
+	if _, ok := m.State(); ok {
+		t.Error("kept while it differs from what others have")
+	}
+	m.Hold(false)
+	m.Renounce(Incarnation{2})
+	if _, ok := m.State(); ok {
+		t.Error("kept though it was given up")
 	}
 }
