@@ -14,7 +14,7 @@ type Report struct {
 	Slots    [2]SlotReport
 	Segments []SegmentReport // by name; of the log and others
 	Epochs   []EpochReport   // of the entries in force
-	Leftover []string        // files that the next start removes
+	Leftover []string        // files that the next start removes; none of an Impaired directory
 }
 
 // SlotReport is one slot of the mark.
@@ -84,8 +84,10 @@ func Inspect(fsys vfs.FS, dir string, visit func(file string, offset int64, r *z
 	if err := im.scan(nil); err != nil {
 		return Report{}, err
 	}
-	r := Report{Recovery: im.recovery(), Leftover: append(append([]string(nil), im.temps...), im.dead...)}
-	r.Verdict = r.Recovery.Verdict
+	r := Report{Recovery: im.recovery()}
+	if r.Verdict = r.Recovery.Verdict; r.Verdict.Kind != Impaired {
+		r.Leftover = append(append(r.Leftover, im.temps...), im.dead...)
+	}
 	r.Recovery.Entries = nil
 	_, r.Name, _ = im.identity()
 	for i, s := range im.slots {

@@ -335,8 +335,16 @@ func TestInspect(t *testing.T) {
 	if r.Verdict.String() != "clean, not stopped properly" || r.Recovery.Pos != 13 || r.Slots[0].Mark.Ensemble != testEnsemble {
 		t.Errorf("%+v", r)
 	}
+	temp, err := b.disk.Create(b.o.Dir + "/mark.0.tmp")
+	must(t, err, temp.Close())
+	if r, err = Inspect(b.disk, b.o.Dir, nil); err != nil || fmt.Sprint(r.Leftover) != "[mark.0.tmp]" {
+		t.Errorf("%v, left over: %q", err, r.Leftover)
+	}
 	must(t, b.disk.FlipBit(b.logs()[1], 8*600))
 	r, err = Inspect(b.disk, b.o.Dir, nil)
+	if len(r.Leftover) > 0 {
+		t.Errorf("a start removes %q of a damaged directory", r.Leftover)
+	}
 	if err != nil || r.Verdict.Kind != Impaired || !strings.HasPrefix(r.Verdict.String(), "impaired, not stopped properly: 000") || r.Recovery.Seen < b.m.now().last() {
 		t.Errorf("%v, %v", r.Verdict, r.Recovery.Seen)
 	}
