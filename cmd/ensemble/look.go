@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
@@ -57,6 +58,7 @@ func (p *program) look(dir string, m *meter) (*finding, error) {
 			f.sort(p.fs, names)
 			return f, nil
 		}
+		p.pause(100 * time.Millisecond) // so that a write under way is over
 	}
 }
 

@@ -30,7 +30,7 @@ const (
 )
 
 func main() {
-	p := program{out: os.Stdout, err: os.Stderr, fs: vfs.OS(), use: lookUse, now: time.Now, terminal: isTerminal(os.Stderr)}
+	p := program{out: os.Stdout, err: os.Stderr, fs: vfs.OS(), use: lookUse, now: time.Now, pause: time.Sleep, terminal: isTerminal(os.Stderr)}
 	os.Exit(p.run(os.Args[1:]))
 }
 
@@ -40,6 +40,7 @@ type program struct {
 	fs       vfs.FS
 	use      func(lock string) usage
 	now      func() time.Time
+	pause    func(time.Duration)
 	terminal bool // err is one
 }
 

@@ -65,7 +65,8 @@ type result struct {
 }
 
 func newProgram(t *testing.T, out, err *bytes.Buffer) *program {
-	return &program{out: out, err: err, fs: &readOnly{t: t}, use: func(string) usage { return usage{state: unused} }, now: func() time.Time { return time.Unix(0, 0) }}
+	return &program{out: out, err: err, fs: &readOnly{t: t}, use: func(string) usage { return usage{state: unused} }, now: func() time.Time { return time.Unix(0, 0) },
+		pause: func(time.Duration) {}}
 }
 
 func run(t *testing.T, change func(*program), args ...string) result {

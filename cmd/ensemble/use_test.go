@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -94,6 +95,48 @@ func TestLooksAgain(t *testing.T) {
 				t.Errorf("%d looks, damaged: %v", opened/2, damaged)
 			}
 		})
+	}
+}
+
+// A log that is written all the while, with marks, new segments and old ones going, is not called damaged.
+func TestLooksWhileItRuns(t *testing.T) {
+	enter(t)
+	l := openLog(t, 3, "test")
+	defer l.Close()
+	written := make(chan error, 1)
+	go func() {
+		m := zab.Mark{Member: 3, Incarnation: zab.Incarnation{7}, Ensemble: zab.EnsembleID{0xe1, 2, 3}, Counts: true, Promised: 5}
+		for pos := uint64(14); pos < 300; pos++ {
+			z := zab.MakeZxid(4, uint32(pos-3))
+			rs := []zab.Record{{Kind: zab.RecordEntry, Pos: pos, Entry: zab.Entry{Zxid: z, Prev: z - 1, Kind: zab.EntryData, Data: make([]byte, 900)}}}
+			if pos%9 == 0 {
+				m.Promised++
+				rs = append(rs, zab.Record{Kind: zab.RecordMark, Mark: m})
+			}
+			if err := l.Append(rs); err != nil {
+				written <- err
+				return
+			}
+			if pos%40 == 0 {
+				if err := l.Retain(pos - 20); err != nil {
+					written <- err
+					return
+				}
+			}
+		}
+		written <- nil
+	}()
+	for {
+		r := run(t, func(p *program) { p.pause = func(d time.Duration) { <-time.After(d) } }, "inspect", "-verify", "d")
+		if r.status != exitOK {
+			t.Errorf("%+v", r)
+		}
+		select {
+		case err := <-written:
+			must(t, err)
+			return
+		default:
+		}
 	}
 }
 
