@@ -211,6 +211,34 @@ func TestUncertain(t *testing.T) {
 	})
 }
 
+// What was withdrawn stays withdrawn, also when the node ends before it has dropped the call.
+func TestWithdrawn(t *testing.T) {
+	three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
+	bubble(t, func(t *testing.T) {
+		n := must[*ensemble.Node](t)(ensemble.Open(t.Context(), ensemble.Config{ID: 1, Members: three, Transport: transport.NewMemory().Peer(1)}))
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		p, other := n.Submit(ensemble.CreateOp{Path: "/a"}), n.Submit(ensemble.CreateOp{Path: "/b"})
+		definite := func() {
+			t.Helper()
+			for range 2 {
+				if _, err := p.Wait(gone); !errors.Is(err, ensemble.ErrNoQuorum) || errors.Is(err, ensemble.ErrUncertain) || errors.Is(err, ensemble.ErrClosed) {
+					t.Fatal(err)
+				}
+			}
+		}
+		definite()
+		n.Close()
+		definite()
+		if _, err := other.Wait(t.Context()); !errors.Is(err, ensemble.ErrClosed) || errors.Is(err, ensemble.ErrUncertain) {
+			t.Fatal(err)
+		}
+		if f := n.Status().InFlight; f != 0 {
+			t.Fatalf("%d calls are in flight", f)
+		}
+	})
+}
+
 func TestOverloaded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxInFlight = 10 })

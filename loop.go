@@ -383,12 +383,17 @@ func (h *host) end() {
 	rest := h.queue.list
 	h.queue.list = nil
 	h.queue.mu.Unlock()
-	rest = append(h.calls.list[h.calls.next:], rest...)
-	rest = h.slots.all(rest)
-	for _, c := range rest {
-		c.err = c.ended(h.failed)
-		h.inFlight.Add(-1)
-		c.finish()
+	queued := append(h.calls.list[h.calls.next:], rest...)
+	for i, c := range h.slots.all(queued) {
+		err := c.ended(h.failed) // it depends on whether the call was handed over, which the claim makes one forget
+		ours := c.claim()
+		if ours || i >= len(queued) { // who leaves the queue counts itself out
+			h.inFlight.Add(-1)
+		}
+		if ours {
+			c.err = err
+			c.signal()
+		}
 	}
 	if h.tr != nil {
 		if err := h.tr.Close(); err != nil {
