@@ -403,3 +403,35 @@ func TestObserver(t *testing.T) {
 		}
 	})
 }
+
+// The largest requests arrive, and what is larger is refused before anybody is sent it.
+func TestLargestRequests(t *testing.T) {
+	const most = 4 << 20
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxData = most })
+		leader := c.WaitLeader()
+		data := make([]byte, most)
+		for i, id := range []ensemble.ID{leader, c.Followers()[0]} {
+			n := c.Node(id)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			path := must[string](t)(n.Create(ctx, fmt.Sprintf("/whole%d", i), data, ensemble.Persistent))
+			var parts []ensemble.Op
+			for range 64 {
+				parts = append(parts, ensemble.SetOp{Path: path, Data: data[:most/64]})
+			}
+			must[[]ensemble.Result](t)(n.Multi(ctx, parts...))
+			if _, err := n.Multi(ctx, ensemble.SetOp{Path: path, Data: data}, ensemble.SetOp{Path: path, Data: data}); !errors.Is(err, ensemble.ErrTooLarge) {
+				t.Fatal(err)
+			}
+			must[string](t)(n.Create(ctx, fmt.Sprintf("/after%d", i), nil, ensemble.Persistent))
+		}
+		if s := c.Node(leader).Stats(); s.FramesDropped != 0 || c.Leader() != leader {
+			t.Fatalf("leader %d, %+v", c.Leader(), s)
+		}
+		_, err := ensemble.Open(t.Context(), ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1}}, MaxData: most + 1})
+		if _, ok := errors.AsType[*ensemble.ConfigError](err); !ok {
+			t.Fatal(err)
+		}
+	})
+}
