@@ -192,6 +192,7 @@ func (h host[V, R]) Install(state any) {
 	m.applied = true
 	m.sm.Install(state)
 	m.digests.differ, m.changed = false, true
+	m.digests.notes = [len(m.digests.notes)]note{} // of the state that is gone, which may have been wrong
 	m.jumped()
 }
 
