@@ -211,6 +211,30 @@ func TestUncertain(t *testing.T) {
 	})
 }
 
+// Whoever calls Shutdown, and however often: it waits for the calls under way.
+func TestShutdownTwice(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		n := c.Node(c.Followers()[0])
+		c.Isolate(c.Followers()[0])
+		p := n.Submit(ensemble.CreateOp{Path: "/a"})
+		ended := make(chan error)
+		for range 2 {
+			go func() { ended <- n.Shutdown(t.Context()) }()
+		}
+		synctest.Wait()
+		c.Heal()
+		if r, err := p.Wait(t.Context()); err != nil || r.Path != "/a" {
+			t.Fatal(r, err)
+		}
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // What was withdrawn stays withdrawn, also when the node ends before it has dropped the call.
 func TestWithdrawn(t *testing.T) {
 	three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
