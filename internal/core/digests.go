@@ -119,8 +119,8 @@ func (m *Machine[V, R]) serveDigests(tick bool) {
 			m.zab.ProposeDigest(at, m.sm.Digest()) // this may be the last entry of the epoch
 		}
 	}
-	// While somebody disagrees there is a digest each tick: a quorum must be asked, whether anybody writes or not.
-	if n := d.newest(); n.at > d.told && (n.at.Counter()%m.cfg.DigestEvery == 0 || tick && len(d.disagree) > 0) {
+	// While somebody disagrees there is a digest each tick until all who count have said what they think: whether anybody writes or not.
+	if n := d.newest(); n.at > d.told && (n.at.Counter()%m.cfg.DigestEvery == 0 || tick && m.undecided()) {
 		if m.zab.ProposeDigest(n.at, n.digest) != 0 {
 			d.told = n.at
 		}
@@ -144,6 +144,22 @@ func (m *Machine[V, R]) serveDigests(tick bool) {
 		delete(d.disagree, id)
 		m.sendTo(id, Log, &Reinstall{At: at})
 	}
+}
+
+// undecided reports whether, since somebody disagreed, a member that counts has neither agreed nor disagreed. If there is none, another digest would
+// only make the history longer, which those who disagree hold back.
+func (m *Machine[V, R]) undecided() bool {
+	d := &m.digests
+	var at zab.Zxid
+	for i := range m.peers {
+		at = max(at, d.disagree[m.peers[i].id])
+	}
+	for i := range m.peers {
+		if id := m.peers[i].id; m.zab.Counting(id) && d.disagree[id] == 0 && d.agree[id] < at {
+			return true
+		}
+	}
+	return false
 }
 
 // reinstall gives this member's state up.

@@ -61,11 +61,24 @@ type stage struct {
 	out      []string
 }
 
+// spoilable is a state that can go bad, until it is replaced.
+type spoilable struct {
+	*Znodes
+	bad uint64
+}
+
+func (s *spoilable) Digest() uint64 { return s.Znodes.Digest() ^ s.bad }
+
+func (s *spoilable) Install(state any) {
+	s.Znodes.Install(state)
+	s.bad = 0
+}
+
 type actor struct {
 	s       *stage
 	id      quorum.ID
 	m       *Machine[*datatree.View, Result]
-	sm      *Znodes
+	sm      *spoilable
 	out     Output[*datatree.View, Result]
 	open    bool
 	slow    bool
@@ -124,7 +137,7 @@ func (s *stage) start(a *actor, join bool) {
 	cfg.Incarnation, cfg.Ensemble = zab.Incarnation{100 + s.runs}, zab.EnsembleID{byte(a.id) * 10}
 	rec := a.rec
 	rec.Entries = slices.Clone(rec.Entries)
-	a.sm = NewZnodes(1 << 10)
+	a.sm = &spoilable{Znodes: NewZnodes(1 << 10)}
 	a.m = New(cfg, rec, StateMachine[*datatree.View, Result](a.sm))
 	a.out, a.writes, a.load, a.waiting, a.failed, a.open = Output[*datatree.View, Result]{}, nil, nil, map[uint64]bool{}, false, false
 }
@@ -200,7 +213,7 @@ func mark(k zab.Mark) string {
 	for _, x := range []struct {
 		is   bool
 		word string
-	}{{k.Counts, " counts"}, {k.Born, " born"}} {
+	}{{k.Counts, " counts"}, {k.Born, " born"}, {k.Spoilt, " spoilt"}} {
 		if x.is {
 			s += x.word
 		}
@@ -231,6 +244,12 @@ func describe(msg Message) string {
 			s += fmt.Sprintf(" %v/%d low %d", zab.Zxid(c.Name.Session), c.Name.Sequence, c.Low)
 		}
 		return s
+	case *Compared:
+		if !x.Agrees {
+			return fmt.Sprintf(" at %v: differs", x.At)
+		}
+	case *Reinstall:
+		return fmt.Sprintf(" at %v", x.At)
 	case *SyncAsk:
 		return fmt.Sprintf(" %d", x.ID)
 	case *SyncAnswer:
@@ -255,6 +274,8 @@ func (s *stage) do(verb string, f []string) {
 				s.cfg.Window = n
 			case "counter":
 				s.cfg.MaxCounter = uint32(n)
+			case "digest":
+				s.cfg.DigestEvery = uint32(n)
 			default:
 				s.t.Fatalf("no limit %q", name)
 			}
@@ -379,6 +400,8 @@ func (s *stage) do(verb string, f []string) {
 	case "transfer":
 		a := s.actor(f[0])
 		s.step(a, &TransferRequest{Ticket: s.ticket(a), To: s.id(f[1])})
+	case "spoil":
+		s.actor(f[0]).sm.bad = uint64(s.id(f[0]))
 	case "fail":
 		s.step(s.actor(f[0]), &Failed{Err: errors.New("disk")})
 	case "load":
@@ -562,7 +585,7 @@ func (a *actor) String() string {
 	case st.Ready:
 		s += " ready"
 	default:
-		s += []string{"", " no quorum", " synchronising", " blank"}[st.Reason]
+		s += []string{"", " no quorum", " synchronising", " blank", " impaired"}[st.Reason]
 	}
 	s += fmt.Sprintf(" epoch %d ensemble %d applied %v", st.Epoch, st.Ensemble[0], st.Applied)
 	if st.Session != 0 {
