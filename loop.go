@@ -182,7 +182,8 @@ func (h *host) drain() {
 		h.step(in)
 	}
 	h.frames(transport.Control, &h.control, now)
-	if !now.Before(h.nextTick) && h.failed == nil {
+	ticked := !now.Before(h.nextTick) && h.failed == nil
+	if ticked {
 		h.tick(now)
 	}
 	h.frames(transport.Log, &h.log, now)
@@ -191,6 +192,9 @@ func (h *host) drain() {
 		h.requests(now)
 	}
 	h.settle()
+	if ticked && h.failed == nil {
+		h.statusChanged(h.m.Status()) // what moves all the time, such as how far the peers are
+	}
 	if took := time.Since(now); took > h.cfg.Tick {
 		h.stats.stalls.Add(1)
 		if h.cfg.Trace.Stalled != nil {

@@ -345,6 +345,28 @@ func TestStatusChanges(t *testing.T) {
 	})
 }
 
+// What a Status says of the peers keeps up while nothing else changes.
+func TestStatusOfPeersKeepsUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		leader := c.WaitLeader()
+		n := c.Node(leader)
+		for i := range 100 {
+			must[string](t)(n.Create(t.Context(), fmt.Sprintf("/a%d", i), nil, 0))
+		}
+		<-time.After(10 * time.Second)
+		s := n.Status()
+		for _, p := range s.Peers {
+			if ago := time.Since(p.Heard); ago > time.Second || p.Lag != 0 {
+				t.Errorf("heard %d %v ago, lag %d", p.ID, ago, p.Lag)
+			}
+		}
+		if s.Logged != s.Applied || len(s.Peers) != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestTransfer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
