@@ -345,6 +345,38 @@ func TestStatusChanges(t *testing.T) {
 	})
 }
 
+// A member whose MaxData is less than that of others takes over what they hold, and refuses such data from its own callers.
+func TestSmallerMaxData(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sizes := map[ensemble.ID]int{1: 2000, 2: 2000, 3: 2000}
+		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxData = sizes[cfg.ID] })
+		leader := c.WaitLeader()
+		must[string](t)(c.Node(leader).Create(t.Context(), "/a", make([]byte, 2000), 0))
+		id := c.Followers()[0]
+		sizes[id] = 1000
+		c.Wipe(id)
+		must[string](t)(c.Node(leader).Create(t.Context(), "/b", make([]byte, 2000), 0))
+		for i := range 20_000 { // until it needs a snapshot
+			c.Node(leader).Submit(ensemble.SetOp{Path: "/b", Data: make([]byte, 2000)})
+			if i%1000 == 0 {
+				must[ensemble.Zxid](t)(c.Node(leader).Sync(t.Context()))
+			}
+		}
+		n := c.Restart(id)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := n.Ready(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if z, err := n.Get(ctx, "/a"); err != nil || len(z.Data) != 2000 {
+			t.Fatal(err)
+		}
+		if _, err := n.Set(ctx, "/a", make([]byte, 1001), ensemble.AnyVersion); !errors.Is(err, ensemble.ErrTooLarge) {
+			t.Fatal(err)
+		}
+	})
+}
+
 // What a Status says of the peers keeps up while nothing else changes.
 func TestStatusOfPeersKeepsUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
