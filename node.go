@@ -258,14 +258,13 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	h.refusing.Store(true)
 	idle := make(chan struct{})
 	var err error
-	if h.idle.CompareAndSwap(nil, &idle) {
-		h.nudge()
-		select {
-		case <-idle:
-		case <-h.done:
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
+	h.idle.CompareAndSwap(nil, &idle) // several may wait
+	h.nudge()
+	select {
+	case <-*h.idle.Load():
+	case <-h.done:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
 	}
 	voters := 0
 	for _, m := range h.cfg.Members {

@@ -62,22 +62,17 @@ type stage struct {
 	out      []string
 }
 
-// spoilable is a state whose digest may be wrong.
+// spoilable is a state that can go bad, each in its own way, until it is replaced.
 type spoilable struct {
 	*Znodes
-	wrong bool
+	bad uint64
 }
 
-func (x *spoilable) Digest() uint64 {
-	if x.wrong {
-		return ^x.Znodes.Digest()
-	}
-	return x.Znodes.Digest()
-}
+func (x *spoilable) Digest() uint64 { return x.Znodes.Digest() ^ x.bad }
 
 func (x *spoilable) Install(state any) {
-	x.wrong = false
 	x.Znodes.Install(state)
+	x.bad = 0
 }
 
 type actor struct {
@@ -318,8 +313,6 @@ func (s *stage) do(verb string, f []string) {
 				}
 			}
 		}
-	case "spoil":
-		s.actor(f[0]).sm.wrong = true
 	case "lost":
 		s.cut(s.id(f[0]), s.id(f[1]))
 	case "forget":
@@ -406,6 +399,8 @@ func (s *stage) do(verb string, f []string) {
 	case "transfer":
 		a := s.actor(f[0])
 		s.step(a, &TransferRequest{Ticket: s.ticket(a), To: s.id(f[1])})
+	case "spoil":
+		s.actor(f[0]).sm.bad = uint64(s.id(f[0]))
 	case "fail":
 		s.step(s.actor(f[0]), &Failed{Err: errors.New("disk")})
 	case "load":
