@@ -41,17 +41,28 @@ type call struct {
 	done    chan struct{}
 }
 
-// finish gives the answer, unless the caller has gone. Called by whoever owns the call.
+// finish gives the answer that is in the call, unless the caller has gone. Called by whoever the call was handed to.
 func (c *call) finish() {
+	if c.claim() {
+		c.signal()
+	}
+}
+
+// claim makes the answer that of whoever calls it, unless the caller has gone.
+func (c *call) claim() bool {
 	for {
 		s := c.state.Load()
 		if s >= answered {
-			return
+			return false
 		}
 		if c.state.CompareAndSwap(s, answered) {
-			break
+			return true
 		}
 	}
+}
+
+// signal tells the caller that its answer is there.
+func (c *call) signal() {
 	if c.kept {
 		close(c.done)
 	} else {
@@ -211,12 +222,11 @@ func (p *Pending) Wait(ctx context.Context) (Result, error) {
 		case <-c.done:
 		case <-ctx.Done():
 			if !c.state.CompareAndSwap(waiting, left) {
-				select {
-				case <-c.done:
-					return p.outcome()
-				default:
+				if c.state.Load() == handed {
+					return Result{}, errors.Join(context.Cause(ctx), ErrUncertain)
 				}
-				return Result{}, errors.Join(context.Cause(ctx), ErrUncertain)
+				<-c.done // it is answered, or withdrawn by another Wait, at this moment
+				break
 			}
 			p.h.inFlight.Add(-1)
 			p.h.stats.abandoned.Add(1)

@@ -207,7 +207,7 @@ func (h *host) encode(c *call, multi bool, ops ...Op) (err error) {
 			size += len(o.Path) + 32
 		}
 	}
-	if size > 4*h.cfg.MaxData+requestSlack {
+	if size > min(4*h.cfg.MaxData, mostRequest)+requestSlack {
 		return &OpError{Op: "multi", Index: -1, Err: ErrTooLarge}
 	}
 	if cap(c.payload) < size {

@@ -44,8 +44,8 @@ type Config struct {
 	// What sessions ask for is clamped to MinSessionTimeout and MaxSessionTimeout: 10 and 1200 ticks by default.
 	MinSessionTimeout, MaxSessionTimeout time.Duration
 
-	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 16 MiB at most. One request may carry four times as much. It is the same on
-	// all members, and must not be lowered below what is in the tree: a member does not read a snapshot that has more.
+	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 4 MiB at most. One request may carry four times as much, but not
+	// more than 4 MiB.
 	MaxData int
 	// MaxInFlight limits the calls that wait at this node, 4096 by default, 1 << 20 at most. Above it, and for writes when 256 MiB of them wait,
 	// calls are given ErrOverloaded.
@@ -75,7 +75,8 @@ const (
 	mostSnapshots        = 100
 
 	maxName     = 255
-	mostData    = 16 << 20
+	mostData    = mostRequest
+	mostRequest = 4 << 20 // data of one request: as a message, with a batch beside it, it must fit into what a transport queues, or it never arrives
 	mostFlight  = 1 << 20
 	maxLimit    = 1 << 20 // ticks
 	shortTick   = time.Millisecond

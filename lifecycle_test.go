@@ -211,6 +211,58 @@ func TestUncertain(t *testing.T) {
 	})
 }
 
+// Whoever calls Shutdown, and however often: it waits for the calls under way.
+func TestShutdownTwice(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		n := c.Node(c.Followers()[0])
+		c.Isolate(c.Followers()[0])
+		p := n.Submit(ensemble.CreateOp{Path: "/a"})
+		ended := make(chan error)
+		for range 2 {
+			go func() { ended <- n.Shutdown(t.Context()) }()
+		}
+		synctest.Wait()
+		c.Heal()
+		if r, err := p.Wait(t.Context()); err != nil || r.Path != "/a" {
+			t.Fatal(r, err)
+		}
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// What was withdrawn stays withdrawn, also when the node ends before it has dropped the call.
+func TestWithdrawn(t *testing.T) {
+	three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
+	bubble(t, func(t *testing.T) {
+		n := must[*ensemble.Node](t)(ensemble.Open(t.Context(), ensemble.Config{ID: 1, Members: three, Transport: transport.NewMemory().Peer(1)}))
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		p, other := n.Submit(ensemble.CreateOp{Path: "/a"}), n.Submit(ensemble.CreateOp{Path: "/b"})
+		definite := func() {
+			t.Helper()
+			for range 2 {
+				if _, err := p.Wait(gone); !errors.Is(err, ensemble.ErrNoQuorum) || errors.Is(err, ensemble.ErrUncertain) || errors.Is(err, ensemble.ErrClosed) {
+					t.Fatal(err)
+				}
+			}
+		}
+		definite()
+		n.Close()
+		definite()
+		if _, err := other.Wait(t.Context()); !errors.Is(err, ensemble.ErrClosed) || errors.Is(err, ensemble.ErrUncertain) {
+			t.Fatal(err)
+		}
+		if f := n.Status().InFlight; f != 0 {
+			t.Fatalf("%d calls are in flight", f)
+		}
+	})
+}
+
 func TestOverloaded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxInFlight = 10 })

@@ -8,8 +8,9 @@ import (
 
 // load decodes a snapshot beside the loop.
 func (h *host) load(l core.Load) {
-	h.loaded.begin()
+	h.loaded.group.Add(1)
 	go func() {
+		defer h.loaded.group.Done()
 		state, err := core.NewZnodes(h.cfg.MaxData).Decode(l.Snapshot.Chunks) // not of h.sm, which goes on meanwhile
 		h.loaded.put(&core.Loaded{ID: l.ID, State: state, Err: err})
 		h.wakeUp()
@@ -23,13 +24,10 @@ type loads struct {
 	group sync.WaitGroup
 }
 
-func (l *loads) begin() { l.group.Add(1) }
-
 func (l *loads) put(x *core.Loaded) {
 	l.mu.Lock()
 	l.list = append(l.list, x)
 	l.mu.Unlock()
-	l.group.Done()
 }
 
 func (l *loads) empty() bool {

@@ -196,7 +196,8 @@ func (h *host) drain() {
 		h.step(in)
 	}
 	h.frames(transport.Control, &h.control, now)
-	if !now.Before(h.nextTick) && h.failed == nil {
+	ticked := !now.Before(h.nextTick) && h.failed == nil
+	if ticked {
 		h.tick(now)
 	}
 	h.frames(transport.Log, &h.log, now)
@@ -206,6 +207,9 @@ func (h *host) drain() {
 	}
 	h.settle()
 	h.keep()
+	if ticked && h.failed == nil {
+		h.statusChanged(h.m.Status()) // what moves all the time, such as how far the peers are
+	}
 	if took := time.Since(now); took > h.cfg.Tick {
 		h.stats.stalls.Add(1)
 		if h.cfg.Trace.Stalled != nil {
@@ -398,12 +402,17 @@ func (h *host) end() {
 	rest := h.queue.list
 	h.queue.list = nil
 	h.queue.mu.Unlock()
-	rest = append(h.calls.list[h.calls.next:], rest...)
-	rest = h.slots.all(rest)
-	for _, c := range rest {
-		c.err = c.ended(h.failed)
-		h.inFlight.Add(-1)
-		c.finish()
+	queued := append(h.calls.list[h.calls.next:], rest...)
+	for i, c := range h.slots.all(queued) {
+		err := c.ended(h.failed) // it depends on whether the call was handed over, which the claim makes one forget
+		ours := c.claim()
+		if ours || i >= len(queued) { // who leaves the queue counts itself out
+			h.inFlight.Add(-1)
+		}
+		if ours {
+			c.err = err
+			c.signal()
+		}
 	}
 	if h.tr != nil {
 		if err := h.tr.Close(); err != nil {

@@ -107,7 +107,7 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 	h.initLoop(f)
 	err := h.m.Err()
 	if err != nil {
-		err = impaired(cfg.Dir, snapshotsDir, "the newest cannot be decoded (was Config.MaxData lowered?): "+err.Error())
+		err = impaired(cfg.Dir, snapshotsDir, "the newest cannot be decoded: "+err.Error())
 	} else if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -294,14 +294,13 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	h.refusing.Store(true)
 	idle := make(chan struct{})
 	var err error
-	if h.idle.CompareAndSwap(nil, &idle) {
-		h.nudge()
-		select {
-		case <-idle:
-		case <-h.done:
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
+	h.idle.CompareAndSwap(nil, &idle) // several may wait
+	h.nudge()
+	select {
+	case <-*h.idle.Load():
+	case <-h.done:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
 	}
 	voters := 0
 	for _, m := range h.cfg.Members {

@@ -345,6 +345,60 @@ func TestStatusChanges(t *testing.T) {
 	})
 }
 
+// A member whose MaxData is less than that of others takes over what they hold, and refuses such data from its own callers.
+func TestSmallerMaxData(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sizes := map[ensemble.ID]int{1: 2000, 2: 2000, 3: 2000}
+		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxData = sizes[cfg.ID] })
+		leader := c.WaitLeader()
+		must[string](t)(c.Node(leader).Create(t.Context(), "/a", make([]byte, 2000), 0))
+		id := c.Followers()[0]
+		sizes[id] = 1000
+		c.Wipe(id)
+		must[string](t)(c.Node(leader).Create(t.Context(), "/b", make([]byte, 2000), 0))
+		for i := range 20_000 { // until it needs a snapshot
+			c.Node(leader).Submit(ensemble.SetOp{Path: "/b", Data: make([]byte, 2000)})
+			if i%1000 == 0 {
+				must[ensemble.Zxid](t)(c.Node(leader).Sync(t.Context()))
+			}
+		}
+		n := c.Restart(id)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := n.Ready(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if z, err := n.Get(ctx, "/a"); err != nil || len(z.Data) != 2000 {
+			t.Fatal(err)
+		}
+		if _, err := n.Set(ctx, "/a", make([]byte, 1001), ensemble.AnyVersion); !errors.Is(err, ensemble.ErrTooLarge) {
+			t.Fatal(err)
+		}
+	})
+}
+
+// What a Status says of the peers keeps up while nothing else changes.
+func TestStatusOfPeersKeepsUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		leader := c.WaitLeader()
+		n := c.Node(leader)
+		for i := range 100 {
+			must[string](t)(n.Create(t.Context(), fmt.Sprintf("/a%d", i), nil, 0))
+		}
+		<-time.After(10 * time.Second)
+		s := n.Status()
+		for _, p := range s.Peers {
+			if ago := time.Since(p.Heard); ago > time.Second || p.Lag != 0 {
+				t.Errorf("heard %d %v ago, lag %d", p.ID, ago, p.Lag)
+			}
+		}
+		if s.Logged != s.Applied || len(s.Peers) != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestTransfer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -399,6 +453,38 @@ func TestObserver(t *testing.T) {
 		}
 		path := must[string](t)(n.Create(ctx, "/a", nil, 0))
 		if _, err := n.Get(ctx, path); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// The largest requests arrive, and what is larger is refused before anybody is sent it.
+func TestLargestRequests(t *testing.T) {
+	const most = 4 << 20
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxData = most })
+		leader := c.WaitLeader()
+		data := make([]byte, most)
+		for i, id := range []ensemble.ID{leader, c.Followers()[0]} {
+			n := c.Node(id)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			path := must[string](t)(n.Create(ctx, fmt.Sprintf("/whole%d", i), data, ensemble.Persistent))
+			var parts []ensemble.Op
+			for range 64 {
+				parts = append(parts, ensemble.SetOp{Path: path, Data: data[:most/64]})
+			}
+			must[[]ensemble.Result](t)(n.Multi(ctx, parts...))
+			if _, err := n.Multi(ctx, ensemble.SetOp{Path: path, Data: data}, ensemble.SetOp{Path: path, Data: data}); !errors.Is(err, ensemble.ErrTooLarge) {
+				t.Fatal(err)
+			}
+			must[string](t)(n.Create(ctx, fmt.Sprintf("/after%d", i), nil, ensemble.Persistent))
+		}
+		if s := c.Node(leader).Stats(); s.FramesDropped != 0 || c.Leader() != leader {
+			t.Fatalf("leader %d, %+v", c.Leader(), s)
+		}
+		_, err := ensemble.Open(t.Context(), ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1}}, MaxData: most + 1})
+		if _, ok := errors.AsType[*ensemble.ConfigError](err); !ok {
 			t.Fatal(err)
 		}
 	})

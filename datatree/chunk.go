@@ -17,6 +17,7 @@ const (
 	chunkFormat = 1
 	nodeFields  = 13
 	nodeExtra   = 256 // more than a record holds besides path and data
+	mostLoaded  = 64 << 20
 )
 
 // ChunkReader writes a View out. One goroutine.
@@ -81,7 +82,8 @@ const (
 	stageDone
 )
 
-// NewLoader returns a Loader for a tree that refuses data of more than maxData bytes later on, and now.
+// NewLoader returns a Loader for a tree that refuses data of more than maxData bytes later on. What it holds already may be longer, up to 64 MiB: that
+// was agreed on under another limit.
 func NewLoader(maxData int) *Loader { return &Loader{tree: newTree(maxData)} }
 
 // Add takes the next chunk; it keeps nothing of it. It takes no more memory than the chunks together have bytes, times a constant. After an error
@@ -99,7 +101,7 @@ func (l *Loader) Add(chunk []byte) error {
 			return l.err
 		}
 		if d.bad {
-			if d.short && len(rest) <= MaxPath+l.tree.maxData+nodeExtra {
+			if d.short && len(rest) <= MaxPath+mostLoaded+nodeExtra {
 				break // the rest comes with the next chunk
 			}
 			l.err = ErrCorrupt
@@ -132,7 +134,7 @@ func (l *Loader) record(d *decoder) {
 		t.now.zxid, l.count, l.stage = zab.Zxid(zxid), count, stageNodes
 	case stageNodes:
 		d.expect(nodeFields)
-		path, data := d.path(), d.bytes(t.maxData)
+		path, data := d.path(), d.bytes(mostLoaded)
 		n := node{
 			czxid: zab.Zxid(d.uint()), mzxid: zab.Zxid(d.uint()), pzxid: zab.Zxid(d.uint()),
 			ctime: int64(d.uint()), mtime: int64(d.uint()), creates: int64(d.uintTo(math.MaxInt64)),

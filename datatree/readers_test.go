@@ -195,6 +195,34 @@ func TestViewsCostNothing(t *testing.T) {
 	noLeftovers(t, tree)
 }
 
+// TestLargeTransactionsLeaveNothing replaces many versions at a time, all of which a view holds that goes at once.
+func TestLargeTransactionsLeaveNothing(t *testing.T) {
+	const n = 500
+	tree := New(4)
+	var ops []Op
+	for i := range n {
+		p := fmt.Sprintf("/z%d", i)
+		must(t, tree, CreateOp{Path: p})
+		ops = append(ops, SetOp{Path: p})
+	}
+	for i := range 100 {
+		v := tree.View()
+		z := tree.Zxid() + 1
+		txn, err := tree.Prepare(z, 1, ops, true, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tree.Apply(z, 1, txn); err != nil {
+			t.Fatal(err)
+		}
+		v.Release()
+		if tree.kept > 2*n {
+			t.Fatalf("after %d transactions %d versions are kept", i+1, tree.kept)
+		}
+	}
+	noLeftovers(t, tree)
+}
+
 // TestDataOutlivesItsVersion keeps what was handed out, and nothing that was older with it.
 func TestDataOutlivesItsVersion(t *testing.T) {
 	tree := New(400)

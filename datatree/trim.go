@@ -1,6 +1,7 @@
 package datatree
 
-// sweepBudget is how many versions whose views have gone are looked at after a transaction: enough to catch up, and never a pause.
+// sweepBudget is how many versions whose views have gone are looked at after a transaction, beside as many as it has replaced: enough to catch up,
+// however large transactions are, and never a pause.
 const sweepBudget = 64
 
 // sweep drops versions that nobody can read any more: those that the transaction has just replaced, and some of those that views have let
@@ -19,8 +20,9 @@ func (t *Tree) sweep() {
 			t.bury(v)
 		}
 	}
+	budget := sweepBudget + len(t.touched)
 	t.clearTouched()
-	for range sweepBudget {
+	for range budget {
 		v := t.pins.next()
 		if v == nil {
 			break

@@ -25,7 +25,7 @@ type Config struct {
 	MaxCounter  uint32          // of a zxid, before the epoch is renewed in place; 0: the greatest there is
 	Incarnation zab.Incarnation // drawn by the shell when there is no mark
 	Ensemble    zab.EnsembleID  // used if this member is the founder that draws it
-	DigestEvery uint32          // entries from one digest of the state to the next; 0: 1024
+	DigestEvery uint32          // entries from one digest of the state to the next, at least 2; 0: 1024
 	Run         zab.Incarnation // names this run of the member: drawn at each start, never again, and not zero
 	Seed        uint64          // of jitter, and of nothing that must not repeat
 }

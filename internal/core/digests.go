@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
@@ -49,6 +50,11 @@ func (d *digests) newest() note { return d.notes[(d.n+len(d.notes)-1)%len(d.note
 func (d *digests) note(at zab.Zxid, digest uint64) {
 	d.notes[d.n] = note{at, digest}
 	d.n = (d.n + 1) % len(d.notes)
+}
+
+// installed follows the installation of another state: what was noted of the former one says nothing of it.
+func (d *digests) installed() {
+	d.notes, d.n, d.differ = [len(d.notes)]note{}, 0, false
 }
 
 // before notes, ahead of the first entry of an epoch, what its initial history came to: the leader's first digest is of that.
@@ -119,8 +125,8 @@ func (m *Machine[V, R]) serveDigests(tick bool) {
 			m.zab.ProposeDigest(at, m.sm.Digest()) // this may be the last entry of the epoch
 		}
 	}
-	// While somebody disagrees there is a digest each tick: a quorum must be asked, whether anybody writes or not.
-	if n := d.newest(); n.at > d.told && (n.at.Counter()%m.cfg.DigestEvery == 0 || tick && len(d.disagree) > 0) {
+	// While somebody disagrees the others are asked at each tick, whether anybody writes or not.
+	if n := d.newest(); n.at > d.told && (n.at.Counter()%m.cfg.DigestEvery == 0 || tick && m.undecided()) {
 		if m.zab.ProposeDigest(n.at, n.digest) != 0 {
 			d.told = n.at
 		}
@@ -144,6 +150,18 @@ func (m *Machine[V, R]) serveDigests(tick bool) {
 		delete(d.disagree, id)
 		m.sendTo(id, Log, &Reinstall{At: at})
 	}
+}
+
+// undecided reports whether a member that counts has yet to take sides in a disagreement.
+func (m *Machine[V, R]) undecided() bool {
+	d := &m.digests
+	latest := zab.Zxid(0)
+	for i := range m.peers {
+		latest = max(latest, d.disagree[m.peers[i].id])
+	}
+	return latest != 0 && slices.ContainsFunc(m.peers, func(p peer) bool {
+		return m.zab.Counting(p.id) && d.disagree[p.id] == 0 && d.agree[p.id] < latest
+	})
 }
 
 // reinstall gives this member's state up.

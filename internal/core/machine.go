@@ -86,7 +86,7 @@ type open struct {
 // New returns a member that begins with what it recovered. The first inputs should be Linked for the links that are up.
 func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V, R] {
 	m := &Machine[V, R]{sm: sm}
-	cfg.DigestEvery = cmp.Or(cfg.DigestEvery, digestEvery)
+	cfg.DigestEvery = max(2, cmp.Or(cfg.DigestEvery, digestEvery)) // of 1 each digest would call for the next
 	m.cfg = cfg
 	verifier, err := quorum.New(cfg.Members)
 	if err != nil {
@@ -191,7 +191,8 @@ func (h host[V, R]) Install(state any) {
 	m := h.m
 	m.applied = true
 	m.sm.Install(state)
-	m.digests.differ, m.changed = false, true
+	m.digests.installed()
+	m.changed = true
 	m.jumped()
 }
 

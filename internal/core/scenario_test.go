@@ -18,7 +18,7 @@ import (
 // are written, messages of this package that are sent, answers, failures. What election and zab say to each other has its own
 // scenarios, and is told here only with the directive messages.
 //
-//	limits flight=3 tail=9 counter=9 window=9   of all members started from here on
+//	limits flight=3 tail=9 counter=9 window=9 digest=4   of all members started from here on
 //	members 1 2 3 4o            those of the ensemble; nobody runs yet
 //	disk 1 ensemble=7 counts born promised=2 joined=2 damaged|nonsense   what member 1 has on its disk: a snapshot that is damaged, an entry that is no transaction
 //	start 1 2, start all, start 1 join    new runs
@@ -41,6 +41,7 @@ import (
 //	send 1 nonsense 30          a request that is no request, of 30 bytes
 //	sync 1, transfer 1 3        their tickets are numbered with those of the requests
 //	fail 1                      a write of 1 has failed
+//	spoil 1                     the state of 1 goes wrong, until it installs another
 //	load 1, load 1 damaged      the snapshot that 1 has received is decoded; run does it otherwise
 //	hold 1, unhold 1            run does not decode for 1
 //	show, tree 1                all members; what 1 has applied
@@ -61,11 +62,24 @@ type stage struct {
 	out      []string
 }
 
+// spoilable is a state that can go bad, each in its own way, until it is replaced.
+type spoilable struct {
+	*Znodes
+	bad uint64
+}
+
+func (x *spoilable) Digest() uint64 { return x.Znodes.Digest() ^ x.bad }
+
+func (x *spoilable) Install(state any) {
+	x.Znodes.Install(state)
+	x.bad = 0
+}
+
 type actor struct {
 	s       *stage
 	id      quorum.ID
 	m       *Machine[*datatree.View, Result]
-	sm      *Znodes
+	sm      *spoilable
 	out     Output[*datatree.View, Result]
 	open    bool
 	slow    bool
@@ -124,7 +138,7 @@ func (s *stage) start(a *actor, join bool) {
 	cfg.Incarnation, cfg.Ensemble = zab.Incarnation{100 + s.runs}, zab.EnsembleID{byte(a.id) * 10}
 	rec := a.rec
 	rec.Entries = slices.Clone(rec.Entries)
-	a.sm = NewZnodes(1 << 10)
+	a.sm = &spoilable{Znodes: NewZnodes(1 << 10)}
 	a.m = New(cfg, rec, StateMachine[*datatree.View, Result](a.sm))
 	a.out, a.writes, a.load, a.waiting, a.failed, a.open = Output[*datatree.View, Result]{}, nil, nil, map[uint64]bool{}, false, false
 }
@@ -200,7 +214,7 @@ func mark(k zab.Mark) string {
 	for _, x := range []struct {
 		is   bool
 		word string
-	}{{k.Counts, " counts"}, {k.Born, " born"}} {
+	}{{k.Counts, " counts"}, {k.Born, " born"}, {k.Spoilt, " spoilt"}} {
 		if x.is {
 			s += x.word
 		}
@@ -231,6 +245,10 @@ func describe(msg Message) string {
 			s += fmt.Sprintf(" %v/%d low %d", zab.Zxid(c.Name.Session), c.Name.Sequence, c.Low)
 		}
 		return s
+	case *Compared:
+		return fmt.Sprintf(" %v agrees %v", x.At, x.Agrees)
+	case *Reinstall:
+		return fmt.Sprintf(" %v", x.At)
 	case *SyncAsk:
 		return fmt.Sprintf(" %d", x.ID)
 	case *SyncAnswer:
@@ -253,6 +271,8 @@ func (s *stage) do(verb string, f []string) {
 				s.cfg.MaxTail = n
 			case "window":
 				s.cfg.Window = n
+			case "digest":
+				s.cfg.DigestEvery = uint32(n)
 			case "counter":
 				s.cfg.MaxCounter = uint32(n)
 			default:
@@ -379,6 +399,8 @@ func (s *stage) do(verb string, f []string) {
 	case "transfer":
 		a := s.actor(f[0])
 		s.step(a, &TransferRequest{Ticket: s.ticket(a), To: s.id(f[1])})
+	case "spoil":
+		s.actor(f[0]).sm.bad = uint64(s.id(f[0]))
 	case "fail":
 		s.step(s.actor(f[0]), &Failed{Err: errors.New("disk")})
 	case "load":
@@ -562,7 +584,7 @@ func (a *actor) String() string {
 	case st.Ready:
 		s += " ready"
 	default:
-		s += []string{"", " no quorum", " synchronising", " blank"}[st.Reason]
+		s += []string{"", " no quorum", " synchronising", " blank", " impaired"}[st.Reason]
 	}
 	s += fmt.Sprintf(" epoch %d ensemble %d applied %v", st.Epoch, st.Ensemble[0], st.Applied)
 	if st.Session != 0 {

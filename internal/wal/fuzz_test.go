@@ -58,6 +58,24 @@ func reseal(b []byte, off int64, chain uint32, what byte) {
 	}
 }
 
+// walkHolds checks that the pieces of a file lie in it one behind the other, and that those without a fault have sums that hold.
+func walkHolds(t *testing.T, disk *vfs.Memory, name string, file []byte, s *segment) {
+	t.Helper()
+	at := s.begin()
+	err := Walk(disk, "/d/log", name, func(p *Piece) {
+		if p.Offset != at || p.Size <= 0 || p.Offset+p.Size > int64(len(file)) {
+			t.Fatalf("%+v begins at %d", p, at)
+		}
+		if p.Fault == "" && !sumsHold(file[p.Offset:], int(p.Size)) {
+			t.Fatalf("%+v does not hold", p)
+		}
+		at += p.Size
+	})
+	if s.first != 0 && validSector(uint32(s.sector)) && s.allocated >= s.begin() {
+		must(t, err)
+	}
+}
+
 // Any bytes as a segment: no panic, no memory beyond a small multiple of the file's size, no record whose sums do not hold.
 func FuzzLog(f *testing.F) {
 	b := newBench(30)
@@ -135,6 +153,7 @@ func FuzzLog(f *testing.F) {
 				}
 			}
 		}
+		walkHolds(t, disk, name, file, &s)
 		l, rec, err := Open(disk, testOptions(&clock{}, 1))
 		must(t, err)
 		if l == nil {

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"github.com/ensemble-go/ensemble/internal/vfs"
+	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -9,16 +10,19 @@ import (
 type Report struct {
 	Verdict  Verdict
 	Recovery Recovery // as Open would find it, without Entries
+	Name     string   // of the ensemble
 	Slots    [2]SlotReport
 	Segments []SegmentReport // by name; of the log and others
 	Epochs   []EpochReport   // of the entries in force
-	Leftover []string        // files that the next start removes
+	Leftover []string        // files that the next start removes; none of an Impaired directory
 }
 
 // SlotReport is one slot of the mark.
 type SlotReport struct {
 	File       string
 	Fault      string // why it cannot be used; "": it can
+	Chosen     bool   // it is the mark
+	Version    uint16
 	Name       string
 	Generation uint64
 	Clean      bool
@@ -28,18 +32,30 @@ type SlotReport struct {
 	From       uint64 // positions before it may be missing
 }
 
-// SegmentReport is one file of the log. Records, Entries and Last count what lies on the path of the log.
+// SegmentReport is one file of the log. Last and what is counted are those of the records that lie on the path of the log; where
+// the header has a Fault, nothing but File and Size is known.
 type SegmentReport struct {
-	File    string
-	Used    bool // it is part of the log
-	Size    int64
-	End     int64 // where its records end
-	First   uint64
-	Last    uint64
-	Records int
-	Entries int
-	Truncs  int
-	Resets  int
+	File     string
+	Fault    string // why its header cannot be used; "": it can
+	Used     bool   // it is part of the log
+	Version  uint16
+	Number   uint64
+	ID       uint64
+	Ensemble zab.EnsembleID
+	Member   quorum.ID
+	Before   string // file that it goes on from; "": none
+	Size     int64
+	End      int64 // where its records end
+	First    uint64
+	Last     uint64
+	Carried  uint64 // records written before the file had its name
+	Records  int
+	Batches  int // that have their end here
+	Entries  int
+	Truncs   int
+	Resets   int
+
+	Lowest, Highest zab.Zxid // of its entries; they may be dead by now
 }
 
 // EpochReport is the entries of one epoch.
@@ -54,21 +70,13 @@ type EpochReport struct {
 func Inspect(fsys vfs.FS, dir string, visit func(file string, offset int64, r *zab.Record)) (Report, error) {
 	counts := map[*segment]*SegmentReport{}
 	im := &image{fs: fsys, dir: dir, newest: Version}
-	im.visit = func(s *segment, off int64, _ *frame, r *zab.Record) {
+	im.visit = func(s *segment, off int64, f *frame, r *zab.Record) {
 		c := counts[s]
 		if c == nil {
 			c = new(SegmentReport)
 			counts[s] = c
 		}
-		c.Records++
-		switch r.Kind {
-		case zab.RecordEntry:
-			c.Entries++
-		case zab.RecordTrunc:
-			c.Truncs++
-		case zab.RecordReset:
-			c.Resets++
-		}
+		c.count(f, r)
 		if visit != nil {
 			visit(s.file, off, r)
 		}
@@ -76,13 +84,16 @@ func Inspect(fsys vfs.FS, dir string, visit func(file string, offset int64, r *z
 	if err := im.scan(nil); err != nil {
 		return Report{}, err
 	}
-	r := Report{Recovery: im.recovery(), Leftover: append(append([]string(nil), im.temps...), im.dead...)}
-	r.Verdict = r.Recovery.Verdict
+	r := Report{Recovery: im.recovery()}
+	if r.Verdict = r.Recovery.Verdict; r.Verdict.Kind != Impaired {
+		r.Leftover = append(append(r.Leftover, im.temps...), im.dead...)
+	}
 	r.Recovery.Entries = nil
+	_, r.Name, _ = im.identity()
 	for i, s := range im.slots {
 		r.Slots[i] = SlotReport{File: slotNames[i], Fault: im.slotWhy[i]}
 		if s != nil {
-			r.Slots[i] = SlotReport{slotNames[i], "", s.name, s.generation, s.clean, s.mark, s.at, s.acked, s.from}
+			r.Slots[i] = SlotReport{slotNames[i], "", s == im.mark, im.format[i], s.name, s.generation, s.clean, s.mark, s.at, s.acked, s.from}
 		}
 	}
 	used := map[*segment]bool{}
@@ -94,7 +105,8 @@ func Inspect(fsys vfs.FS, dir string, visit func(file string, offset int64, r *z
 		if n := counts[s]; n != nil {
 			c = *n
 		}
-		c.File, c.Used, c.Size, c.End, c.First, c.Last = s.file, used[s], s.size, s.end, s.first, s.last
+		c.describe(s)
+		c.Used = used[s]
 		r.Segments = append(r.Segments, c)
 	}
 	for i := range im.entries {
@@ -107,4 +119,38 @@ func Inspect(fsys vfs.FS, dir string, visit func(file string, offset int64, r *z
 		e.Entries++
 	}
 	return r, nil
+}
+
+// count takes one record of the log.
+func (c *SegmentReport) count(f *frame, r *zab.Record) {
+	c.Records++
+	if f.last {
+		c.Batches++
+	}
+	switch r.Kind {
+	case zab.RecordEntry:
+		z := r.Entry.Zxid
+		if c.Entries == 0 {
+			c.Lowest = z
+		}
+		c.Entries++
+		c.Lowest, c.Highest = min(c.Lowest, z), max(c.Highest, z)
+	case zab.RecordTrunc:
+		c.Truncs++
+	case zab.RecordReset:
+		c.Resets++
+	}
+}
+
+// describe takes what is known of the file itself.
+func (c *SegmentReport) describe(s *segment) {
+	c.File, c.Fault, c.Size = s.file, s.fault, s.size
+	if s.fault != "" {
+		return
+	}
+	c.Version, c.Number, c.ID, c.Ensemble, c.Member = s.version, s.number, s.id, s.ensemble, s.member
+	if s.before.number != 0 {
+		c.Before = segmentName(s.before.number, s.before.id)
+	}
+	c.End, c.First, c.Last, c.Carried = s.end, s.first, s.last, s.carried
 }

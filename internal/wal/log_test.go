@@ -319,9 +319,15 @@ func TestInspect(t *testing.T) {
 		sum.Entries += s.Entries
 		sum.Truncs += s.Truncs
 		sum.Resets += s.Resets
-		if s.Used && (s.End < headerSize || s.Size < s.End || s.Last+1 < s.First) {
+		if s.Used && (s.End < headerSize || s.Size < s.End || s.Last+1 < s.First || s.Version != Version || s.Member != b.o.Member || s.Fault != "") {
 			t.Errorf("%+v", s)
 		}
+		if s.File != segmentName(s.Number, s.ID) || (s.Before == "") != (s.Number == 1) || s.Batches == 0 || s.Entries > 0 && (s.Lowest == 0 || s.Highest < s.Lowest) {
+			t.Errorf("%+v", s)
+		}
+	}
+	if c := r.Slots; !c[0].Chosen && !c[1].Chosen || c[0].Version != Version || c[1].Version != Version || r.Name != b.o.Name {
+		t.Errorf("%q, %+v", r.Name, c)
 	}
 	if seen != 13 || sum.Records != 13 || sum.Entries != 11 || sum.Truncs != 1 || sum.Resets != 1 || len(r.Epochs) != 1 || r.Epochs[0].Entries != 2 {
 		t.Errorf("seen %d, %+v, epochs %+v", seen, sum, r.Epochs)
@@ -329,8 +335,16 @@ func TestInspect(t *testing.T) {
 	if r.Verdict.String() != "clean, not stopped properly" || r.Recovery.Pos != 13 || r.Slots[0].Mark.Ensemble != testEnsemble {
 		t.Errorf("%+v", r)
 	}
+	temp, err := b.disk.Create(b.o.Dir + "/mark.0.tmp")
+	must(t, err, temp.Close())
+	if r, err = Inspect(b.disk, b.o.Dir, nil); err != nil || fmt.Sprint(r.Leftover) != "[mark.0.tmp]" {
+		t.Errorf("%v, left over: %q", err, r.Leftover)
+	}
 	must(t, b.disk.FlipBit(b.logs()[1], 8*600))
 	r, err = Inspect(b.disk, b.o.Dir, nil)
+	if len(r.Leftover) > 0 {
+		t.Errorf("a start removes %q of a damaged directory", r.Leftover)
+	}
 	if err != nil || r.Verdict.Kind != Impaired || !strings.HasPrefix(r.Verdict.String(), "impaired, not stopped properly: 000") || r.Recovery.Seen < b.m.now().last() {
 		t.Errorf("%v, %v", r.Verdict, r.Recovery.Seen)
 	}

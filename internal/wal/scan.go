@@ -26,6 +26,7 @@ type image struct {
 
 	slots   [2]*slot  // nil: not there, or damaged
 	slotWhy [2]string // why it is nil
+	format  [2]uint16 // version of each
 	present [2]bool
 	mark    *slot // the newer one
 	all     []*segment
@@ -159,7 +160,7 @@ func (im *image) readSlot(i int) error {
 	}
 	s := new(slot)
 	s.decode(h)
-	im.slots[i], im.slotWhy[i] = s, ""
+	im.slots[i], im.slotWhy[i], im.format[i] = s, "", version
 	if im.mark == nil || s.generation > im.mark.generation {
 		im.mark = s
 	}
@@ -170,27 +171,28 @@ func (im *image) readSlot(i int) error {
 func (im *image) readHeader(s *segment) error {
 	b, size, err := im.load(s.file, headerSize)
 	s.size = size
-	if err != nil {
-		im.impair(s.file, 0, "unreadable: "+err.Error())
+	fault := func(why string) error {
+		s.number, s.fault = 0, why
+		im.impair(s.file, 0, why)
 		return nil
 	}
+	if err != nil {
+		return fault("unreadable: " + err.Error())
+	}
 	if len(b) < headerSize {
-		im.impair(s.file, 0, "shorter than its header")
-		return nil
+		return fault("shorter than its header")
 	}
 	h := (*header)(b)
 	version, why := h.open(segmentMagic, im.newest)
 	if why != "" {
-		im.impair(s.file, 0, why)
-		return nil
+		return fault(why)
 	}
 	if !readable(version, im.newest) {
 		return &VersionError{s.file, version, im.newest}
 	}
 	s.decode(h)
 	if segmentName(s.number, s.id) != s.file || s.number == 0 || s.first == 0 || !validSector(uint32(s.sector)) || s.allocated < s.begin() {
-		im.impair(s.file, 0, "its header is that of another file")
-		s.number = 0
+		return fault("its header is that of another file")
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ type link struct {
 // segment is a file of the log.
 type segment struct {
 	file      string // its name in the directory
+	fault     string // why its header cannot be used; "": it can
+	version   uint16
 	number    uint64
 	id        uint64
 	sector    int64
@@ -92,6 +94,7 @@ func (s *segment) encode(version uint16) *header {
 func (s *segment) decode(h *header) {
 	*s = segment{
 		file:    s.file,
+		version: le.Uint16(h[8:]),
 		size:    s.size,
 		sector:  int64(le.Uint32(h[12:])),
 		number:  le.Uint64(h[16:]),

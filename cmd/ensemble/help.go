@@ -1,0 +1,55 @@
+package main
+
+const usageText = `Ensemble looks at what members of an ensemble keep on disk.
+
+	ensemble inspect [-json] [-records] [-verify] [-progress] DIR
+	ensemble help inspect
+`
+
+const inspectText = `Inspect says what is in the directory of a member, and changes nothing there.
+
+	ensemble inspect [-json] [-records] [-verify] [-progress] DIR
+
+	-json      one JSON object a line instead of text
+	-records   list every record, also those that are not in force; never their data
+	-verify    read every file to its end, and let the exit status tell of damage
+	-progress  report progress on standard error, at most once a second, also if that is no terminal
+
+Exit status:
+
+	0  the directory could be read; with -verify: and it is not damaged
+	1  with -verify: it is damaged: the log is impaired, or a slot of the mark cannot be used
+	2  a mistake in the arguments, or the directory cannot be read
+
+A last batch that was cut short by a crash or a power loss (a torn tail) is not damage: the next start cuts it by itself.
+
+The directory may be that of a running member. No lock is taken, so what is shown is one moment of it: a batch in the making looks like a
+torn tail, and what is written between two reads may look like damage. What looks damaged is read again until two
+looks agree, three times at most; if the member runs, stop it and look once more before you act on it.
+
+The lines of -json come in this order, each with its "type". A field that is zero, false or empty may be left out; new ones may be added. Zxids
+are strings "epoch.counter", ids are hexadecimal, positions, offsets and bytes are numbers.
+
+	directory  dir, format (newest that this program reads), member, name and ensemble (of the ensemble), inUse ("yes", "no", "unknown"),
+	           pid (of who uses it), fresh (nothing was ever written)
+	mark       a slot: file, state ("chosen", "spare", "bad", "missing"), fault (why it is bad), format, generation, promised and joined (epochs),
+	           counts, born, spoilt, cleanStop, durable (position up to which the log was, when this was written), acknowledged,
+	           from (positions before it may be missing), member, name, ensemble, incarnation
+	segment    file, number, id, state ("log", "damaged", "not read": it lies behind damage, "left over": the next start removes it,
+	           "unused"), fault, format, before (file that it goes on from), first and last (positions), records, batches, entries, truncs,
+	           resets, carried (records written before the file had its name), lowest and highest (zxids of its entries), lowestEpoch,
+	           highestEpoch, bytes, end (where its records end), member, ensemble
+	epoch      of the entries in force, or of those before the damage: epoch, first and last (zxids), entries
+	leftover   file, bytes: the next start removes it
+	snapshot   file, bytes: what stands in a folder whose name begins with "snap"
+	other      file: not the member's, left alone
+	record     with -records: file, offset, bytes, inLog (it was read as part of the log), position, batch, endsBatch, generation (of the mark,
+	           the lower half), kind ("data", "readmit", "digest", "entry": one of these that cannot be read, "trunc": everything after zxid
+	           is dead, "reset": the history begins anew with a snapshot up to zxid), zxid, length (of the payload), crc ("ok", "bad"), fault (what is wrong)
+	verify     with -verify: files, bytes, records (whole ones), faulty (stretches that are no whole record in its place)
+	verdict    verdict ("clean", "torn tail", "impaired"), damaged, unclean (it was not stopped properly), where, why, cutBytes and
+	           cutRecords (what a torn tail loses), position (of the last record), acknowledged, seen (greatest zxid of any record), reset (zxid of the
+	           snapshot with which the history begins), base (zxid before the first entry), summary, advice (what to do)
+
+The verdict is the last line: an output without it is not whole.
+`
