@@ -1,6 +1,6 @@
 // Durable runs an ensemble of three members with a data directory each, DIR/1 to DIR/3, over a network in memory. It writes for three seconds and
-// prints what was acknowledged. Kill it at any time, with kill -9 if you like, and run it again: it first checks that everything the former runs
-// printed is there.
+// prints what was acknowledged. Kill the process (it prints its number) at any time, with kill -9 if you like, and run it again: it first checks that
+// everything the former runs printed is there.
 //
 //	go run ./examples/durable DIR
 //
@@ -61,6 +61,7 @@ func run(ctx context.Context, dir string, d time.Duration) (summary string, err 
 		return "", err
 	}
 	defer rec.Close()
+	fmt.Printf("process %d\n", os.Getpid())
 	begin := time.Now()
 	nodes, err := open(ctx, dir)
 	defer func() {
