@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -23,18 +24,27 @@ func TestWithLog(t *testing.T) {
 	if slow {
 		seeds = 20
 	}
-	j := journey{}
-	for seed := range uint64(seeds) {
-		j = journey{seed: seed, r: rand.New(rand.NewPCG(seed, 5)), disk: vfs.NewMemory(), states: map[zab.Zxid]state{0: {}}, met: j.met}
-		if err := j.run(); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-	}
-	t.Logf("%d programs: %+v", seeds, j.met)
-	if m := j.met; m.starts == 0 || m.loads == 0 || m.resets == 0 || m.fallbacks == 0 || m.unnamed == 0 || m.cuts == 0 {
+	m, err := journeys(seeds)
+	must(t, err)
+	t.Logf("%d programs: %+v", seeds, m)
+	if m.starts == 0 || m.loads == 0 || m.resets == 0 || m.fallbacks == 0 || m.unnamed == 0 || m.cuts == 0 {
 		t.Error("too tame")
 	}
 }
+
+func journeys(seeds int) (met, error) {
+	j := journey{}
+	for seed := range uint64(seeds) {
+		j = journey{r: rand.New(rand.NewPCG(seed, 5)), disk: vfs.NewMemory(), states: map[zab.Zxid]state{0: {}}, met: j.met}
+		if err := j.run(); err != nil {
+			return j.met, fmt.Errorf("seed %d: %w", seed, err)
+		}
+	}
+	return j.met, nil
+}
+
+// met is what happened in journeys.
+type met struct{ starts, loads, resets, fallbacks, unnamed, cuts int }
 
 // state is what all entries so far amount to.
 type state [sha256.Size]byte
@@ -46,13 +56,12 @@ func (s state) content(m Meta) *content {
 }
 
 type journey struct {
-	seed   uint64
 	r      *rand.Rand
 	disk   *vfs.Memory
 	states map[zab.Zxid]state // at each zxid that was ever handed over
 	acked  uint64             // position
 	epoch  uint32
-	met    struct{ starts, loads, resets, fallbacks, unnamed, cuts int }
+	met    met
 
 	log   *wal.Log
 	store *Store
@@ -72,6 +81,9 @@ func (j *journey) run() error {
 				return nil // EIO there would be damage
 			}
 			if stop--; stop > 0 {
+				if op.Kind == vfs.OpRemove && strings.HasSuffix(op.Name, suffix) && j.r.IntN(3) == 0 {
+					return &vfs.Fault{Err: syscall.EBUSY} // somebody looks at it
+				}
 				return nil
 			}
 			return &vfs.Fault{Err: syscall.EIO, Written: j.r.IntN(len(op.Data) + 1)}
