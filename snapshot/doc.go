@@ -7,7 +7,7 @@
 // foreign file is an error, never an empty state. Length and digest are those that zab.Snapshot and the log's RESET carry.
 //
 // Store.Load goes from the newest snapshot that fits the log to older ones, as far as the log covers the difference and never to one from
-// before the last RESET. Store.Retain removes what is older than the newest few that fit.
+// before the last RESET. Store.Retain removes what is older than the newest few that fit, and tells what the log must keep.
 //
 // A state is given as a zab.SnapshotReader, which holds a View at exactly one zxid: writers of the tree never wait for it. Memory is bounded by a chunk and a
 // buffer. A Reader is a zab.SnapshotReader itself, so a stored snapshot can be sent on; there Err tells why it does not go on, since Next cannot.

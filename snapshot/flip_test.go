@@ -68,7 +68,11 @@ func smallContent() *content {
 
 // Every bit of a small container, and random ones of larger ones.
 func TestBitFlips(t *testing.T) {
-	n, err := bitFlips(600)
+	random := 600
+	if slow {
+		random = 60
+	}
+	n, err := bitFlips(random)
 	must(t, err)
 	t.Logf("%d bit flips, all noticed, nothing of them handed out", n)
 }

@@ -32,6 +32,7 @@ func TestMutants(t *testing.T) {
 		t.Fatalf("no scenario %s", name)
 		return nil
 	}
+	log := func() error { return second(journeys(150)) }
 	defer mutant.Set("")
 	caught, all := 0, 0
 	for _, m := range []struct {
@@ -50,6 +51,11 @@ func TestMutants(t *testing.T) {
 		{"snapshot-no-trailer", "the end is not checked", "TestTruncations", truncations},
 		{"snapshot-no-trailer", "the end is not checked", "TestBitFlips", func() error { return second(bitFlips(0)) }},
 		{"snapshot-no-trailer", "the end is not checked", "TestScenario/D9", scenario("D9")},
+		{"snapshot-received-unasked", "used without the RESET that names it", "TestWithLog", log},
+		{"snapshot-received-unasked", "used without the RESET that names it", "TestScenario/received", scenario("received")},
+		{"snapshot-reset-let-go", "the log may lose the RESET too early", "TestScenario/reset", scenario("reset")},
+		{"snapshot-no-dirsync", "m2", "TestWithLog", log},
+		{"snapshot-across-reset", "an older history is used behind a RESET", "TestWithLog", log},
 		{"snapshot-across-reset", "an older history is used behind a RESET", "TestTwin", programs},
 		{"snapshot-across-reset", "an older history is used behind a RESET", "TestScenario/reset", scenario("reset")},
 	} {

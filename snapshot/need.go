@@ -40,10 +40,9 @@ func (n *Need) unfit(i *Info) string {
 		return fmt.Sprintf("the log goes back to %v only", n.From)
 	case i.Zxid > n.Upto:
 		return fmt.Sprintf("the log ends at %v", n.Upto)
-	case mutant.On("snapshot-across-reset"):
-	case n.before(i):
+	case n.before(i) && !mutant.On("snapshot-across-reset"):
 		return fmt.Sprintf("it is from before the RESET at position %d", n.Reset.Pos)
-	case i.Pos == 0 && !n.named(i): // its history may be another one than the log's, though its zxid lies between two of the log
+	case i.Pos == 0 && !n.named(i) && !mutant.On("snapshot-received-unasked"): // its history may be another one than the log's, though its zxid lies between two of the log
 		return "it was received, and the log was not reset to it"
 	}
 	return ""

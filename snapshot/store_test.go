@@ -380,7 +380,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	o.buffer, o.flush = 0, 0
 	s, err := Open(o)
 	must(t, err)
-	const chunks, limit = 512, 1 << 20
+	const chunks, limit = 128, 1 << 20
 	c := smallContent()
 	measure := func(what string, f func() (Info, error)) {
 		t.Helper()
