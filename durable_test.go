@@ -400,7 +400,7 @@ func TestDirectoryOfTheSystem(t *testing.T) {
 // good. Whatever was acknowledged is there.
 func TestPowerLossAtRandom(t *testing.T) {
 	seeds := uint64(12)
-	if testing.Short() {
+	if testing.Short() || raced {
 		seeds = 4
 	}
 	for seed := range seeds {
