@@ -25,7 +25,7 @@ var goals = [...]goal{
 	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
 	{"strike at readmitted", 50}, {"strike at count", 50},
 	{"torn tail cut", 100}, {"unclean start carried records over", 100}, {"power loss in the middle of an append", 100}, {"segment rolled", 600},
-	{"crash between the two slots", 50},
+	{"segment let go", 300}, {"crash between the two slots", 50},
 }
 
 var goalIndex = func() map[string]int {

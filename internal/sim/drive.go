@@ -48,7 +48,7 @@ type drive struct {
 }
 
 // drives counts what was met on the way.
-type drives struct{ rolled, carried, slots int }
+type drives struct{ rolled, removed, carried, slots int }
 
 func newDrive(id quorum.ID, size int64, r *rand.Rand, now func() time.Duration) drive {
 	return drive{mem: vfs.NewMemory(), id: id, size: size, r: r, now: now}
@@ -67,6 +67,8 @@ func (d *drive) before(op vfs.Op) *vfs.Fault {
 	switch {
 	case op.Kind == vfs.OpRename && strings.HasSuffix(op.To, ".log"):
 		d.seen.rolled++
+	case op.Kind == vfs.OpRemove && strings.HasSuffix(op.Name, ".log"):
+		d.seen.removed++
 	case op.Kind == vfs.OpWrite && op.Offset == 0 && strings.HasSuffix(op.Name, ".log.tmp") && binary.LittleEndian.Uint64(op.Data[48:]) > 0:
 		d.seen.carried++
 	}

@@ -53,6 +53,7 @@ func (w *World) written(n *node, batch []zab.Record) bool {
 	if d.seen.rolled > 0 && batch[0].Kind != zab.RecordMark {
 		w.cover("segment rolled")
 	}
+	w.coverIf("segment let go", &d.seen.removed)
 	return true
 }
 
@@ -160,6 +161,8 @@ func (w *World) reopen(n *node, handed []zab.Record) {
 	if err != nil {
 		w.fail("inv/DISK", "member %d recovers what it was not given, or not all of it: %v", n.id, err)
 	}
+	w.note(n, "LOG %v; position %d, with %d of %d records in the air", d.rec.Verdict, d.rec.Pos, k, len(handed))
+	w.mix(d.rec.Pos)
 	for i := range k {
 		w.durable(n, &handed[i])
 	}
