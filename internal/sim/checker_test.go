@@ -150,17 +150,17 @@ var corruptions = []struct {
 	{"inv/DISK", "an entry lost that was durable", func(w *World, n *node) {
 		n.disk.apply(&zab.Record{Kind: zab.RecordEntry, Pos: n.disk.pos + 1, Entry: zab.Entry{Zxid: n.disk.last() + 1, Prev: n.disk.last()}})
 		n.drive.crash(true)
-		w.reopen(n, nil)
+		w.reopen(n, nil, 0)
 	}},
 	{"inv/DISK", "an entry that is not the one written", func(w *World, n *node) {
 		n.disk.entries[0].Data = append(slices.Clone(n.disk.entries[0].Data), 1)
 		n.drive.crash(true)
-		w.reopen(n, nil)
+		w.reopen(n, nil, 0)
 	}},
 	{"inv/DISK", "a promise lost that was durable", func(w *World, n *node) {
 		n.disk.mark.Promised++
 		n.drive.crash(true)
-		w.reopen(n, nil)
+		w.reopen(n, nil, 0)
 	}},
 	{"inv/DISK", "a snapshot that the log names and that is not there", func(w *World, n *node) {
 		chunk := []byte("state")
@@ -170,10 +170,10 @@ var corruptions = []struct {
 		failing(w, n.drive.write([]zab.Record{r}))
 		n.disk.apply(&r)
 		n.drive.crash(true)
-		w.reopen(n, nil) // well
+		w.reopen(n, nil, 0) // well
 		n.drive.crash(true)
 		failing(w, n.drive.mem.Remove(driveDir+"/"+n.drive.reset))
-		w.reopen(n, nil)
+		w.reopen(n, nil, 0)
 	}},
 	{"inv/DISK", "damage at rest", func(w *World, n *node) {
 		n.drive.crash(true)
@@ -183,7 +183,7 @@ var corruptions = []struct {
 				failing(w, n.drive.mem.FlipBit(name, 300))
 			}
 		}
-		w.reopen(n, nil)
+		w.reopen(n, nil, 0)
 	}},
 	{"inv/Z13", "the commit position goes back", func(w *World, n *node) {
 		w.commits(n, n.watch.committed-1, &core.Tick{}, 0, zab.Leading, 0)

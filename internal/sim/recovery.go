@@ -70,6 +70,7 @@ func (w *World) fall(n *node, power bool) {
 	}
 	handed := n.disk.pending[:n.disk.flying]
 	n.disk.flying = 0
+	kept := 0 // so many of them the log had said to be durable, though nobody was told
 	power = power || r.IntN(2) == 0
 	switch {
 	case d.dead: // that was the last it did
@@ -96,7 +97,12 @@ func (w *World) fall(n *node, power bool) {
 			if err := d.write(handed[:all]); err != nil {
 				return err
 			}
-			return d.write(handed[all:])
+			kept = all
+			if err := d.write(handed[all:]); err != nil {
+				return err
+			}
+			kept = len(handed)
+			return nil
 		})
 		if err != nil && !errors.Is(err, errStopped) {
 			w.fail("inv/DISK", "the log of member %d: %v", n.id, err)
@@ -107,7 +113,7 @@ func (w *World) fall(n *node, power bool) {
 	}
 	w.coverIf("crash between the two slots", &d.seen.slots)
 	d.crash(power)
-	w.reopen(n, handed)
+	w.reopen(n, handed, kept)
 	n.disk.pending = nil
 }
 
@@ -128,8 +134,8 @@ func operations(records []zab.Record) int {
 }
 
 // reopen starts the log of a member that is down, perhaps after starts that came to nothing, and checks what it returns: all that was told to be
-// durable, and of what was handed over beyond that any part that is the first.
-func (w *World) reopen(n *node, handed []zab.Record) {
+// durable, and of what was handed over beyond that the first kept records at least.
+func (w *World) reopen(n *node, handed []zab.Record, kept int) {
 	d, r := &n.drive, w.media
 	for {
 		stop := 0
@@ -157,7 +163,7 @@ func (w *World) reopen(n *node, handed []zab.Record) {
 		w.cover("unclean start carried records over")
 	}
 	d.seen = drives{}
-	k, err := n.survived(handed)
+	k, err := n.survived(handed, kept)
 	if err != nil {
 		w.fail("inv/DISK", "member %d recovers what it was not given, or not all of it: %v", n.id, err)
 	}
@@ -168,14 +174,14 @@ func (w *World) reopen(n *node, handed []zab.Record) {
 	}
 }
 
-// survived finds how many of the records that were handed over the recovery amounts to.
-func (n *node) survived(handed []zab.Record) (int, error) {
+// survived finds how many of the records that were handed over the recovery amounts to: kept of them at least.
+func (n *node) survived(handed []zab.Record, kept int) (int, error) {
 	rec := &n.drive.rec
 	s := n.disk
 	s.entries = slices.Clone(s.entries)
-	first := fmt.Errorf("no such state: position %d, durable was %d", rec.Pos, s.pos)
+	first := fmt.Errorf("no such state: position %d, durable was %d, and %d records beyond", rec.Pos, s.pos, kept)
 	for k := 0; ; k++ {
-		if s.pos == rec.Pos {
+		if k >= kept && s.pos == rec.Pos {
 			err := s.differs(rec, n.drive.snap)
 			if err == nil {
 				return k, nil
@@ -228,10 +234,10 @@ func (w *World) recovered(n *node) zab.Recovered {
 		s := &n.disk
 		return zab.Recovered{Mark: s.mark, Snapshot: s.snap, Entries: slices.Clone(s.entries), Pos: s.pos}
 	case d.log == nil: // a new one
-		w.reopen(n, nil)
+		w.reopen(n, nil, 0)
 	case w.media.IntN(3) == 0: // it goes down once more when its log has started: what that returned was durable
 		d.crash(w.media.IntN(2) == 0)
-		w.reopen(n, nil)
+		w.reopen(n, nil, 0)
 	}
 	return zab.Recovered{Mark: d.rec.Mark, Snapshot: d.snap, Entries: d.rec.Entries, Pos: d.rec.Pos}
 }
