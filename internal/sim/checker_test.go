@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"hash/crc64"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ensemble-go/ensemble/datatree"
@@ -144,6 +146,44 @@ var corruptions = []struct {
 	}},
 	{"inv/Z12", "a committed entry cut", func(w *World, n *node) {
 		w.durable(n, &zab.Record{Kind: zab.RecordTrunc, Zxid: n.disk.last() - 1})
+	}},
+	{"inv/DISK", "an entry lost that was durable", func(w *World, n *node) {
+		n.disk.apply(&zab.Record{Kind: zab.RecordEntry, Pos: n.disk.pos + 1, Entry: zab.Entry{Zxid: n.disk.last() + 1, Prev: n.disk.last()}})
+		n.drive.crash(true)
+		w.reopen(n, nil, 0)
+	}},
+	{"inv/DISK", "an entry that is not the one written", func(w *World, n *node) {
+		n.disk.entries[0].Data = append(slices.Clone(n.disk.entries[0].Data), 1)
+		n.drive.crash(true)
+		w.reopen(n, nil, 0)
+	}},
+	{"inv/DISK", "a promise lost that was durable", func(w *World, n *node) {
+		n.disk.mark.Promised++
+		n.drive.crash(true)
+		w.reopen(n, nil, 0)
+	}},
+	{"inv/DISK", "a snapshot that the log names and that is not there", func(w *World, n *node) {
+		chunk := []byte("state")
+		r := zab.Record{Kind: zab.RecordReset, Pos: n.disk.pos + 1, Snapshot: &zab.Snapshot{
+			Zxid: n.disk.last(), Length: 5, Digest: crc64.Checksum(chunk, ecma), Chunks: [][]byte{chunk},
+		}}
+		failing(w, n.drive.write([]zab.Record{r}))
+		n.disk.apply(&r)
+		n.drive.crash(true)
+		w.reopen(n, nil, 0) // well
+		n.drive.crash(true)
+		failing(w, n.drive.mem.Remove(driveDir+"/"+n.drive.reset))
+		w.reopen(n, nil, 0)
+	}},
+	{"inv/DISK", "damage at rest", func(w *World, n *node) {
+		n.drive.crash(true)
+		names, _ := n.drive.mem.Files()
+		for _, name := range names {
+			if strings.HasSuffix(name, ".log") {
+				failing(w, n.drive.mem.FlipBit(name, 300))
+			}
+		}
+		w.reopen(n, nil, 0)
 	}},
 	{"inv/Z13", "the commit position goes back", func(w *World, n *node) {
 		w.commits(n, n.watch.committed-1, &core.Tick{}, 0, zab.Leading, 0)
@@ -383,7 +423,7 @@ func TestCheckers(t *testing.T) {
 	for _, c := range corruptions {
 		t.Run(c.want+" "+c.what, func(t *testing.T) {
 			seed := uint64(1)
-			for newConfig(seed).Voters != 3 {
+			for newConfig(seed).Voters != 3 || newConfig(seed).Segment == 0 {
 				seed++
 			}
 			w := newWorld(seed, Options{Actions: []Action{}})

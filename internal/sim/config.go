@@ -33,7 +33,8 @@ type Config struct {
 	CtlLoss    int // of 1000 messages of class Control
 	DiskMin    Time
 	DiskMax    Time
-	DiskStall  int // of 1000 flushes take up to a second
+	DiskStall  int   // of 1000 flushes take up to a second
+	Segment    int64 // bytes of a segment of the log; 0: there is none, only the model of it
 	DialMin    Time
 	DialMax    Time
 	Refuse     int // of 1000 dials fail
@@ -57,7 +58,7 @@ type Config struct {
 
 // faults of the nemesis.
 const (
-	fCrash       = iota // power loss of one member, restart with its store
+	fCrash       = iota // crash or power loss of one member, restart with its store
 	fCrashMiddle        // the same, in the middle of carrying out an output
 	fWipe               // restart with an empty memory and a new incarnation
 	fPowerAll           // all members at once
@@ -70,7 +71,7 @@ const (
 	fPartition // two sides
 	fIsolate   // one member, in one direction or both
 	fFlap      // a pair is cut and healed faster than anybody notices
-	fDiskFails // Failed is told, the member ends and restarts later
+	fDiskFails // an operation of the log returns an error: the member ends and restarts later
 	fTransfer  // TransferRequest: no fault, not counted
 	fAmbush    // waits for a moment of the protocol: see ambush.go
 	fSpoil     // the state of a member goes wrong
@@ -156,6 +157,7 @@ func newConfig(seed uint64) Config {
 	c.FrameLoss, c.FrameTwice = pick(r, 0, 0, 5, 30), pick(r, 0, 10, 300)
 	c.FrameSwap, c.FrameOld = pick(r, 0, 0, 5, 30), pick(r, 0, 10, 100)
 	c.Frame = pick(r, 0, 0, 256, 1000)
+	c.Segment = pick(r, int64(0), 0, 2048, 4096, 8192, 16384)
 	c.Paths, c.Pad = 10+r.IntN(41), pick(r, 0, 20, 60)
 	return c
 }

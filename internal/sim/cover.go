@@ -24,6 +24,8 @@ var goals = [...]goal{
 	{"strike at stand", 50}, {"strike at promise", 50}, {"strike at join", 50}, {"strike at establish", 50}, {"strike at up to date", 50},
 	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
 	{"strike at readmitted", 50}, {"strike at count", 50},
+	{"torn tail cut", 100}, {"unclean start carried records over", 100}, {"power loss in the middle of an append", 100}, {"segment rolled", 600},
+	{"segment let go", 300}, {"crash between the two slots", 50},
 }
 
 var goalIndex = func() map[string]int {
@@ -40,6 +42,13 @@ func (w *World) cover(name string) {
 		panic("sim: no goal " + name)
 	}
 	w.covered[i]++
+}
+
+// coverIf counts what happened n times, and forgets it.
+func (w *World) coverIf(name string, n *int) {
+	for ; *n > 0; *n-- {
+		w.cover(name)
+	}
 }
 
 // tame returns the goals that were missed by runs of so many seeds.

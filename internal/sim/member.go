@@ -46,7 +46,8 @@ type node struct {
 	m     *machine
 	sm    *observed
 	out   output
-	disk  store  // what is durable, and what is on its way
+	disk  store // what is durable, and what is on its way: what drive must hold
+	drive drive
 	image store  // what was issued
 	past  *store // what the last wipe destroyed
 	peers []peerLink
@@ -229,9 +230,13 @@ func (w *World) flush(n *node) {
 
 func (w *World) flushed(n *node) {
 	k := n.disk.flying
-	upto := n.disk.pending[k-1].ID
-	for i := range k {
-		w.durable(n, &n.disk.pending[i])
+	batch := n.disk.pending[:k]
+	if !n.drive.model() && !w.written(n, batch) {
+		return
+	}
+	upto := batch[k-1].ID
+	for i := range batch {
+		w.durable(n, &batch[i])
 	}
 	rest := copy(n.disk.pending, n.disk.pending[k:])
 	clear(n.disk.pending[rest:])
@@ -244,19 +249,18 @@ func (w *World) flushed(n *node) {
 const (
 	thenRestart = 0
 	thenWipe    = 1
+	thenNoPower = 2 // it came by a loss of power; then as thenRestart
 )
 
-// down crashes a member. What was not told durable may survive up to any record.
+// down crashes a member. What was not told durable may survive up to any record: the log is started again here and says how far, since the checks of
+// the others need to know.
 func (w *World) down(n *node, then int) {
 	if !n.up {
 		return
 	}
 	n.up, n.paused, n.crashIn = false, false, 0
 	w.observeCrash(n)
-	for i := range n.disk.pending[:w.disk.IntN(len(n.disk.pending)+1)] {
-		w.durable(n, &n.disk.pending[i])
-	}
-	n.disk.pending, n.disk.flying = nil, 0
+	w.fall(n, then == thenNoPower)
 	if then == thenWipe && w.mayWipe(n) {
 		w.count(fWipe)
 		p := n.disk
@@ -264,6 +268,7 @@ func (w *World) down(n *node, then int) {
 			n.past = &p
 		}
 		n.disk = store{}
+		n.drive.wipe()
 		n.inc = w.incarnation()
 		n.watch.wiped(w.counting.born)
 		w.wipes++
@@ -308,11 +313,11 @@ func (w *World) restart(n *node) {
 		return
 	}
 	w.count(-1)
+	rec := w.recovered(n)
 	n.up, n.run, n.start = true, n.run+1, w.now
 	n.drain = false
 	n.calls = map[uint64]*call{}
 	d := &n.disk
-	rec := core.Recovered{Mark: d.mark, Snapshot: d.snap, Entries: slices.Clone(d.entries), Pos: d.pos}
 	n.image = store{mark: d.mark, snap: d.snap, entries: slices.Clone(d.entries), pos: d.pos}
 	inc := n.inc
 	if d.mark.Incarnation != (zab.Incarnation{}) {

@@ -115,7 +115,7 @@ func (w *World) act(a Action) {
 		w.count(fPowerAll)
 		w.cover("power loss of all")
 		for _, m := range w.nodes {
-			w.down(m, thenRestart)
+			w.down(m, thenNoPower)
 		}
 	case fPause:
 		w.stop(n, a.Dur)
@@ -123,7 +123,10 @@ func (w *World) act(a Action) {
 		w.count(fClock)
 		n.wall += r.Int64N(1<<33) - 1<<32
 	case fDiskFails:
-		if n.up && !n.paused {
+		switch {
+		case n.up && !n.drive.model():
+			n.drive.failIn = 1 + r.IntN(6)
+		case n.up && !n.paused:
 			w.count(fDiskFails)
 			n.watch.broken = true
 			n.put(w, inbound{lane: lanePersisted, msg: &core.Failed{Err: errDisk}})

@@ -36,7 +36,7 @@ func (w *World) heal() {
 		p.cut, p.until = [2]int{}, 0
 	}
 	for _, n := range w.nodes {
-		n.crashIn = 0
+		n.crashIn, n.drive.failIn = 0, 0
 		if n.paused {
 			n.paused = false
 			if n.up {
@@ -132,7 +132,7 @@ func (w *World) checkPhase() {
 	case phaseQuiet:
 		w.audit()
 		for _, n := range w.nodes {
-			w.down(n, thenRestart)
+			w.down(n, thenNoPower)
 		}
 	case phaseAgain:
 		w.quiet = true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"time"
 
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/link"
@@ -21,7 +22,7 @@ type World struct {
 	now      Time
 	stopAt   Time
 
-	net, disk, load, nemesis, sched, nonces *rand.Rand
+	net, disk, load, nemesis, sched, nonces, media *rand.Rand
 
 	actions  []Action
 	nextAct  int
@@ -99,6 +100,7 @@ func newWorld(seed uint64, o Options) *World {
 	w.nemesis = rand.New(rand.NewPCG(seed, 4))
 	w.sched = rand.New(rand.NewPCG(seed, 5))
 	w.nonces = rand.New(rand.NewPCG(seed, 6))
+	w.media = rand.New(rand.NewPCG(seed, 7))
 	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
@@ -119,6 +121,8 @@ func newWorld(seed uint64, o Options) *World {
 			w.counting.born = true
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
 		}
+		m.drive = newDrive(m.id, w.cfg.Segment, w.media, func() time.Duration { return time.Duration(w.now) })
+		w.format(m)
 		w.nodes = append(w.nodes, m)
 		for j := range i {
 			w.pairs[j*n+i] = &pair{a: j, b: i, number: 1}
