@@ -357,9 +357,9 @@ func TestSmallerMaxData(t *testing.T) {
 		c.Wipe(id)
 		must[string](t)(c.Node(leader).Create(t.Context(), "/b", make([]byte, 2000), 0))
 		for i := range 20_000 { // until it needs a snapshot
-			c.Node(leader).Submit(ensemble.SetOp{Path: "/b", Data: make([]byte, 2000)})
-			if i%1000 == 0 {
-				must[ensemble.Zxid](t)(c.Node(leader).Sync(t.Context()))
+			p := c.Node(leader).Submit(ensemble.SetOp{Path: "/b", Data: make([]byte, 2000)})
+			if i%1000 == 999 {
+				must[ensemble.Result](t)(p.Wait(t.Context()))
 			}
 		}
 		n := c.Restart(id)
