@@ -188,7 +188,8 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 	if len(replies) == 0 {
 		return
 	}
-	now, refused := time.Now(), 0
+	now := time.Now()
+	h.stats.replies.Add(uint64(len(replies))) // before any caller can look
 	for i := range replies {
 		r := &replies[i]
 		c := h.slots.take(r.Ticket)
@@ -198,14 +199,12 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 		h.stats.latency.add(now.Sub(c.begin))
 		c.result, c.zxid, c.err = r.Result, r.Zxid, r.Err
 		if r.Err != nil {
-			refused++
+			h.stats.refused.Add(1)
 			c.err = h.errorOf(c, r.Err)
 		}
 		h.inFlight.Add(-1)
 		c.finish()
 	}
-	h.stats.replies.Add(uint64(len(replies)))
-	h.stats.refused.Add(uint64(refused))
 }
 
 // errorOf makes the core's error the caller's.
