@@ -60,7 +60,6 @@ type loop struct {
 	failed            error
 
 	// Of one drain.
-	now          core.Time
 	bytes, count int
 	expires      time.Time
 
@@ -187,7 +186,6 @@ func (h *host) idleNow() bool {
 // drain steps what waits, within bounds, and carries it out.
 func (h *host) drain() {
 	now := time.Now()
-	h.now = core.Time(now.Sub(h.start))
 	h.bytes, h.count, h.expires = 0, 0, now.Add(drainTime)
 	h.stats.turns.Add(1)
 
@@ -237,7 +235,7 @@ func (h *host) step(in core.Input) {
 		return
 	}
 	h.stats.steps.Add(1)
-	h.m.Step(h.now, in, &h.out)
+	h.m.Step(in, &h.out)
 	h.issued = max(h.issued, h.out.LastWrite)
 	if h.out.Failed != nil {
 		h.failed = h.out.Failed

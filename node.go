@@ -53,9 +53,8 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 
 // host is what stands behind a Node: one goroutine that owns the machine, and what callers share with it.
 type host struct {
-	cfg   Config
-	tr    transport.Transport
-	start time.Time
+	cfg Config
+	tr  transport.Transport
 
 	// Shared.
 	pool     sync.Pool
@@ -89,7 +88,7 @@ type host struct {
 
 func newHost(ctx context.Context, cfg Config) (*host, error) {
 	h := &host{
-		cfg: cfg, tr: cfg.Transport, start: time.Now(),
+		cfg: cfg, tr: cfg.Transport,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), served: make(chan struct{}),
 	}
 	if len(cfg.Members) == 1 {

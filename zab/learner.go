@@ -134,7 +134,7 @@ func (m *Machine) answerEpoch(l *learner) {
 	}
 	a := l.answer
 	l.answer = nil
-	a.Counts, a.Joined, a.Last, a.Floor = m.durable.Counts, m.durable.Joined, m.lastDone, m.committed
+	a.Counts, a.Joined, a.Last = m.durable.Counts, m.durable.Joined, m.lastDone
 	a.Spans, a.Spoilt = append([]Span(nil), m.hist.spans...), m.mark.Spoilt
 	m.send(l.leader, a)
 }

@@ -36,7 +36,6 @@ type AckEpoch struct {
 	Incarnation Incarnation
 	Joined      uint32
 	Last        Zxid
-	Floor       Zxid // what this member knows to be committed
 	Spans       []Span
 	Spoilt      bool // nothing but a snapshot will do
 }

@@ -636,7 +636,7 @@ func describe(msg Message) string {
 		session, s = x.Session, fmt.Sprintf("epoch %d", x.Epoch)
 	case *AckEpoch:
 		session = x.Session
-		s = fmt.Sprintf("epoch %d%s joined %d last %v floor %v spans %s%s", x.Epoch, word(x.Promise, "promised", ", no promise,"), x.Joined, x.Last, x.Floor, spans(x.Spans), word(!x.Counts, "blank", ""))
+		s = fmt.Sprintf("epoch %d%s joined %d last %v spans %s%s", x.Epoch, word(x.Promise, "promised", ", no promise,"), x.Joined, x.Last, spans(x.Spans), word(!x.Counts, "blank", ""))
 	case *Refuse:
 		session, s = x.Session, fmt.Sprintf("promised %d", x.Promised)
 	case *Sync:

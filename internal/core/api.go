@@ -1,15 +1,10 @@
 package core
 
 import (
-	"time"
-
 	"github.com/ensemble-go/ensemble/election"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
-
-// Time is measured from the start of the node: given, never read.
-type Time time.Duration
 
 // Config describes one member.
 type Config struct {
@@ -140,7 +135,6 @@ type Output[V, R any] struct {
 	Status        Status
 	Changed       bool  // Status is set
 	Failed        error // the machine has ended: it must not be stepped again
-	Deadline      Time  // step a Tick no later than this
 	generation    uint64
 }
 

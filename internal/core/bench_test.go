@@ -22,11 +22,11 @@ func BenchmarkStep(b *testing.B) {
 	}, Recovered{}, served{NewZnodes(1 << 20)})
 	var out Output[*datatree.Tree, Result]
 	step := func(in Input) {
-		m.Step(0, in, &out)
+		m.Step(in, &out)
 		for len(out.Writes) > 0 {
 			upto := out.LastWrite
 			out.Writes = out.Writes[:0]
-			m.Step(0, &Persisted{upto}, &out)
+			m.Step(&Persisted{upto}, &out)
 		}
 	}
 	for range 10 {

@@ -155,14 +155,14 @@ func TestInFlightFitsTheWindow(t *testing.T) {
 		s.do("start", []string{"1"})
 		m := s.actors[1].m
 		var out Output[*datatree.View, Result]
-		m.Step(0, &Request{Ticket: 1}, &out)
+		m.Step(&Request{Ticket: 1}, &out)
 		for m.outbox.calls.len() < want-1 {
 			m.outbox.calls.push(waiting{})
 		}
-		if m.Step(0, &Request{Ticket: 2}, &out); len(out.Replies) > 0 {
+		if m.Step(&Request{Ticket: 2}, &out); len(out.Replies) > 0 {
 			t.Errorf("%d configured: request %d is refused: %v", configured, want, out.Replies[0].Err)
 		}
-		if m.Step(0, &Request{Ticket: 3}, &out); len(out.Replies) != 1 || !errors.Is(out.Replies[0].Err, ErrOverloaded) {
+		if m.Step(&Request{Ticket: 3}, &out); len(out.Replies) != 1 || !errors.Is(out.Replies[0].Err, ErrOverloaded) {
 			t.Errorf("%d configured: request %d is answered %v", configured, want+1, out.Replies)
 		}
 	}
@@ -205,7 +205,7 @@ func TestRunsNumberTheirOwnSessions(t *testing.T) {
 	}
 	m := New(Config{Self: 1, Members: []quorum.Member{{ID: 1}}}, Recovered{}, StateMachine[*datatree.View, Result](NewZnodes(1)))
 	var out Output[*datatree.View, Result]
-	if m.Step(0, &Request{Ticket: 3}, &out); out.Failed == nil || len(out.Replies) != 1 {
+	if m.Step(&Request{Ticket: 3}, &out); out.Failed == nil || len(out.Replies) != 1 {
 		t.Errorf("a run without a name: %v, %v", out.Failed, out.Replies)
 	}
 }
@@ -220,7 +220,7 @@ func TestStrangers(t *testing.T) {
 		&Linked{Peer: 9}, &Lost{Peer: 9}, &Lost{Peer: 3}, &Loaded{ID: 0}, &Loaded{ID: 7}, &Receive{From: 2, Message: &Forward{Owner: 2, Open: true}},
 		&Receive{From: 2, Message: &SyncAsk{1}}, &Receive{From: 2, Message: &SyncAnswer{1, 5}}, &Receive{From: 2, Message: "no message"}, &Receive{From: 2},
 	} {
-		a.m.Step(0, in, &a.out)
+		a.m.Step(in, &a.out)
 		if n := len(a.out.Writes) + len(a.out.Sends) + len(a.out.Replies); n != 0 {
 			t.Errorf("%T %+v: %+v", in, in, a.out)
 		}
@@ -240,7 +240,7 @@ func TestBadConfig(t *testing.T) {
 		m := New(cfg, Recovered{}, StateMachine[*datatree.View, Result](NewZnodes(1)))
 		var out Output[*datatree.View, Result]
 		for _, in := range []Input{&Tick{}, &Request{Ticket: 1}, &SyncRequest{Ticket: 2}, &TransferRequest{Ticket: 3}} {
-			m.Step(0, in, &out)
+			m.Step(in, &out)
 		}
 		if out.Failed == nil || len(out.Replies) != 3 || m.Status().Role != zab.Stopped {
 			t.Errorf("%s: %v, %v, %v", name, out.Failed, out.Replies, m.Status().Role)

@@ -20,12 +20,12 @@ func TestSnapshotToBeKept(t *testing.T) {
 	var log []zab.Record
 	var out Output[*datatree.View, Result]
 	step := func(in Input) {
-		m.Step(0, in, &out)
+		m.Step(in, &out)
 		for len(out.Writes) > 0 {
 			log = append(log, out.Writes...)
 			upto := out.LastWrite
 			out.Writes = out.Writes[:0]
-			m.Step(0, &Persisted{upto}, &out)
+			m.Step(&Persisted{upto}, &out)
 		}
 	}
 	if s, r := m.Snapshot(); r != nil {

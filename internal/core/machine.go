@@ -61,7 +61,8 @@ type Machine[V, R any] struct {
 	ticket  uint64 // of a transfer under way, 0: none
 	tickets int    // ticks that it may take
 
-	loads []*zab.Snapshot // being decoded; the ID of a Load is its index + 1
+	load     *zab.Snapshot // being decoded: a newer one makes it void
+	loadings uint64        // the ID of the last Load
 }
 
 type settled struct {
@@ -199,7 +200,7 @@ func (h host[V, R]) Install(state any) {
 func (h host[V, R]) Snapshot() zab.SnapshotReader { return h.m.sm.Snapshot(h.m.cfg.ChunkSize) }
 
 // Step takes one input and appends what is to be done to out.
-func (m *Machine[V, R]) Step(_ Time, in Input, out *Output[V, R]) {
+func (m *Machine[V, R]) Step(in Input, out *Output[V, R]) {
 	if m.out != out || m.outID != out.generation {
 		m.out, m.outID = out, out.generation
 		m.outbox.forward = nil
@@ -375,8 +376,9 @@ func (m *Machine[V, R]) drain() {
 	z.Sends = z.Sends[:0]
 	if s := z.Load; s != nil {
 		z.Load = nil
-		m.loads = append(m.loads, s)
-		m.out.Loads = append(m.out.Loads, Load{ID: uint64(len(m.loads)), Snapshot: s})
+		m.load = s
+		m.loadings++
+		m.out.Loads = append(m.out.Loads, Load{ID: m.loadings, Snapshot: s})
 	}
 	if z.Err != nil {
 		m.fail(z.Err)
@@ -517,12 +519,10 @@ func (m *Machine[V, R]) serve() {
 }
 
 func (m *Machine[V, R]) loaded(x *Loaded) {
-	if x.ID == 0 || x.ID > uint64(len(m.loads)) || m.loads[x.ID-1] == nil {
-		return
+	if s := m.load; s != nil && x.ID == m.loadings {
+		m.load = nil
+		m.zab.Loaded(s, x.State, x.Err)
 	}
-	s := m.loads[x.ID-1]
-	m.loads[x.ID-1] = nil
-	m.zab.Loaded(s, x.State, x.Err)
 }
 
 func (m *Machine[V, R]) transfer(x *TransferRequest) {

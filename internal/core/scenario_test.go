@@ -147,7 +147,7 @@ func (s *stage) step(a *actor, in Input) {
 	if a.m == nil {
 		s.t.Fatalf("%d does not run", a.id)
 	}
-	a.m.Step(0, in, &a.out)
+	a.m.Step(in, &a.out)
 	if !a.open {
 		s.carryOut(a)
 	}

@@ -40,7 +40,6 @@ type node struct {
 	up     bool
 	paused bool
 	drift  int
-	start  Time
 	wall   int64 // offset of the wall clock, in ms
 
 	m     *machine
@@ -66,10 +65,6 @@ type node struct {
 	calls    map[uint64]*call
 	ticket   uint64
 	watch    watch
-}
-
-func (n *node) local(t Time) core.Time {
-	return core.Time(int64(t-n.start) * int64(1000+n.drift) / 1000)
 }
 
 func (n *node) put(w *World, in inbound) {
@@ -146,7 +141,7 @@ func (n *node) feed(w *World, input core.Input, from quorum.ID, msg any) {
 	w.record(n, input, from, msg)
 	writes, sends := len(n.out.Writes), len(n.out.Sends)
 	answers := len(n.out.Replies)
-	n.m.Step(n.local(w.now), input, &n.out)
+	n.m.Step(input, &n.out)
 	if r, ok := input.(*core.Request); ok {
 		w.taken(n, r.Ticket, n.out.Replies[answers:])
 	}
@@ -314,7 +309,7 @@ func (w *World) restart(n *node) {
 	}
 	w.count(-1)
 	rec := w.recovered(n)
-	n.up, n.run, n.start = true, n.run+1, w.now
+	n.up, n.run = true, n.run+1
 	n.drain = false
 	n.calls = map[uint64]*call{}
 	d := &n.disk

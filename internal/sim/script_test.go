@@ -88,7 +88,7 @@ func (p *play) link(a *player) {
 
 func (p *play) step(a *player, in core.Input) {
 	var out output
-	a.m.Step(0, in, &out)
+	a.m.Step(in, &out)
 	if out.Failed != nil {
 		p.t.Fatalf("%d ended: %v", a.id, out.Failed)
 	}
