@@ -22,7 +22,7 @@ import (
 	"github.com/ensemble-go/ensemble/transport"
 )
 
-// disks is an ensemble of three whose disks a test can get at.
+// disks is an ensemble of three whose disks a test can get at; they may hold something already.
 type disks struct {
 	t     *testing.T
 	net   *transport.Memory
@@ -31,7 +31,7 @@ type disks struct {
 	opt   func(*ensemble.Config)
 }
 
-func newDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
+func newDisks(t *testing.T, opt func(*ensemble.Config), of ...map[ensemble.ID]*vfs.Memory) *disks {
 	d := &disks{t: t, net: transport.NewMemory(), disk: map[ensemble.ID]*vfs.Memory{}, nodes: map[ensemble.ID]*ensemble.Node{}, opt: opt}
 	t.Cleanup(func() {
 		for _, n := range d.nodes {
@@ -40,6 +40,9 @@ func newDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
 	})
 	for id := ensemble.ID(1); id <= 3; id++ {
 		d.disk[id] = vfs.NewMemory()
+	}
+	for _, disks := range of {
+		d.disk = disks
 	}
 	d.openAll()
 	return d

@@ -54,7 +54,7 @@ func randomID() uint64 {
 func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	d := disk.Of(ctx)
 	so := snapshot.Options{Dir: filepath.Join(cfg.Dir, snapshotsDir), FS: d.FS, Random: randomID, Keep: cfg.SnapshotsKept}
-	if err := judgeOrphans(d.FS, cfg.Dir, so); err != nil {
+	if err := judgeSnapshots(d.FS, cfg.Dir, so); err != nil {
 		return nil, found{}, err
 	}
 	log, rec, err := wal.Open(d.FS, wal.Options{Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Random: randomID, SegmentSize: d.SegmentSize})
@@ -76,14 +76,20 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	return s, f, nil
 }
 
-// judgeOrphans refuses a directory that has snapshots and no log: whoever took the log away took promises with it.
-func judgeOrphans(fsys vfs.FS, dir string, so snapshot.Options) error {
+// judgeSnapshots refuses, before the log is touched, a directory with snapshots of a version that is not read, and one that has snapshots and no log:
+// whoever took the log away took promises with it.
+func judgeSnapshots(fsys vfs.FS, dir string, so snapshot.Options) error {
 	kept, _, err := snapshot.Inspect(so)
 	if err != nil {
 		return dirError(dir, err)
 	}
 	if len(kept) == 0 {
 		return nil
+	}
+	for _, i := range kept {
+		if _, version := errors.AsType[*snapshot.VersionError](i.Fault); version {
+			return dirError(dir, i.Fault)
+		}
 	}
 	names, err := fsys.List(dir)
 	if err != nil {
