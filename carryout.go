@@ -200,7 +200,7 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 		c.result, c.zxid, c.err = r.Result, r.Zxid, r.Err
 		if r.Err != nil {
 			h.stats.refused.Add(1)
-			c.err = h.errorOf(c, r.Err)
+			c.err = h.errorOf(c, r)
 		}
 		h.inFlight.Add(-1)
 		c.finish()
@@ -208,8 +208,11 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 }
 
 // errorOf makes the core's error the caller's.
-func (h *host) errorOf(c *call, err error) error {
+func (h *host) errorOf(c *call, r *core.Reply[core.Result]) error {
+	err := r.Err
 	switch {
+	case r.Zxid != 0:
+		return err // a refusal that was decided and applied: the end of this node changes nothing of it
 	case errors.Is(err, core.ErrOverloaded):
 		return ErrOverloaded
 	case errors.Is(err, core.ErrNotLeading):
