@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/link"
+	"github.com/ensemble-go/ensemble/transport"
 )
 
 // The last Output of a node that fails has answers of two kinds: what was decided before it failed is as certain as ever, and what was only
@@ -45,5 +47,44 @@ func TestAnswersOfAFailingNode(t *testing.T) {
 				t.Error("still in flight")
 			}
 		})
+	}
+}
+
+// A message that the link does not take ends the stream, and the machine knows it: what follows in the stream would rely on what never came.
+func TestMessageNotTakenEndsTheStream(t *testing.T) {
+	cfg := Config{ID: 1, Members: []Member{{ID: 1}, {ID: 2}}, Transport: transport.NewMemory().Peer(1)}
+	h, err := newHost(t.Context(), cfg.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &h.links[0]
+	up := func(most int) {
+		t.Helper()
+		p.link = link.New(link.Config{Self: 1, MaxMessage: most, Nonce: randomNonce}, 2)
+		peer := link.New(link.Config{Self: 2, Nonce: randomNonce}, 1)
+		p.link.Open(&p.in)
+		for len(p.in.Frames) > 0 && !p.in.Up {
+			var out link.Output
+			for _, f := range p.in.Frames {
+				peer.Receive(f.Class, f.Bytes, &out)
+			}
+			p.in.Clear()
+			for _, f := range out.Frames {
+				p.link.Receive(f.Class, f.Bytes, &p.in)
+			}
+		}
+		if !p.in.Up {
+			t.Fatal("no stream")
+		}
+		h.linkDone(p) // the machine greets the peer
+		h.settle()
+	}
+	up(0)
+	if !p.link.Up() || !h.m.Status().Peers[0].Linked {
+		t.Fatal("the link is down, and nothing was refused")
+	}
+	up(1)
+	if p.link.Up() || h.m.Status().Peers[0].Linked {
+		t.Error("the stream goes on without its first message")
 	}
 }
