@@ -88,3 +88,27 @@ func TestMessageNotTakenEndsTheStream(t *testing.T) {
 		t.Error("the stream goes on without its first message")
 	}
 }
+
+// A member that learns that its state is wrong refuses reads and says so, and View still shows that state.
+func TestViewOfAnImpairedMember(t *testing.T) {
+	cfg := Config{ID: 1, Members: []Member{{ID: 1}, {ID: 2}}, Transport: transport.NewMemory().Peer(1)}
+	h, err := newHost(t.Context(), cfg.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &Node{client{h}}
+	before := n.View()
+	for _, x := range []struct {
+		status core.Status
+		is     error
+	}{{core.Status{Ready: true}, nil}, {core.Status{Reason: core.Impaired}, ErrImpaired}, {core.Status{Ready: true}, nil}} {
+		h.statusChanged(x.status)
+		_, _, err := n.Exists(t.Context(), "/")
+		if !errors.Is(err, x.is) || (n.Status().Reason == Impaired) != (x.is != nil) {
+			t.Fatalf("%v, want %v: %+v", err, x.is, n.Status())
+		}
+		if v := n.View(); v.Zxid() != before.Zxid() || v.Digest() != before.Digest() || v.Len() != before.Len() {
+			t.Errorf("the tree is another one: %v, not %v", v.Zxid(), before.Zxid())
+		}
+	}
+}
