@@ -18,7 +18,8 @@ type Config struct {
 	ID ID
 	// Members are the founders, the same list on each of them.
 	Members []Member
-	// Join says that this member joins an ensemble that exists: it never takes part in a birth.
+	// Join says that this member joins an ensemble that exists: it never takes part in a birth. With an empty Dir it waits for a leader, which brings it
+	// up to date and readmits it; with one that took part before, or was begun by Bootstrap or Restore, it changes nothing.
 	Join bool
 	// Transport moves frames to and from the other members. The node starts it and closes it. It may be nil for an ensemble of one.
 	Transport transport.Transport
@@ -86,9 +87,9 @@ const (
 	chunkBytes  = 256 << 10
 )
 
-// ConfigError is one fault of a Config. Open joins all of them by errors.Join.
+// ConfigError is one fault of a Config, or of RestoreOptions. Open, Bootstrap and Restore join all of them by errors.Join.
 type ConfigError struct {
-	Field string // of Config, such as "Members" or "Tick"
+	Field string // such as "Members" or "Tick"
 	Err   error  // what is wrong with it; for Members it may wrap a *quorum.ConfigError
 }
 
@@ -105,6 +106,15 @@ var (
 
 // check returns every fault of c, joined.
 func (c *Config) check() error {
+	faults := c.faults()
+	if c.Transport == nil && len(c.Members) > 1 {
+		faults = append(faults, &ConfigError{"Transport", errNoTransport})
+	}
+	return errors.Join(faults...)
+}
+
+// faults returns those that need no transport to be seen.
+func (c *Config) faults() []error {
 	var faults []error
 	fault := func(bad bool, field string, err error) {
 		if bad {
@@ -127,7 +137,6 @@ func (c *Config) check() error {
 	for _, err := range split(quorum.Validate(c.Members)) {
 		fault(true, "Members", err)
 	}
-	fault(c.Transport == nil && len(c.Members) > 1, "Transport", errNoTransport)
 	fault(c.SnapshotBytes != 0 && c.SnapshotBytes < leastSnapshotBytes, "SnapshotBytes", fmt.Errorf("%d is below %d", c.SnapshotBytes, leastSnapshotBytes))
 	within("SnapshotsKept", c.SnapshotsKept, 1, mostSnapshots)
 	lasting("Tick", c.Tick, shortTick, longTick)
@@ -142,7 +151,7 @@ func (c *Config) check() error {
 	}
 	within("MaxData", c.MaxData, 1, mostData)
 	within("MaxInFlight", c.MaxInFlight, 1, mostFlight)
-	return errors.Join(faults...)
+	return faults
 }
 
 // split undoes errors.Join.

@@ -54,10 +54,17 @@ func randomID() uint64 {
 func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	d := disk.Of(ctx)
 	so := snapshot.Options{Dir: filepath.Join(cfg.Dir, snapshotsDir), FS: d.FS, Random: randomID, Keep: cfg.SnapshotsKept}
-	if err := judgeOrphans(d.FS, cfg.Dir, so); err != nil {
-		return nil, found{}, err
+	lock, err := wal.Lock(d.FS, cfg.Dir)
+	if err != nil {
+		return nil, found{}, dirError(cfg.Dir, err)
 	}
-	log, rec, err := wal.Open(d.FS, wal.Options{Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Random: randomID, SegmentSize: d.SegmentSize})
+	if err = judgeUnfinished(d.FS, cfg.Dir); err == nil {
+		err = judgeOrphans(d.FS, cfg.Dir, so)
+	}
+	if err != nil {
+		return nil, found{}, errors.Join(err, lock.Close())
+	}
+	log, rec, err := wal.Open(d.FS, wal.Options{Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize})
 	switch {
 	case err != nil:
 		return nil, found{}, dirError(cfg.Dir, err)
@@ -89,12 +96,15 @@ func judgeOrphans(fsys vfs.FS, dir string, so snapshot.Options) error {
 	if err != nil {
 		return dirError(dir, err)
 	}
-	for _, name := range names {
-		if strings.HasPrefix(name, "mark.") || strings.HasSuffix(name, ".log") {
-			return nil
-		}
+	if !hasLog(names) {
+		return impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
 	}
-	return impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
+	return nil
+}
+
+// hasLog reports whether files with these names may be those of a log.
+func hasLog(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "mark.") || strings.HasSuffix(name, ".log") })
 }
 
 // recover reads the newest snapshot that the log goes on from.

@@ -206,7 +206,7 @@ func (im *image) judgeMark() {
 	}
 	member, name, ensemble := im.identity()
 	for _, s := range im.all {
-		if s.number != 0 && (s.member != member || s.name != name || s.ensemble != ensemble && s.ensemble != zab.EnsembleID{}) {
+		if s.number != 0 && (s.member != member && s.member != 0 || s.name != name || s.ensemble != ensemble && s.ensemble != zab.EnsembleID{}) {
 			im.impair(s.file, 0, "it belongs to another member or ensemble")
 		}
 	}
@@ -219,7 +219,10 @@ func (im *image) identity() (member quorum.ID, name string, ensemble zab.Ensembl
 	}
 	for _, s := range im.all {
 		if s.number != 0 {
-			member, name = s.member, s.name
+			name = s.name
+			if s.member != 0 {
+				member = s.member
+			}
 			if (s.ensemble != zab.EnsembleID{}) {
 				ensemble = s.ensemble
 			}
