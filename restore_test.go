@@ -163,6 +163,7 @@ func TestRestoreQuorum(t *testing.T) {
 		d := newDisks(t, nil)
 		paths := d.fill(d.nodes[1], "/a", 10, 100)
 		var b bytes.Buffer
+		must[ensemble.Zxid](t)(d.nodes[2].Sync(t.Context()))
 		z := must[ensemble.Zxid](t)(d.nodes[2].Backup(t.Context(), &b))
 		d.closeAll()
 		for id := range d.nodes {
@@ -260,9 +261,11 @@ func TestBackupDirHasTheTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, nil)
 		paths := d.fill(d.nodes[1], "/a", 5, 10)
-		l := d.leader()
-		for id, n := range d.nodes {
+		for _, n := range d.nodes {
 			d.has(n, paths)
+		}
+		l := d.leader()
+		for id := range d.nodes {
 			if id != l {
 				d.net.CutOneWay(l, id)
 			}
@@ -271,7 +274,9 @@ func TestBackupDirHasTheTail(t *testing.T) {
 		before := n.Status().Logged
 		p := n.Submit(ensemble.CreateOp{Path: "/tail"})
 		for n.Status().Logged == before {
-			<-time.After(time.Millisecond)
+			if <-time.After(time.Millisecond); n.Status().Role != ensemble.Leading {
+				t.Fatalf("%+v", n.Status())
+			}
 		}
 		<-time.After(10 * time.Millisecond) // it is durable
 		if n.Status().Committed > before {
