@@ -32,11 +32,8 @@ func BackupDir(ctx context.Context, dir string, w io.Writer) (Zxid, error) {
 
 func backupDir(ctx context.Context, d disk.Disk, dir string, w io.Writer) (z Zxid, err error) {
 	so := snapshot.Options{Dir: filepath.Join(dir, snapshotsDir), FS: d.FS, ReadOnly: true}
-	names, err := d.FS.List(dir)
+	names, err := listDir(d.FS, dir, so)
 	if err != nil {
-		return 0, dirError(dir, err)
-	}
-	if err := errors.Join(judgeUnfinished(d.FS, dir), judgeOrphans(d.FS, dir, so)); err != nil {
 		return 0, err
 	}
 	if !hasLog(names) { // not a member's: nothing is made there, not even a lock
@@ -69,7 +66,7 @@ func backupDir(ctx context.Context, d disk.Disk, dir string, w io.Writer) (z Zxi
 
 // readStorage reads what openStorage would find, and changes nothing.
 func readStorage(d disk.Disk, dir string, so snapshot.Options) (found, error) {
-	if err := judgeUnfinished(d.FS, dir); err != nil {
+	if _, err := listDir(d.FS, dir, so); err != nil { // again, now that nobody else is there
 		return found{}, err
 	}
 	rec, err := wal.Read(d.FS, dir)

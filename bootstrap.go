@@ -75,19 +75,20 @@ func begin(d disk.Disk, dir, name string, id ID, mark zab.Mark) error {
 
 // judgeVacant refuses a directory that holds anything of a member's. What a crash left of a file in the making is nothing.
 func judgeVacant(fsys vfs.FS, dir string) error {
-	if err := judgeUnfinished(fsys, dir); err != nil {
+	so := snapshot.Options{Dir: filepath.Join(dir, snapshotsDir), FS: fsys}
+	names, err := listDir(fsys, dir, so)
+	if errors.Is(err, ErrImpaired) {
+		return &DirError{dir, fmt.Errorf("%w: %w", ErrDirUsed, err)}
+	}
+	if err != nil {
 		return err
 	}
-	rec, err := wal.Read(fsys, dir)
-	if err != nil {
-		return dirError(dir, err)
-	}
-	kept, leftover, err := snapshot.Inspect(snapshot.Options{Dir: filepath.Join(dir, snapshotsDir), FS: fsys})
+	_, leftover, err := snapshot.Inspect(so)
 	if err != nil {
 		return dirError(dir, err)
 	}
 	received := func(name string) bool { return !strings.HasSuffix(name, ".tmp") }
-	if !rec.Fresh || len(kept) > 0 || slices.ContainsFunc(leftover, received) {
+	if hasLog(names) || slices.ContainsFunc(leftover, received) {
 		return &DirError{dir, ErrDirUsed}
 	}
 	return nil

@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
-	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
-	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/snapshot"
@@ -144,18 +143,6 @@ type arrival struct {
 	so   snapshot.Options
 }
 
-// judgeUnfinished refuses a directory in which a Restore was interrupted.
-func judgeUnfinished(fsys vfs.FS, dir string) error {
-	names, err := fsys.List(dir)
-	switch {
-	case err != nil:
-		return dirError(dir, err)
-	case slices.Contains(names, unfinished):
-		return &DirError{dir, ErrDirUnfinished}
-	}
-	return nil
-}
-
 // receive writes the snapshot, checked to its end, under a name that is none yet. It refuses a directory that holds anything but what another Restore left.
 func (a *arrival) receive(ctx context.Context, in *snapshot.Reader, meta snapshot.Meta) (*snapshot.Writer, error) {
 	err := judgeVacant(a.disk.FS, a.dir)
@@ -242,15 +229,11 @@ func (a *arrival) install(w *snapshot.Writer, lock io.Closer, name string, mark 
 
 // announce tells everybody who may come that the directory is not to be used, before anything gets its name there.
 func (a *arrival) announce() error {
-	name := filepath.Join(a.dir, unfinished)
-	if err := judgeUnfinished(a.disk.FS, a.dir); errors.Is(err, ErrDirUnfinished) {
-		return a.disk.FS.SyncDir(a.dir)
-	}
-	f, err := a.disk.FS.Create(name)
+	f, err := a.disk.FS.Create(filepath.Join(a.dir, unfinished))
 	if err == nil {
 		err = f.Close()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrExist) { // an interrupted one has said so already
 		return err
 	}
 	return a.disk.FS.SyncDir(a.dir)

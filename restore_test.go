@@ -687,7 +687,7 @@ func restoreCrashes(backup []byte, losses uint64) (images, again, whole, unfinis
 	}
 	cfg := ensemble.Config{ID: 1, Members: members, Dir: "/a/data"}
 	var judge func(m *vfs.Memory, done bool) error
-	nested := 0
+	interrupted := 0
 	judge = func(m *vfs.Memory, done bool) error {
 		switch err := ensemble.Bootstrap(onDisk(m.Clone()), cfg); {
 		case errors.Is(err, ensemble.ErrDirUsed): // whole: it must do
@@ -720,10 +720,13 @@ func restoreCrashes(backup []byte, losses uint64) (images, again, whole, unfinis
 		}
 		// Another Restore makes it whole. It may be interrupted, too.
 		again++
-		if nested++; nested%40 == 0 {
-			k := nested
+		if interrupted >= 0 {
+			interrupted++
+		}
+		if n := interrupted; n > 0 && n%40 == 0 {
+			interrupted = -1 // and no further
 			_, err := crashes(m, 1, restore, judge)
-			nested = k
+			interrupted = n
 			return err
 		}
 		if err := restore(m); err != nil {

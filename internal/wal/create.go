@@ -45,8 +45,10 @@ func Create(fsys vfs.FS, o Options, m zab.Mark) (*Log, error) {
 		}
 	}
 	im := &image{fs: fsys, dir: o.Dir, newest: o.version}
-	err := im.scan(nil)
-	if err == nil && !im.fresh() {
+	names, err := fsys.List(o.Dir)
+	if err != nil {
+		err = &FailedError{"list " + o.Dir, err}
+	} else if im.sort(names); !im.fresh() {
 		err = ErrUsed
 	}
 	if err != nil {
