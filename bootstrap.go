@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/snapshot"
@@ -63,7 +64,14 @@ func begin(d disk.Disk, dir, name string, id ID, mark zab.Mark) error {
 	if err := judgeVacant(d.FS, dir); err != nil {
 		return errors.Join(err, lock.Close())
 	}
-	log, err := wal.Create(d.FS, wal.Options{Dir: dir, Name: name, Member: id, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize}, mark)
+	first := mark
+	if mutant.On("bootstrap-in-two-steps") {
+		first = zab.Mark{}
+	}
+	log, err := wal.Create(d.FS, wal.Options{Dir: dir, Name: name, Member: id, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize}, first)
+	if err == nil && first != mark {
+		err = log.Append([]zab.Record{{Kind: zab.RecordMark, Mark: mark}})
+	}
 	if err == nil {
 		err = log.Close()
 	}

@@ -249,7 +249,9 @@ func TestBootstrapCrashes(t *testing.T) {
 				return err
 			}
 			defer n.Close()
-			_, err = n.Create(t.Context(), "/a", nil, 0)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			_, err = n.Create(ctx, "/a", nil, 0)
 			return err
 		})
 		if err != nil || again == 0 || whole == 0 {

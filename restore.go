@@ -11,6 +11,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/snapshot"
@@ -28,8 +29,8 @@ type RestoreOptions struct {
 }
 
 const (
-	epochsAhead = 1 << 16                      // more elections than there can have been since a backup
-	lastEpoch   = zab.MaxEpoch - (epochsAhead) // some are left for what comes after
+	epochsAhead = 1 << 16                    // more elections than there can have been since a backup
+	lastEpoch   = zab.MaxEpoch - epochsAhead // some are left for what comes after
 )
 
 // unfinished is the file that is in a data directory while Restore works there.
@@ -84,6 +85,9 @@ func restore(ctx context.Context, d disk.Disk, dir string, r io.Reader, o *Resto
 	defer w.Abort()
 	mark := zab.Mark{Ensemble: meta.Ensemble, Born: true, Counts: true, Promised: epoch - 1, Joined: epoch - 1}
 	random(mark.Incarnation[:])
+	if mutant.On("restore-epoch-kept") {
+		mark.Promised, mark.Joined = meta.Zxid.Epoch(), meta.Zxid.Epoch()
+	}
 	return a.install(w, lock, o.Name, mark)
 }
 
@@ -132,7 +136,10 @@ func (o *RestoreOptions) begin(backup *snapshot.Meta, epoch uint32) snapshot.Met
 		about = le.AppendUint32(le.AppendUint32(about, s.Epoch), s.Last)
 	}
 	m := *backup
-	m.Ensemble, m.Pos, m.Members = derivedID("restore", o.Name, o.Members, about), 0, nil
+	m.Pos, m.Members = 0, nil
+	if !mutant.On("restore-identity-kept") {
+		m.Ensemble = derivedID("restore", o.Name, o.Members, about)
+	}
 	return m
 }
 
@@ -181,7 +188,7 @@ func copyBackup(ctx context.Context, in *snapshot.Reader, w *snapshot.Writer) er
 			return context.Cause(ctx)
 		}
 		c, err := in.Chunk()
-		if err == io.EOF {
+		if err == io.EOF || err != nil && mutant.On("restore-unchecked") {
 			break
 		}
 		if err != nil {
@@ -195,6 +202,9 @@ func copyBackup(ctx context.Context, in *snapshot.Reader, w *snapshot.Writer) er
 		}
 	}
 	state, err := l.Finish()
+	if mutant.On("restore-unchecked") {
+		return nil
+	}
 	if err == nil && state.Tree().Zxid() != in.Zxid() {
 		err = errors.New("its state is of another zxid")
 	}
@@ -209,6 +219,9 @@ func (a *arrival) install(w *snapshot.Writer, lock io.Closer, name string, mark 
 	if err := a.announce(); err != nil {
 		return errors.Join(dirError(a.dir, err), lock.Close())
 	}
+	if mutant.On("restore-unannounced") {
+		a.finish()
+	}
 	info, err := w.Commit()
 	if err != nil {
 		return errors.Join(dirError(a.dir, err), lock.Close())
@@ -217,8 +230,11 @@ func (a *arrival) install(w *snapshot.Writer, lock io.Closer, name string, mark 
 	if err != nil {
 		return dirError(a.dir, err)
 	}
+	if mutant.On("restore-finished-early") {
+		a.finish()
+	}
 	err = log.Append([]zab.Record{{Kind: zab.RecordReset, Pos: 1, Zxid: info.Zxid, Snapshot: info.Snapshot()}})
-	if err == nil {
+	if err == nil && !mutant.On("restore-unannounced") && !mutant.On("restore-finished-early") {
 		err = a.finish()
 	}
 	if err = errors.Join(err, log.Close()); err != nil {

@@ -110,7 +110,7 @@ func TestRestore(t *testing.T) {
 		d.openAll()
 		for id, n := range d.nodes {
 			s := n.Status()
-			if got := n.View().Digest(); got != digest || s.Epoch != z.Epoch()+1<<16 || s.Applied <= z {
+			if got := n.View().Digest(); got != digest || s.Epoch != z.Epoch()+1<<16 || s.Applied < z {
 				t.Errorf("member %d: digest %x of %x; %+v", id, got, digest, s)
 			}
 			d.has(n, paths)
@@ -697,10 +697,12 @@ func restoreCrashes(backup []byte, losses uint64) (images, again, whole, unfinis
 				return err
 			}
 			defer n.Close()
-			if z, err := n.Get(context.Background(), "/a"); err != nil || string(z.Data) != "kept" {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if z, err := n.Get(ctx, "/a"); err != nil || string(z.Data) != "kept" {
 				return fmt.Errorf("%q %w", z.Data, err)
 			}
-			_, err = n.Create(context.Background(), "/b", nil, 0)
+			_, err = n.Create(ctx, "/b", nil, 0)
 			return err
 		case done:
 			return fmt.Errorf("it was lost: %w", err)
