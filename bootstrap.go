@@ -26,7 +26,7 @@ import (
 // Every fault of cfg is reported, as *ConfigErrors joined by errors.Join. A directory that holds something already is refused by a *DirError that is
 // ErrDirUsed. After a crash the directory is as it was, or begun.
 func Bootstrap(ctx context.Context, cfg Config) error {
-	faults := cfg.faults()
+	faults := cfg.faults(true)
 	if cfg.Dir == "" {
 		faults = append(faults, &ConfigError{"Dir", errNoDir})
 	}

@@ -106,15 +106,11 @@ var (
 
 // check returns every fault of c, joined.
 func (c *Config) check() error {
-	faults := c.faults()
-	if c.Transport == nil && len(c.Members) > 1 {
-		faults = append(faults, &ConfigError{"Transport", errNoTransport})
-	}
-	return errors.Join(faults...)
+	return errors.Join(c.faults(false)...)
 }
 
-// faults returns those that need no transport to be seen.
-func (c *Config) faults() []error {
+// faults returns every fault of c. Offline it needs no transport.
+func (c *Config) faults(offline bool) []error {
 	var faults []error
 	fault := func(bad bool, field string, err error) {
 		if bad {
@@ -137,6 +133,7 @@ func (c *Config) faults() []error {
 	for _, err := range split(quorum.Validate(c.Members)) {
 		fault(true, "Members", err)
 	}
+	fault(!offline && c.Transport == nil && len(c.Members) > 1, "Transport", errNoTransport)
 	fault(c.SnapshotBytes != 0 && c.SnapshotBytes < leastSnapshotBytes, "SnapshotBytes", fmt.Errorf("%d is below %d", c.SnapshotBytes, leastSnapshotBytes))
 	within("SnapshotsKept", c.SnapshotsKept, 1, mostSnapshots)
 	lasting("Tick", c.Tick, shortTick, longTick)
