@@ -286,9 +286,8 @@ func TestDiskFails(t *testing.T) {
 					if err := n.Err(); !errors.Is(err, ensemble.ErrDirFailed) || !errors.Is(err, x.is) || !errors.As(err, &de) || de.Dir != "/data" {
 						t.Fatal(err)
 					}
-					if _, err := stuck.Wait(t.Context()); err != nil && !errors.Is(err, ensemble.ErrUncertain) {
-						t.Fatal(err)
-					}
+					_, err := stuck.Wait(t.Context())
+					never := err != nil && !errors.Is(err, ensemble.ErrUncertain) // the node ended before it was handed over
 					if err := n.Ready(t.Context()); !errors.Is(err, ensemble.ErrClosed) || !errors.Is(err, x.is) {
 						t.Fatal(err)
 					}
@@ -300,6 +299,9 @@ func TestDiskFails(t *testing.T) {
 						t.Fatal(err)
 					}
 					d.has(d.nodes[bad], paths)
+					if _, ok, err := d.nodes[bad].Exists(t.Context(), "/stuck"); err != nil || never && ok {
+						t.Fatal(ok, err)
+					}
 				})
 			})
 		}
