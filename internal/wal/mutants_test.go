@@ -27,6 +27,10 @@ func TestMutants(t *testing.T) {
 		}
 		return nil
 	}
+	asides := func() error {
+		_, err := asideImages()
+		return err
+	}
 	scenario := func(name string) func() error {
 		for _, s := range scenarios {
 			if s.name == name {
@@ -56,6 +60,13 @@ func TestMutants(t *testing.T) {
 		{"wal-one-slot", "a mark written to one slot only", "TestCrashImages", images},
 		{"wal-one-slot", "a mark written to one slot only", "TestScenario/D14", scenario("D14")},
 		{"wal-shared-sector", "two batches in one sector", "TestCrashImages", images},
+		{"aside-unmarked", "a repair without a marker", "TestAsideImages", asides},
+		{"aside-marker-unsynced", "the first file moves before the marker is durable", "TestAsideImages", asides},
+		{"aside-evidence-unsynced", "only one of two directories is synced after a move", "TestAsideImages", asides},
+		{"aside-marker-early", "the marker goes before the new mark is there", "TestAsideImages", asides},
+		{"aside-straight", "half of the evidence looks like all of it", "TestAsideImages", asides},
+		{"aside-counts", "the new mark counts", "TestAsideImages", asides},
+		{"aside-marker-returns", "a start that does not make durable that the marker has gone", "TestAsideImages", asides},
 	} {
 		mutant.Set(m.name)
 		all++
