@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -336,39 +334,6 @@ func TestDirectoryOfSomebodyElse(t *testing.T) {
 		}
 		d.opt = nil
 		d.openAll() // the refusals have changed nothing
-	})
-}
-
-// A damaged directory is not opened, and not touched.
-func TestDamagedDirectory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDisks(t, nil)
-		d.fill(d.nodes[1], "/a", 30, 1000)
-		for _, n := range d.nodes {
-			n.Close()
-		}
-		names, _ := d.disk[1].Files()
-		i := slices.IndexFunc(names, func(s string) bool { return strings.HasSuffix(s, ".log") })
-		if err := d.disk[1].FlipBit(names[i], 8*1000); err != nil {
-			t.Fatal(err)
-		}
-		_, before := d.disk[1].Files()
-		_, err := d.try(1)
-		if !errors.Is(err, ensemble.ErrImpaired) || !strings.Contains(err.Error(), filepath.Base(names[i])) {
-			t.Fatal(err)
-		}
-		_, after := d.disk[1].Files()
-		for name := range after {
-			if string(before[name]) != string(after[name]) {
-				t.Errorf("%s was changed", name)
-			}
-		}
-		d.open(2)
-		d.open(3)
-		d.disk[1].Wipe()
-		if err := d.open(1).Ready(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 	})
 }
 

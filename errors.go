@@ -36,7 +36,8 @@ var (
 	ErrClosed         = errors.New("node is closed")
 	ErrSessionExpired = errors.New("session has ended")
 	ErrSessionMoved   = errors.New("session has moved")
-	// ErrImpaired is given to reads of a member whose state is known to be wrong, until it has the ensemble's again.
+	// ErrImpaired is given to reads of a member whose state is known to be wrong, or was damaged on its disk, until it has the ensemble's again; and by
+	// Open, in a *DirError, where nobody could give it that.
 	ErrImpaired = errors.New("member is impaired")
 )
 

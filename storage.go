@@ -10,13 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
-	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/snapshot"
 	"github.com/ensemble-go/ensemble/zab"
@@ -39,8 +37,9 @@ type storage struct {
 // found is what a directory held, beside what the machine begins with.
 type found struct {
 	core.Recovered
-	places places // of entries, as far as they are known
-	grown  int64  // bytes of log since the snapshot
+	places places      // of entries, as far as they are known
+	grown  int64       // bytes of log since the snapshot
+	damage *DamageInfo // why it was set aside, if it was
 }
 
 // randomID draws what must not repeat.
@@ -54,47 +53,32 @@ func randomID() uint64 {
 func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	d := disk.Of(ctx)
 	so := snapshot.Options{Dir: filepath.Join(cfg.Dir, snapshotsDir), FS: d.FS, Random: randomID, Keep: cfg.SnapshotsKept}
-	if err := judgeOrphans(d.FS, cfg.Dir, so); err != nil {
-		return nil, found{}, err
-	}
-	log, rec, err := wal.Open(d.FS, wal.Options{Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Random: randomID, SegmentSize: d.SegmentSize})
+	s := &storage{dir: cfg.Dir}
+	var f found
+	log, rec, err := wal.Open(d.FS, wal.Options{
+		Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Random: randomID, SegmentSize: d.SegmentSize,
+		Repair: readmittable(cfg), Aside: []string{snapshotsDir},
+		Judge: func(rec *wal.Recovery) (err error) {
+			f, err = s.judge(cfg, so, rec)
+			return err
+		},
+	})
+	s.log = log
 	switch {
 	case err != nil:
 		return nil, found{}, dirError(cfg.Dir, err)
-	case rec.Verdict.Kind == wal.Impaired:
-		return nil, found{}, impaired(cfg.Dir, rec.Verdict.Where, rec.Verdict.Why)
+	case log == nil:
+		return nil, found{}, refused(cfg, &rec)
+	case rec.Evidence != "":
+		if f, err = s.afresh(cfg, so, &rec); err != nil {
+			return nil, found{}, errors.Join(dirError(cfg.Dir, err), log.Close())
+		}
 	case rec.Verdict.Kind == wal.TornTail:
 		cfg.Logger.Warn("ensemble: the last batch was being written when the member stopped; what is left of it was cut", "member", cfg.ID, "verdict", rec.Verdict.String())
-	}
-	s := &storage{dir: cfg.Dir, log: log}
-	f, err := s.recover(cfg, so, &rec)
-	if err != nil {
-		return nil, found{}, errors.Join(err, log.Close())
 	}
 	cfg.Logger.Info("ensemble: data directory opened", "member", cfg.ID, "dir", cfg.Dir, "verdict", rec.Verdict.String(),
 		"snapshot", Zxid(s.newest.Load()), "entries", len(f.Entries))
 	return s, f, nil
-}
-
-// judgeOrphans refuses a directory that has snapshots and no log: whoever took the log away took promises with it.
-func judgeOrphans(fsys vfs.FS, dir string, so snapshot.Options) error {
-	kept, _, err := snapshot.Inspect(so)
-	if err != nil {
-		return dirError(dir, err)
-	}
-	if len(kept) == 0 {
-		return nil
-	}
-	names, err := fsys.List(dir)
-	if err != nil {
-		return dirError(dir, err)
-	}
-	for _, name := range names {
-		if strings.HasPrefix(name, "mark.") || strings.HasSuffix(name, ".log") {
-			return nil
-		}
-	}
-	return impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
 }
 
 // recover reads the newest snapshot that the log goes on from.
@@ -103,12 +87,9 @@ func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (
 	so.Ensemble = rec.Mark.Ensemble
 	states, err := snapshot.Open(so)
 	if err != nil {
-		return f, dirError(s.dir, err)
+		return f, err
 	}
 	s.states = states
-	if len(states.List()) > 0 && rec.Mark.Ensemble == (zab.EnsembleID{}) {
-		return f, impaired(s.dir, snapshotsDir, "there are snapshots, and the mark knows of no ensemble")
-	}
 	s.need = snapshot.Need{From: rec.Base}
 	if r := rec.Reset; r != nil {
 		s.need.Reset = (*snapshot.Reset)(r)
@@ -117,7 +98,7 @@ func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (
 	info, snap, err := s.load(cfg, rec)
 	switch {
 	case err != nil:
-		return f, dirError(s.dir, err)
+		return f, err
 	case snap != nil:
 		f.Snapshot = snap
 		s.newest.Store(uint64(snap.Zxid))
@@ -152,14 +133,13 @@ func (s *storage) load(cfg *Config, rec *wal.Recovery) (snapshot.Info, *zab.Snap
 		return ok || z == rec.Base
 	}
 	var unused []error
-	tried := Zxid(0)
-	for _, i := range s.states.List() {
-		if i.Zxid == tried || !ours(i.Zxid) {
+	list := s.states.List()
+	for n, i := range list {
+		if n > 0 && i.Zxid == list[n-1].Zxid || !ours(i.Zxid) {
 			continue
 		}
-		tried = i.Zxid
 		one := need
-		one.From, one.Upto = max(need.From, tried), min(need.Upto, tried)
+		one.From, one.Upto = max(need.From, i.Zxid), min(need.Upto, i.Zxid)
 		if one.From != one.Upto {
 			continue
 		}
