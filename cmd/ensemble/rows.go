@@ -108,6 +108,13 @@ type verifyRow struct {
 	Faulty  int    `json:"faulty"`
 }
 
+type evidenceRow struct {
+	Type  string `json:"type"`
+	Dir   string `json:"dir"`
+	State string `json:"state"`
+	Why   string `json:"why,omitempty"`
+}
+
 type verdictRow struct {
 	Type         string   `json:"type"`
 	Verdict      string   `json:"verdict"`

@@ -16,6 +16,7 @@ type sheet interface {
 	segments([]segmentRow)
 	epochs(rows []epochRow, impaired bool)
 	files(leftover, snapshots []fileRow, folders []string, others []otherRow)
+	evidence([]evidenceRow)
 	records(file string, rows []recordRow)
 	verify(verifyRow)
 	verdict(verdictRow)
@@ -44,6 +45,15 @@ func (f *finding) show(s sheet) {
 		others = append(others, otherRow{"other", name})
 	}
 	s.files(f.leftover, f.snapshots, f.folders, others)
+	var evidence []evidenceRow
+	for _, e := range r.Evidence {
+		row := evidenceRow{"evidence", e.Dir, "whole", e.Why}
+		if !e.Whole {
+			row.State = "in part"
+		}
+		evidence = append(evidence, row)
+	}
+	s.evidence(evidence)
 }
 
 func (f *finding) marks() []markRow {

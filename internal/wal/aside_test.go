@@ -160,6 +160,9 @@ func (a *asides) examine(image *vfs.Memory, nested bool) error {
 	o := repairOptions(a.r)
 	names, _ := image.List("/d/log")
 	marked := slices.Contains(names, markerName)
+	if r, err := Inspect(image, o.Dir, nil); err != nil || r.CutShort != marked || marked && r.Verdict.Kind != Impaired {
+		return fmt.Errorf("inspected: %v %w", r.Verdict, err)
+	}
 	look := image.Clone()
 	_, was := look.Files()
 	o.Repair = false
@@ -194,6 +197,10 @@ func (a *asides) examine(image *vfs.Memory, nested bool) error {
 	image.SetHook(nil)
 	if err := a.repaired(image, rec.Mark); err != nil {
 		return err
+	}
+	r, err := Inspect(image, o.Dir, nil)
+	if err != nil || r.CutShort || len(r.Evidence) != 1 || !r.Evidence[0].Whole || r.Evidence[0].Why == "" {
+		return fmt.Errorf("inspected: %+v %w", r.Evidence, err)
 	}
 	// What Open has returned is durable.
 	image.PowerLoss(a.r)
@@ -308,6 +315,9 @@ func TestAsideRefuses(t *testing.T) {
 		}, "", errJudge},
 		"in use":         {func(d *damaged, o *Options) { must2(d.disk.Lock("/d/log/lock")) }, "", vfs.ErrLocked},
 		"marker damaged": {func(d *damaged, o *Options) { d.file("repair", make([]byte, 512)) }, "its marker cannot be used", nil},
+		"evidence itself": {func(d *damaged, o *Options) {
+			d.file("repair.done", (&marker{id: 1, member: 3, name: "test"}).encode(Version)[:])
+		}, "set aside as evidence", nil},
 		"marker of another": {func(d *damaged, o *Options) {
 			d.file("repair", (&marker{id: 1, member: 4, name: "test"}).encode(Version)[:])
 		}, "", &IdentityError{}},

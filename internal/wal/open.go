@@ -62,6 +62,10 @@ func Open(fsys vfs.FS, o Options) (*Log, Recovery, error) {
 func (l *Log) open() (rec Recovery, opened bool, err error) {
 	o := &l.opt
 	names, err := l.fs.List(o.Dir)
+	if err == nil && slices.Contains(names, markerDone) {
+		v := Verdict{Kind: Impaired, Where: markerDone, Why: "this is not a member's directory, but what one has set aside as evidence"}
+		return Recovery{Verdict: v, Mark: zab.Mark{Member: o.Member}}, false, nil
+	}
 	if err == nil && slices.Contains(names, markerName) {
 		m, why, err := readMarker(l.fs, o.Dir, markerName, o.version)
 		switch {

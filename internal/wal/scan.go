@@ -34,6 +34,8 @@ type image struct {
 	dead    []string   // segments that are not of it
 	temps   []string
 	aside   []string // directories of evidence
+	marked  bool     // a repair is under way
+	done    bool     // it is a directory of evidence itself
 
 	hist    history
 	entries []zab.Entry
@@ -83,6 +85,7 @@ func (im *image) scan(identify func(*image) error) error {
 		}
 		return nil
 	}
+	im.marked, im.done = slices.Contains(names, markerName), slices.Contains(names, markerDone)
 	for _, name := range names {
 		if _, ok := parseEvidence(name); ok {
 			im.aside = append(im.aside, name)
