@@ -39,7 +39,7 @@ func (l *Log) plan(rec *Recovery) *marker {
 	return m
 }
 
-// announce makes the marker durable. From then on the directory is not judged until the repair has come to its end.
+// announce makes the marker. From when its name is durable on, the directory is not judged until the repair has come to its end.
 func (l *Log) announce(m *marker, names []string) error {
 	if mutant.On("aside-unmarked") {
 		return nil
@@ -49,10 +49,7 @@ func (l *Log) announce(m *marker, names []string) error {
 			return l.fail("remove "+temp, err)
 		}
 	}
-	if err := l.create(markerName, m.encode(l.opt.version)[:], headerSize); err != nil {
-		return err
-	}
-	return l.syncMarker()
+	return l.create(markerName, m.encode(l.opt.version)[:], headerSize)
 }
 
 func (l *Log) syncMarker() error {
@@ -65,6 +62,9 @@ func (l *Log) syncMarker() error {
 // repair does what is still to be done of a repair: a crash may have ended it at any step. If what it finds is none of its doing, the Log
 // is not to be used, and the verdict says why.
 func (l *Log) repair(m *marker) (Recovery, bool, error) {
+	if err := l.syncMarker(); err != nil { // that of an earlier run may be there and not durably so
+		return Recovery{}, false, err
+	}
 	names, err := l.fs.List(l.opt.Dir)
 	if err != nil {
 		return Recovery{}, false, l.fail("list "+l.opt.Dir, err)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ensemble-go/ensemble/internal/crashtest"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -117,46 +118,46 @@ func repairOptions(r *rand.Rand) Options {
 
 // asides looks at crash images of a repair.
 type asides struct {
+	crashtest.Explorer
 	d              *damaged
 	r              *rand.Rand
-	images, nested int
 	before, within int // images without the marker and unrepaired; with it
-	err            error
 }
 
-// watch examines images before every operation that changes something.
-func (a *asides) watch(disk *vfs.Memory, losses int, nested bool) {
-	disk.SetHook(func(op vfs.Op) *vfs.Fault {
-		switch op.Kind {
-		case vfs.OpOpen, vfs.OpRead, vfs.OpList, vfs.OpClose, vfs.OpLock:
-			return nil
+func newAsides(d *damaged, seed uint64) *asides {
+	a := &asides{d: d, r: rand.New(rand.NewPCG(seed, 9))}
+	a.Name = func(op vfs.Op) string {
+		switch {
+		case op.Kind == vfs.OpRename && path.Base(op.To) == markerDone:
+			return "end"
+		case op.Kind == vfs.OpRename && strings.Contains(op.To, evidencePart+"/"):
+			return "move"
+		case op.Kind == vfs.OpSyncDir:
+			return "sync"
 		}
-		for i := 0; i <= losses && a.err == nil; i++ {
-			image := disk.Clone()
+		return ""
+	}
+	a.Cuts = func(op vfs.Op, depth int) []int {
+		cuts := make([]int, 6-4*depth) // images of one moment differ in what a loss of power takes
+		for i := range cuts {
 			if op.Kind == vfs.OpWrite && i%2 == 1 {
-				f, err := image.OpenWrite(op.Name)
-				if err == nil {
-					_, err = f.WriteAt(op.Data[:a.r.IntN(len(op.Data))], op.Offset)
-					f.Close()
-				}
-				a.err = err
-			}
-			if i > 0 {
-				image.PowerLoss(a.r)
-			} else {
-				image.Crash()
-			}
-			if err := a.examine(image, nested && i > 0 && a.r.IntN(8) == 0); err != nil && a.err == nil {
-				a.err = fmt.Errorf("before operation %d on %s %s (loss %d): %w", op.Kind, op.Name, op.To, i, err)
+				cuts[i] = a.r.IntN(len(op.Data))
 			}
 		}
-		return nil
-	})
+		return cuts
+	}
+	a.Examine = a.examine
+	return a
 }
 
 // examine starts from an image twice: without repairing, which must refuse all but the blank log, and repairing.
-func (a *asides) examine(image *vfs.Memory, nested bool) error {
-	a.images++
+func (a *asides) examine(image *vfs.Memory, depth, _ int) error {
+	if a.r.IntN(6) == 0 {
+		image.Crash()
+	} else {
+		image.PowerLoss(a.r)
+		a.Losses++
+	}
 	o := repairOptions(a.r)
 	names, _ := image.List("/d/log")
 	marked := slices.Contains(names, markerName)
@@ -182,9 +183,8 @@ func (a *asides) examine(image *vfs.Memory, nested bool) error {
 	case l == nil:
 		a.within++
 	}
-	if nested {
-		a.nested++
-		a.watch(image, 1, false)
+	if depth == 0 && a.r.IntN(8) == 0 {
+		a.Watch(image, 1)
 	}
 	o.Repair = true
 	l, rec, err = Open(image, o)
@@ -195,7 +195,7 @@ func (a *asides) examine(image *vfs.Memory, nested bool) error {
 		return fmt.Errorf("not repaired: %v %s", rec.Verdict, rec.Refused)
 	}
 	image.SetHook(nil)
-	if err := a.repaired(image, rec.Mark); err != nil {
+	if err := errors.Join(a.Err, a.repaired(image, rec.Mark)); err != nil {
 		return err
 	}
 	r, err := Inspect(image, o.Dir, nil)
@@ -247,18 +247,21 @@ func keys(m map[string][]byte) (k []string) {
 	return k
 }
 
-func asideImages() (asides, error) {
-	sum := asides{}
+func asideImages() (*asides, error) {
+	sum := &asides{}
 	for i, x := range damages {
+		if crashtest.Slow && i%2 == 1 {
+			continue
+		}
 		d, err := newDamaged(uint64(i), x.closed, x.do)
 		if err != nil {
 			return sum, fmt.Errorf("%s: %w", x.name, err)
 		}
-		a := asides{d: d, r: rand.New(rand.NewPCG(uint64(i), 9))}
-		a.watch(d.disk, 5, true)
+		a := newAsides(d, uint64(i))
+		a.Watch(d.disk, 0)
 		l, rec, err := Open(d.disk, repairOptions(a.r))
 		d.disk.SetHook(nil)
-		if err = errors.Join(a.err, err); err == nil && (l == nil || rec.Verdict.Kind != Impaired || rec.Evidence == "") {
+		if err = errors.Join(a.Err, err); err == nil && (l == nil || rec.Verdict.Kind != Impaired || rec.Evidence == "") {
 			err = fmt.Errorf("not repaired: %v", rec.Verdict)
 		}
 		if err == nil {
@@ -267,7 +270,8 @@ func asideImages() (asides, error) {
 		if err != nil {
 			return sum, fmt.Errorf("%s: %w", x.name, err)
 		}
-		sum.images, sum.nested, sum.before, sum.within = sum.images+a.images, sum.nested+a.nested, sum.before+a.before, sum.within+a.within
+		sum.Add(a.Figures)
+		sum.before, sum.within = sum.before+a.before, sum.within+a.within
 	}
 	return sum, nil
 }
@@ -279,9 +283,13 @@ func TestAsideImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d crash images of %d repairs, %d of them stopped again: %d as before, %d in the middle", n.images, len(damages), n.nested, n.before, n.within)
-	if n.images < 1000 || n.nested < 100 || n.before < 50 || n.within < 500 {
-		t.Errorf("too few images: %+v", n)
+	t.Logf("%d crash images of repairs, %d of them after a power loss, %d in the middle of a start that went on with one: %d as before, %d in the middle; met: %v",
+		n.Images, n.Losses, n.InStart, n.before, n.within, n.Met)
+	if crashtest.Slow {
+		return
+	}
+	if n.Images < 2000 || n.InStart < 500 || n.before < 50 || n.within < 500 || n.Met["move"] < 20 || n.Met["sync"] < 20 || n.Met["end"] != len(damages) {
+		t.Errorf("too few images: %+v", n.Figures)
 	}
 }
 
