@@ -362,12 +362,18 @@ func TestDirectoryOfTheSystem(t *testing.T) {
 }
 
 // Members lose power at random moments, two of three at a time and sometimes all, while their disks take their time; one in six has lost its disk for
-// good. Whatever was acknowledged is there.
+// good, and one in six finds it damaged. Whatever was acknowledged is there.
 func TestPowerLossAtRandom(t *testing.T) {
 	seeds := uint64(12)
 	if testing.Short() || raced {
 		seeds = 4
 	}
+	damaged := 0
+	defer func() {
+		if damaged == 0 {
+			t.Error("no disk was damaged")
+		}
+	}()
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 3))
@@ -413,8 +419,14 @@ func TestPowerLossAtRandom(t *testing.T) {
 					<-time.After(time.Duration(r.IntN(300)) * time.Millisecond)
 					d.kill(id, r)
 				}
-				if r.IntN(6) == 0 {
+				switch r.IntN(6) {
+				case 0:
 					d.disk[dead[0]].Wipe()
+				case 1:
+					if err := d.disk[dead[0]].FlipBit(ends(d.disk[dead[0]], ".log")[0], 8*40); err != nil {
+						t.Error(err)
+					}
+					damaged++
 				}
 				for _, id := range dead {
 					d.open(id)

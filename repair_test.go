@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -391,5 +392,52 @@ func TestDamagedDirectoryIsRefused(t *testing.T) {
 			d.hurt(1, flip)
 			refuses(t, d, "there are 3 directories")
 		})
+	})
+}
+
+// A power loss at any step of the repair: the next start goes on with it, and no byte of evidence is lost.
+func TestPowerLossAtEachStepOfARepair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisks(t, func(c *ensemble.Config) { c.SnapshotsKept = 1 })
+		paths := d.fill(d.nodes[1], "/a", 30, 500)
+		for _, n := range d.nodes {
+			must[ensemble.Zxid](t)(n.Sync(t.Context()))
+			must[ensemble.Zxid](t)(n.Snapshot(t.Context()))
+		}
+		d.stopAll()
+		was := d.hurt(1, func(m *vfs.Memory) error { return m.FlipBit(ends(m, ".snap")[0], 8*600) })
+		var mu sync.Mutex
+		var images []*vfs.Memory
+		d.disk[1].SetHook(func(op vfs.Op) *vfs.Fault {
+			switch op.Kind {
+			case vfs.OpOpen, vfs.OpRead, vfs.OpList, vfs.OpClose, vfs.OpLock:
+			default:
+				mu.Lock()
+				images = append(images, d.disk[1].Clone())
+				mu.Unlock()
+			}
+			return nil
+		})
+		n := d.open(1)
+		d.disk[1].SetHook(nil)
+		n.Close()
+		before := map[ensemble.ID]*vfs.Memory{2: d.disk[2].Clone(), 3: d.disk[3].Clone()}
+		for i, image := range images {
+			for id, disk := range before {
+				d.disk[id].Restore(disk)
+			}
+			d.disk[1].Restore(image)
+			d.disk[1].PowerLoss(rand.New(rand.NewPCG(uint64(i), 8)))
+			for id := ensemble.ID(1); id <= 3; id++ {
+				d.open(id)
+			}
+			d.readies(paths, 1, 2, 3)
+			d.evidence(1, was)
+			d.stopAll()
+		}
+		if len(images) < 25 {
+			t.Errorf("only %d images", len(images))
+		}
+		t.Logf("%d images", len(images))
 	})
 }
