@@ -27,10 +27,13 @@ type disks struct {
 	disk  map[ensemble.ID]*vfs.Memory
 	nodes map[ensemble.ID]*ensemble.Node
 	opt   func(*ensemble.Config)
+
+	mu    sync.Mutex
+	hurts map[ensemble.ID]int // repairs that are to be expected; any other is a false alarm
 }
 
 func newDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
-	d := &disks{t: t, net: transport.NewMemory(), disk: map[ensemble.ID]*vfs.Memory{}, nodes: map[ensemble.ID]*ensemble.Node{}, opt: opt}
+	d := &disks{t: t, net: transport.NewMemory(), disk: map[ensemble.ID]*vfs.Memory{}, nodes: map[ensemble.ID]*ensemble.Node{}, opt: opt, hurts: map[ensemble.ID]int{}}
 	t.Cleanup(func() {
 		for _, n := range d.nodes {
 			n.Close()
@@ -48,6 +51,22 @@ func (d *disks) try(id ensemble.ID) (*ensemble.Node, error) {
 	if d.opt != nil {
 		d.opt(&cfg)
 	}
+	trace := ensemble.Trace{}
+	if cfg.Trace != nil {
+		trace = *cfg.Trace
+	}
+	told := trace.Damaged
+	trace.Damaged = func(i ensemble.DamageInfo) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.hurts[id]--; d.hurts[id] < 0 {
+			d.t.Errorf("member %d: taken for damaged: %s: %s", id, i.Where, i.Why)
+		}
+		if told != nil {
+			told(i)
+		}
+	}
+	cfg.Trace = &trace
 	return ensemble.Open(disk.With(context.Background(), disk.Disk{FS: d.disk[id], SegmentSize: 16 << 10}), cfg)
 }
 
@@ -427,6 +446,7 @@ func TestPowerLossAtRandom(t *testing.T) {
 						t.Error(err)
 					}
 					damaged++
+					d.hurts[dead[0]]++
 				}
 				for _, id := range dead {
 					d.open(id)

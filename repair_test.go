@@ -48,6 +48,7 @@ func (d *disks) hurt(id ensemble.ID, do func(*vfs.Memory) error) map[string]stri
 	if err := do(d.disk[id]); err != nil {
 		d.t.Fatal(err)
 	}
+	d.hurts[id]++
 	return belongings(d.disk[id], "/data")
 }
 
@@ -340,6 +341,7 @@ func TestDamagedDirectoryIsRefused(t *testing.T) {
 				if err := flip(d.disk[1]); err != nil { // the bit is as it was
 					t.Fatal(err)
 				}
+				d.hurts[1] = 0
 				was := d.hurt(3, flip)
 				for id := range d.nodes {
 					d.open(id)
@@ -427,6 +429,7 @@ func TestPowerLossAtEachStepOfARepair(t *testing.T) {
 				d.disk[id].Restore(disk)
 			}
 			d.disk[1].Restore(image)
+			d.hurts[1] = 1
 			d.disk[1].PowerLoss(rand.New(rand.NewPCG(uint64(i), 8)))
 			for id := ensemble.ID(1); id <= 3; id++ {
 				d.open(id)

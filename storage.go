@@ -76,8 +76,11 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	case rec.Verdict.Kind == wal.TornTail:
 		cfg.Logger.Warn("ensemble: the last batch was being written when the member stopped; what is left of it was cut", "member", cfg.ID, "verdict", rec.Verdict.String())
 	}
+	if rec.Aside >= wal.MostEvidence {
+		cfg.Logger.Warn("ensemble: what earlier damage has left fills all of its places: if the directory is damaged once more, it is not repaired", "member", cfg.ID, "dir", cfg.Dir, "directories", rec.Aside)
+	}
 	cfg.Logger.Info("ensemble: data directory opened", "member", cfg.ID, "dir", cfg.Dir, "verdict", rec.Verdict.String(),
-		"snapshot", Zxid(s.newest.Load()), "entries", len(f.Entries))
+		"snapshot", Zxid(s.newest.Load()), "entries", len(f.Entries), "evidence", rec.Aside)
 	return s, f, nil
 }
 

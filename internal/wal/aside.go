@@ -101,7 +101,7 @@ func (l *Log) repair(m *marker) (Recovery, bool, error) {
 		}
 	}
 	where, why, _ := strings.Cut(m.why, ": ")
-	return Recovery{Verdict: Verdict{Kind: Impaired, Where: where, Why: why}, Mark: l.slot.mark, Evidence: m.evidence()}, true, nil
+	return Recovery{Verdict: Verdict{Kind: Impaired, Where: where, Why: why}, Mark: l.slot.mark, Evidence: m.evidence(), Aside: len(im.aside)}, true, nil
 }
 
 // setAside moves everything that belongs to the damaged log out of the way, the marks first: what is left without them is no log.

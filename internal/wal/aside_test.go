@@ -300,6 +300,39 @@ func must2[T any](v T, err error) T {
 	return v
 }
 
+// A repair that the disk stops, at any operation and for good or with a full disk, ends in an error; the next start goes on with it.
+func TestAsideFails(t *testing.T) {
+	for n := 1; ; n++ {
+		d, err := newDamaged(2, false, damages[0].do)
+		must(t, err)
+		a := newAsides(d, uint64(n))
+		crashtest.StopAfter(d.disk, a.r, n)
+		l, _, err := Open(d.disk, repairOptions(a.r))
+		d.disk.SetHook(nil)
+		if err == nil {
+			if n < 30 {
+				t.Errorf("only %d operations", n)
+			}
+			must(t, l.Close(), a.repaired(d.disk, blankMark))
+			t.Logf("%d operations", n-1)
+			return
+		}
+		var failed *FailedError
+		if l != nil || !errors.As(err, &failed) && n > 2 { // the first two make the lock and list
+			t.Fatalf("operation %d: %v", n, err)
+		}
+		l, rec, err := Open(d.disk, repairOptions(a.r))
+		must(t, err)
+		if l == nil {
+			t.Fatalf("operation %d: %v %s", n, rec.Verdict, rec.Refused)
+		}
+		if err := a.repaired(d.disk, rec.Mark); err != nil {
+			t.Fatalf("operation %d: %v", n, err)
+		}
+		must(t, l.Close())
+	}
+}
+
 // What may not be repaired is refused, and stays as it is.
 func TestAsideRefuses(t *testing.T) {
 	for name, x := range map[string]struct {

@@ -19,6 +19,7 @@ type Recovery struct {
 	Fresh    bool   // there was nothing: the memory begins now
 	Evidence string // name in the directory of that with the damaged files; "": it was not repaired
 	Refused  string // why it was not, though Options.Repair says so
+	Aside    int    // directories of evidence that are there
 
 	Mark    zab.Mark    // without an Incarnation as long as none was ever written
 	Reset   *Reset      // the last RESET that is still in the log; nil: none
@@ -135,7 +136,7 @@ func makeDir(fsys vfs.FS, dir string) error {
 }
 
 func (im *image) recovery() Recovery {
-	r := Recovery{Verdict: im.verdict, Fresh: im.fresh(), Pos: im.hist.pos, Seen: im.seen}
+	r := Recovery{Verdict: im.verdict, Aside: len(im.aside), Fresh: im.fresh(), Pos: im.hist.pos, Seen: im.seen}
 	r.Mark.Member, _, r.Mark.Ensemble = im.identity()
 	if im.mark != nil {
 		r.Mark, r.Acked = im.mark.mark, im.mark.acked
