@@ -35,8 +35,11 @@
 // no quorum of the others is intact, the ensemble stops, and says so. With one voter or two, [Open] refuses. What was set aside is for an operator to look
 // into and to remove: after three repairs there is no fourth until that is done.
 //
+// [Bootstrap] begins the directories of founders one by one, before the first start. [Node.Backup] writes the state of the ensemble to a stream, [BackupDir]
+// that of a member which does not run, and [Restore] makes a new ensemble of it: the way out when a majority of the disks is lost.
+//
 // # What is not there yet
 //
-// There is no transport from one process to another. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions, changes of membership and backups will follow;
+// There is no transport from one process to another. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions and changes of membership will follow;
 // what has a place in the present API is refused by an error that says so.
 package ensemble

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/snapshot"
 	"github.com/ensemble-go/ensemble/zab"
@@ -53,10 +55,21 @@ func randomID() uint64 {
 func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	d := disk.Of(ctx)
 	so := snapshot.Options{Dir: filepath.Join(cfg.Dir, snapshotsDir), FS: d.FS, Random: randomID, Keep: cfg.SnapshotsKept}
+	lock, err := wal.Lock(d.FS, cfg.Dir)
+	if err != nil {
+		return nil, found{}, dirError(cfg.Dir, err)
+	}
+	names, err := d.FS.List(cfg.Dir)
+	if err != nil {
+		return nil, found{}, errors.Join(dirError(cfg.Dir, err), lock.Close())
+	}
+	if slices.Contains(names, unfinished) {
+		return nil, found{}, errors.Join(&DirError{cfg.Dir, ErrDirUnfinished}, lock.Close())
+	}
 	s := &storage{dir: cfg.Dir}
 	var f found
 	log, rec, err := wal.Open(d.FS, wal.Options{
-		Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Random: randomID, SegmentSize: d.SegmentSize,
+		Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize,
 		Repair: readmittable(cfg), Aside: []string{snapshotsDir},
 		Judge: func(rec *wal.Recovery) (err error) {
 			f, err = s.judge(cfg, so, rec)
@@ -84,6 +97,33 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	return s, f, nil
 }
 
+// listDir returns the names in a data directory. It refuses one in which a Restore was interrupted, and one that has snapshots and no log: whoever took the
+// log away took promises with it.
+func listDir(fsys vfs.FS, dir string, so snapshot.Options) ([]string, error) {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	if slices.Contains(names, unfinished) {
+		return nil, &DirError{dir, ErrDirUnfinished}
+	}
+	kept, _, err := snapshot.Inspect(so)
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	if len(kept) > 0 && !hasLog(names) {
+		return nil, impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
+	}
+	return names, nil
+}
+
+// hasLog reports whether files with these names may be those of a log, or of the repair of one.
+func hasLog(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		return name == "mark.0" || name == "mark.1" || strings.HasSuffix(name, ".log") || name == "repair" || strings.HasPrefix(name, "damaged-")
+	})
+}
+
 // recover reads the newest snapshot that the log goes on from.
 func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (found, error) {
 	f := found{Recovered: core.Recovered{Mark: rec.Mark, Entries: rec.Entries, Pos: rec.Pos}}
@@ -93,6 +133,9 @@ func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (
 		return f, err
 	}
 	s.states = states
+	if len(states.List()) > 0 && rec.Mark.Ensemble == (zab.EnsembleID{}) {
+		return f, impaired(s.dir, snapshotsDir, "there are snapshots, and the mark knows of no ensemble")
+	}
 	s.need = snapshot.Need{From: rec.Base}
 	if r := rec.Reset; r != nil {
 		s.need.Reset = (*snapshot.Reset)(r)

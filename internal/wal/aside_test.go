@@ -403,6 +403,25 @@ func TestAsideRefuses(t *testing.T) {
 	}
 }
 
+// Where a repair is under way, or its evidence stands, no other log begins, and nobody reads the one in the making.
+func TestAsideIsUsed(t *testing.T) {
+	for _, name := range []string{"repair", "damaged-0000000000000001"} {
+		disk := vfs.NewMemory()
+		must(t, disk.MkdirAll("/d/log"))
+		if name == "repair" {
+			(&damaged{disk: disk}).file(name, (&marker{id: 1, member: 3, name: "test"}).encode(Version)[:])
+			if rec, err := Read(disk, "/d/log"); err != nil || rec.Verdict.Kind != Impaired || rec.Fresh {
+				t.Errorf("%v %v", rec.Verdict, err)
+			}
+		} else {
+			must(t, disk.MkdirAll("/d/log/"+name))
+		}
+		if _, err := Create(disk, testOptions(&clock{}, 1), zab.Mark{}); !errors.Is(err, ErrUsed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 var errJudge = errors.New("judged")
 
 // readFails has reads fail after the first n.
