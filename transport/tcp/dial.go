@@ -40,10 +40,10 @@ func (p *peer) keep() {
 			err := p.connect(addr)
 			pause = min(max(2*pause, t.limits.first), t.limits.longest)
 			due = time.Now().Add(pause/2 + rand.N(pause/2+1))
-			if err != nil && p.makesRoom() {
-				due = time.Now().Add(2 * t.limits.longest)
-			}
 			if err != nil && !errors.Is(err, errCrossed) {
+				if p.failed() {
+					due = time.Now().Add(2 * t.limits.longest)
+				}
 				t.say(slog.LevelWarn, p.id, "cannot connect", slog.String("addr", addr), slog.Any("err", err))
 			}
 			continue
@@ -56,8 +56,8 @@ func (p *peer) keep() {
 	}
 }
 
-// makesRoom reports, once, whether a dial that has failed had refused the peer's own. Without a bundle, what waits for one is dropped.
-func (p *peer) makesRoom() bool {
+// failed drops what waited for a dial that has failed. It reports whether that dial had refused the peer's own.
+func (p *peer) failed() bool {
 	p.t.mu.Lock()
 	defer p.t.mu.Unlock()
 	if p.bundle != nil {
