@@ -58,7 +58,7 @@
 //
 // # Memory and goroutines
 //
-// Per bundle: three connections with two goroutines each, buffers of 64 KiB that come from pools, and queues of at most 1 MiB (Control), 8 MiB (Log) and
-// 8 MiB (Bulk). One goroutine for each other member, one that accepts, and one for each connection that is waiting, of which there are 64 at most.
-// Ids that are not among the peers hold at most 64 bundles.
+// Per bundle: three connections with two goroutines each; for each connection a buffer of 64 KiB to read into, one of the size of a frame while that is longer, and with TLS two
+// that grow to what is written at once; and queues of at most 1 MiB (Control), 8 MiB (Log) and 8 MiB (Bulk). A full queue of Control drops its oldest
+// frame. One goroutine for each other member, one that accepts, and one for each connection that is waiting. Ids that are not among the peers hold at most 64 bundles.
 package tcp
