@@ -175,16 +175,8 @@ func flood(t *testing.T, m *member, n int, each func()) []net.Conn {
 // idle is how many idle connections this process can hold.
 func idle(t *testing.T) int {
 	n := 10_000
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	limit.Cur = limit.Max
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Log(err)
-	}
-	if most := int(min(limit.Cur, 1<<20)) - 1000; n > most {
-		t.Logf("only %d files can be open: scaled to %d connections", limit.Cur, most)
+	if most := openFiles(t) - 1000; n > most {
+		t.Logf("only %d files can be open: scaled to %d connections", most+1000, most)
 		n = most
 	}
 	return n

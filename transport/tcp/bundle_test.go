@@ -67,10 +67,12 @@ func TestBothDial(t *testing.T) {
 		cfg.Dialer = d
 		a, b := start(t, 1, cfg, nil), start(t, 2, cfg, nil)
 		acquaint(a, b)
+		a.Send(2, transport.Log, []byte("early")) // nothing fails, so it waits and arrives
+		b.Send(1, transport.Bulk, []byte("early"))
 		a.until("the same bundle on both sides", func() bool { return a.settled(2) == b.settled(1) })
 		a.until("the end of the other", func() bool { return d.open.Load() == transport.Classes })
-		a.reaches(b, transport.Log)
-		b.reaches(a, transport.Bulk)
+		b.until("the frame that waited", func() bool { return b.has("1 log early") })
+		a.until("the frame that waited", func() bool { return a.has("2 bulk early") })
 		if n := a.losses(2) + b.losses(1); n > 0 {
 			t.Fatalf("Lost is called %d times; the logs:\n%s\n%s", n, a.logs, b.logs)
 		}
