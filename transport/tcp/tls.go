@@ -110,7 +110,10 @@ func (t *Transport) clientConfig(host string, peer quorum.ID) *tls.Config {
 	return c
 }
 
-var errProtocol = errors.New("TLS without the protocol " + protocol)
+var (
+	errProtocol      = errors.New("TLS without the protocol " + protocol)
+	errNoCertificate = errors.New("TLS without a certificate")
+)
 
 // stream is a connection on which greetings and frames are exchanged.
 type stream struct {
@@ -138,6 +141,9 @@ func (t *Transport) secure(ctx context.Context, raw net.Conn, config *tls.Config
 	state := s.tls.ConnectionState()
 	if state.NegotiatedProtocol != protocol {
 		return nil, errProtocol
+	}
+	if len(state.PeerCertificates) == 0 {
+		return nil, errNoCertificate // crypto/tls has seen to that
 	}
 	s.peer = state.PeerCertificates[0]
 	return s, nil
