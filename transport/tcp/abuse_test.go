@@ -454,15 +454,7 @@ func TestPeerNeverReads(t *testing.T) {
 	}
 	t.Run("control forgets", func(t *testing.T) {
 		inBubble(t, func(l *limits) { l.stall = time.Hour }, func(t *testing.T, network *pipes, one, two *member) {
-			var conns [transport.Classes]*caller
-			for class := range transport.Class(transport.Classes) {
-				raw, err := network.DialContext(t.Context(), "", "1")
-				if err != nil {
-					t.Fatal(err)
-				}
-				conns[class] = calling(t, raw, nil)
-				conns[class].must(admitted, greeting{class: class, from: 2, to: 1, run: 1, dial: 1})
-			}
+			conns := network.bundle(t, one)
 			const n = 100_000
 			for i := range n {
 				one.Send(2, transport.Control, binary.BigEndian.AppendUint64(make([]byte, 32), uint64(i)))
@@ -492,14 +484,7 @@ func TestPeerNeverReads(t *testing.T) {
 	})
 	t.Run("stalls", func(t *testing.T) {
 		inBubble(t, func(l *limits) { l.silence = time.Hour }, func(t *testing.T, network *pipes, one, two *member) {
-			for class := range transport.Class(transport.Classes) {
-				raw, err := network.DialContext(t.Context(), "", "1")
-				if err != nil {
-					t.Fatal(err)
-				}
-				calling(t, raw, nil).must(admitted, greeting{class: class, from: 2, to: 1, run: 1, dial: 1})
-				raw.SetDeadline(time.Time{})
-			}
+			network.bundle(t, one)
 			begin := time.Now()
 			one.Send(2, transport.Log, []byte("anybody?"))
 			one.until("the loss", func() bool { return one.losses(2) == 1 })
@@ -513,19 +498,9 @@ func TestPeerNeverReads(t *testing.T) {
 	})
 	t.Run("slow is not stalled", func(t *testing.T) {
 		inBubble(t, func(l *limits) { l.silence = 24 * time.Hour }, func(t *testing.T, network *pipes, one, two *member) {
-			var conns [transport.Classes]*caller
-			for class := range transport.Class(transport.Classes) {
-				raw, err := network.DialContext(t.Context(), "", "1")
-				if err != nil {
-					t.Fatal(err)
-				}
-				conns[class] = calling(t, raw, nil)
-				conns[class].must(admitted, greeting{class: class, from: 2, to: 1, run: 1, dial: 1})
-				raw.SetDeadline(time.Time{})
-				if class != transport.Log {
-					go io.Copy(io.Discard, raw)
-				}
-			}
+			conns := network.bundle(t, one)
+			go io.Copy(io.Discard, conns[transport.Control])
+			go io.Copy(io.Discard, conns[transport.Bulk])
 			one.Send(2, transport.Log, make([]byte, 100_000))
 			begin := time.Now()
 			buf := make([]byte, 1000)

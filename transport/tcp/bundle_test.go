@@ -315,14 +315,8 @@ func TestKeepAlive(t *testing.T) {
 	})
 	inBubble(t, nil, func(t *testing.T, network *pipes, one, two *member) {
 		begin := time.Now()
-		for class := range transport.Class(transport.Classes) { // a peer that reads, and is silent
-			raw, err := network.DialContext(t.Context(), "", "1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := calling(t, raw, nil)
-			c.must(admitted, greeting{class: class, from: 2, to: 1, run: 1, dial: 1})
-			go io.Copy(io.Discard, raw)
+		for _, c := range network.bundle(t, one) { // a peer that reads, and is silent
+			go io.Copy(io.Discard, c)
 		}
 		one.until("the loss", func() bool { return one.losses(2) == 1 })
 		if took := time.Since(begin); took < usual.silence || took > usual.silence+time.Second {

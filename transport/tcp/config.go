@@ -52,7 +52,8 @@ type Config struct {
 	_ struct{}
 }
 
-// Dialer opens connections. [net.Dialer] is one.
+// Dialer opens connections. [net.Dialer] is one. DialContext returns when ctx ends, is called from many goroutines, and its connections are as those of a
+// Listener must be.
 type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -91,7 +92,7 @@ func (c *Config) check() error {
 	}
 	if c.Insecure {
 		if c.TLS != nil || c.Identify != nil {
-			errs = append(errs, errors.New("Insecure is plain text: TLS and Identify must not be set"))
+			errs = append(errs, errors.New("plain text (Insecure): TLS and Identify must not be set"))
 		}
 	} else {
 		errs = append(errs, checkTLS(c.TLS))

@@ -248,9 +248,24 @@ func (c *caller) closed() {
 // bundleOf makes a bundle in plain text whose other end is ours.
 func bundleOf(t testing.TB, m *member, id quorum.ID, runNo, dialNo uint64) (conns [transport.Classes]*caller) {
 	t.Helper()
-	for class := range transport.Class(transport.Classes) {
+	for class := range conns {
 		conns[class] = call(t, m, nil)
-		conns[class].must(admitted, greeting{class: class, from: id, to: m.id, run: runNo, dial: dialNo})
+		conns[class].must(admitted, greeting{class: transport.Class(class), from: id, to: m.id, run: runNo, dial: dialNo})
+	}
+	return conns
+}
+
+// bundle makes a bundle as member 2 whose other end is ours, without deadlines.
+func (p *pipes) bundle(t testing.TB, m *member) (conns [transport.Classes]*caller) {
+	t.Helper()
+	for class := range conns {
+		raw, err := p.DialContext(t.Context(), "", m.Addr().(*net.UnixAddr).Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns[class] = calling(t, raw, nil)
+		conns[class].must(admitted, greeting{class: transport.Class(class), from: 2, to: m.id, run: 1, dial: 1})
+		raw.SetDeadline(time.Time{})
 	}
 	return conns
 }
