@@ -249,6 +249,7 @@ func TestHangingDialMakesRoom(t *testing.T) {
 		one, two := member(1), member(2)
 		begin := time.Now()
 		two.SetPeers(map[quorum.ID]string{1: "deaf", 2: "2"})
+		synctest.Wait() // it has said hello
 		one.SetPeers(map[quorum.ID]string{1: "1", 2: "2"})
 		one.reaches(two, transport.Control)
 		two.reaches(one, transport.Control)
