@@ -1,6 +1,8 @@
 package ensemble
 
 import (
+	"cmp"
+	"errors"
 	"runtime"
 	"time"
 
@@ -82,12 +84,12 @@ type peerLink struct {
 }
 
 // initLoop makes the machine. It begins with what was found, and may say that it cannot.
-func (h *host) initLoop(f found) {
+func (h *host) initLoop(f found, tail int) {
 	cfg := h.cfg
 	cc := core.Config{
 		Self: cfg.ID, Members: cfg.Members, Join: cfg.Join, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
 		MaxInFlight: 2 * mostFlight, // the shell counts
-		MaxTail:     tailBytes, Window: windowBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
+		MaxTail:     cmp.Or(tail, tailBytes), ReadsLog: h.writer != nil, Window: windowBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
 	}
 	random(cc.Run[:])
 	random(cc.Incarnation[:])
@@ -206,6 +208,7 @@ func (h *host) drain() {
 	h.settle()
 	h.keep()
 	if ticked && h.failed == nil {
+		h.stats.serves(h.m.Zab().Served())
 		h.statusChanged(h.m.Status()) // what moves all the time, such as how far the peers are
 	}
 	if took := time.Since(now); took > h.cfg.Tick {
@@ -417,10 +420,11 @@ func (h *host) end() {
 			h.cfg.Logger.Warn("ensemble: closing the transport", "member", h.cfg.ID, "err", err)
 		}
 	}
+	h.receiver.close()
 	h.loaded.group.Wait()
 	if h.writer != nil {
 		h.keeper.end(closedErrOf(h.failed))
-		if err := h.writer.close(); err != nil && h.failed == nil {
+		if err := errors.Join(h.receiver.closeFile(), h.writer.close()); err != nil && h.failed == nil {
 			h.cfg.Logger.Error("ensemble: closing the directory", "member", h.cfg.ID, "err", err)
 		}
 	}

@@ -396,7 +396,7 @@ type busy struct {
 	err error
 }
 
-func (b *busy) Next() ([]byte, bool) {
+func (b *busy) Next() ([]byte, bool, error) {
 	for range 3 {
 		b.err = errors.Join(b.err, b.m.random(b.r))
 	}
@@ -411,7 +411,7 @@ func nothingFromBeforeReset() error {
 	c := draw(b.r, 6)
 	c.meta.Pos = 0
 	b.w.issue(c)
-	r, err := b.s.Receive(c.meta)
+	r, err := b.s.Receive(c.meta, nil)
 	if err != nil {
 		return err
 	}
@@ -483,7 +483,7 @@ func receivedWithoutReset() error {
 	c := draw(b.r, 6, 10)
 	c.meta.Pos = 0
 	b.w.issue(c)
-	r, err := b.s.Receive(c.meta)
+	r, err := b.s.Receive(c.meta, nil)
 	if err != nil {
 		return err
 	}
@@ -565,7 +565,7 @@ func foreignEnsemble() error {
 	if _, err := s.Write(context.Background(), c.meta, c.reader()); !errors.As(err, &identity) {
 		return fmt.Errorf("written, with %v", err)
 	}
-	if _, err := s.Receive(c.meta); !errors.As(err, &identity) {
+	if _, err := s.Receive(c.meta, nil); !errors.As(err, &identity) {
 		return fmt.Errorf("received, with %v", err)
 	}
 	return nil
@@ -584,7 +584,7 @@ func resumedAtEveryChunk() error {
 			if i, from.err = from.s.Write(context.Background(), c.meta, c.reader()); from.err != nil {
 				return from.err
 			}
-			r, err := b.s.Receive(c.meta)
+			r, err := b.s.Receive(c.meta, nil)
 			if err != nil {
 				return err
 			}
@@ -609,7 +609,7 @@ func resumedAtEveryChunk() error {
 				meta.ID[0]++
 			}
 			if how > 0 && b.err == nil {
-				r, b.err = b.s.Receive(meta)
+				r, b.err = b.s.Receive(meta, nil)
 			}
 			if b.err != nil {
 				return b.err
@@ -627,8 +627,10 @@ func resumedAtEveryChunk() error {
 			}
 			for last := at.Chunk == 6; !last; {
 				var chunk []byte
-				chunk, last = rd.Next()
-				if err := errors.Join(rd.Err(), r.Add(r.Position().Chunk, chunk)); err != nil {
+				if chunk, last, err = rd.Next(); err == nil {
+					err = r.Add(r.Position().Chunk, chunk)
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -661,7 +663,7 @@ func partsAreNotTrusted() error {
 		c := draw(b.r, 9, 600, 600, 600, 600)
 		c.meta.Pos = 0
 		b.w.issue(c)
-		r, err := b.s.Receive(c.meta)
+		r, err := b.s.Receive(c.meta, nil)
 		if err != nil {
 			return err
 		}
@@ -688,7 +690,7 @@ func partsAreNotTrusted() error {
 		if err != nil {
 			return err
 		}
-		if r, err = other.Receive(c.meta); err != nil {
+		if r, err = other.Receive(c.meta, nil); err != nil {
 			return err
 		}
 		durable += int(r.Position().Chunk)
@@ -696,7 +698,7 @@ func partsAreNotTrusted() error {
 		if b.err != nil {
 			return b.err
 		}
-		if r, err = b.s.Receive(c.meta); err != nil {
+		if r, err = b.s.Receive(c.meta, nil); err != nil {
 			return err
 		}
 		readable += int(r.Position().Chunk)
@@ -735,9 +737,9 @@ func senderFails() error {
 	}
 	b.err = b.disk.FlipBit(b.path(i), 8*(c.meta.size()+headSize+500+headSize+10))
 	for n := range 5 {
-		chunk, last := rd.Next()
-		if last || n > 0 && (len(chunk) > 0 || rd.Err() == nil) {
-			return fmt.Errorf("chunk %d: %d bytes, last: %v, %v", n, len(chunk), last, rd.Err())
+		chunk, last, err := rd.Next()
+		if last || n > 0 && (len(chunk) > 0 || err == nil) {
+			return fmt.Errorf("chunk %d: %d bytes, last: %v, %v", n, len(chunk), last, err)
 		}
 	}
 	if err := rd.Resume(Position{Chunk: 2}); err == nil {
@@ -757,7 +759,7 @@ func senderFails() error {
 	if _, err := rd.Chunk(); !errors.As(err, &damage) {
 		return err
 	}
-	r, err := d.s.Receive(c.meta)
+	r, err := d.s.Receive(c.meta, nil)
 	if err != nil {
 		return err
 	}
@@ -785,7 +787,7 @@ func diskFull() error {
 		if _, err := b.s.Write(context.Background(), c.meta, c.reader()); !errors.As(err, &failed) || !errors.Is(err, syscall.ENOSPC) {
 			return fmt.Errorf("written, with %v", err)
 		}
-		r, err := b.s.Receive(c.meta)
+		r, err := b.s.Receive(c.meta, nil)
 		if err != nil && !errors.As(err, &failed) {
 			return err
 		}
@@ -819,13 +821,13 @@ func diskFull() error {
 		if _, err := b.s.Write(context.Background(), c.meta, c.reader()); !errors.Is(err, syscall.EIO) {
 			return fmt.Errorf("written, with %v", err)
 		}
-		if r, err := b.s.Receive(c.meta); err == nil {
+		if r, err := b.s.Receive(c.meta, nil); err == nil {
 			for i, chunk := range c.chunks {
 				err = errors.Join(err, r.Add(uint32(i), chunk))
 			}
 			if kind == vfs.OpClose {
 				err = r.Close()
-				r, _ = b.s.Receive(c.meta)
+				r, _ = b.s.Receive(c.meta, nil)
 				r.Abort()
 			} else {
 				_, err = r.Commit(uint64(len(c.bytes())), c.digest())
@@ -861,7 +863,7 @@ func namesFail() error {
 			b.disk.SetHook(nil)
 			c2 := draw(b.r, 6)
 			for _, err := range []error{
-				second(b.s.Write(context.Background(), c2.meta, c2.reader())), second(b.s.Receive(c2.meta)), second(b.s.Retain(b.w.need)),
+				second(b.s.Write(context.Background(), c2.meta, c2.reader())), second(b.s.Receive(c2.meta, nil)), second(b.s.Retain(b.w.need)),
 			} {
 				if err != b.s.Err() {
 					return fmt.Errorf("afterwards: %v", err)

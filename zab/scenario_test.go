@@ -2,6 +2,7 @@ package zab
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"reflect"
@@ -17,7 +18,7 @@ import (
 // Nothing happens by itself: what is sent lies on its link until it is delivered, and what is written is on its way to the disk
 // until it is persisted.
 //
-//	limits sync=3 init=5 tail=9 window=9 batch=9 counter=9 chunk=2   of all members made from here on (chunk: entries)
+//	limits sync=3 init=5 tail=9 window=9 batch=9 counter=9 chunk=2 log=1   of all members made from here on (chunk: entries; log: they read it)
 //	members 1 2 3 4o                 without a history; they count, and their ensemble is born
 //	member 1 promised=2 joined=1 blank 1.1=a 1.2 ...    what member 1 has on its disk
 //	lead 3, follow 1 3               the election said so
@@ -30,6 +31,10 @@ import (
 //	repeat 1 3                       delivers once more what 1 last sent to 3 and was delivered
 //	persist, persist 1, persist 1 2  all that is written, what 1 wrote, or that up to write 2
 //	load 1, load 1 damaged           the snapshot that 1 has received is decoded
+//	read 3, read 3 gone, read 3 without 1.2   what 3 asks of its log is answered; run does it for those that are not slow
+//	cutlog 3 1.2                     the log of 3 loses what is up to there
+//	torn 3 2                         3 cannot read the second chunk of its state
+//	served 3                         what it has done for learners
 //	batch 3, end 3                   what member 3 is told between them goes into one Output
 //	propose 3 a b 100*               entries, one Output each; the last of 100 bytes
 //	confirm 3                        a round of confirmation
@@ -67,10 +72,15 @@ type actor struct {
 	out     Output
 	open    bool
 	slow    bool
-	disk    []Record // what was issued
-	durable int      // of disk
-	load    *Snapshot
+	disk    []Record  // what was issued
+	durable int       // of disk
+	load    *Piece    // the last of a snapshot, to be decoded
+	part    *Snapshot // being received, with its chunks
+	at      Position  // of the next
+	reads   []Read
 	state   []string // applied
+	logless bool     // its log cannot be read
+	torn    int      // chunks until reading the state fails; 0: never
 	done    []string // what happened in this Output
 }
 
@@ -176,11 +186,16 @@ type reading struct {
 
 func (r *reading) Zxid() Zxid { return r.zxid }
 
-func (r *reading) Next() ([]byte, bool) {
+func (r *reading) Next() ([]byte, bool, error) {
+	if r.a.torn > 0 {
+		if r.a.torn--; r.a.torn == 0 {
+			return nil, false, errors.New("unreadable")
+		}
+	}
 	n := min(r.chunk, len(r.left))
 	c := strings.Join(r.left[:n], " ")
 	r.left = r.left[n:]
-	return []byte(c), len(r.left) == 0
+	return []byte(c), len(r.left) == 0, nil
 }
 
 func (r *reading) Close() { r.a.done = append(r.a.done, "lets go of the snapshot") }
@@ -215,9 +230,13 @@ func (s *stage) carryOut(a *actor) {
 		s.lines[e] = append(s.lines[e], send.Message)
 		s.tell("  %d->%d %s", a.id, send.To, describe(send.Message))
 	}
-	if o.Load != nil {
-		a.load = o.Load
-		s.tell("  %d has the snapshot %v: %d chunks, %d bytes", a.id, o.Load.Zxid, len(o.Load.Chunks), o.Load.Length)
+	for _, r := range o.Reads {
+		whole := ""
+		if r.Whole {
+			whole = fmt.Sprintf(", the first read of a whole; %d bytes follow", r.Rest)
+		}
+		s.tell("  %d reads its log behind %v up to %v, %d bytes%s", a.id, r.After, r.UpTo, r.Bytes, whole)
+		a.reads = append(a.reads, r)
 	}
 	if o.Err != nil {
 		s.tell("  %d fails: %v", a.id, o.Err)
@@ -227,6 +246,66 @@ func (s *stage) carryOut(a *actor) {
 		s.tell("  %d ends its role, %d leads next", a.id, o.Handover)
 	case o.Ended:
 		s.tell("  %d ends its role", a.id)
+	}
+	for _, p := range o.Pieces {
+		s.receive(a, p)
+	}
+}
+
+// receive takes a piece over at once, but for the last, which has to be decoded.
+func (s *stage) receive(a *actor, p Piece) {
+	switch {
+	case p.Snapshot == nil:
+		a.part, a.load = nil, nil
+		s.tell("  %d drops what it has of a snapshot", a.id)
+		return
+	case p.Resume:
+		p.Snapshot.Chunks = a.part.Chunks
+		s.tell("  %d goes on with the snapshot %v at chunk %d", a.id, p.Snapshot.Zxid, a.at.Chunk)
+	case p.Begin:
+		a.at = Position{}
+	case p.Index != a.at.Chunk || p.Snapshot != a.part:
+		s.t.Fatalf("chunk %d, not %d", p.Index, a.at.Chunk)
+	default:
+		p.Snapshot.Chunks = append(p.Snapshot.Chunks, p.Data)
+		a.at = a.at.After(p.Data)
+	}
+	if a.part, a.load = p.Snapshot, nil; p.Last {
+		a.load = &p
+		s.tell("  %d has the snapshot %v: %d chunks, %d bytes", a.id, p.Snapshot.Zxid, len(p.Snapshot.Chunks), p.Snapshot.Length)
+		return
+	}
+	at := a.at
+	s.step(a, func(m *Machine) { m.Received(p.Snapshot, at, nil, nil) })
+}
+
+// read answers what the member reads in its log: all that there is, but for what was cut of it or left out.
+func (s *stage) read(a *actor, gone bool, without Zxid) {
+	reads := a.reads
+	a.reads = nil
+	for _, r := range reads {
+		var got []Entry
+		size := 0
+		for _, x := range a.disk[:a.durable] {
+			switch e := x.Entry; {
+			case x.Kind == RecordReset:
+				got = nil
+			case x.Kind == RecordTrunc:
+				got = slices.DeleteFunc(got, func(e Entry) bool { return e.Zxid > x.Zxid })
+			case x.Kind == RecordEntry && e.Zxid > r.After && e.Zxid <= r.UpTo && e.Zxid != without:
+				got = append(got, e)
+			}
+		}
+		for i := range got {
+			if size += len(got[i].Data); size > r.Bytes && i > 0 {
+				got = got[:i]
+				break
+			}
+		}
+		if gone || a.logless || len(got) > 0 && without == 0 && got[0].Prev != r.After {
+			got = nil
+		}
+		s.step(a, func(m *Machine) { m.ReadDone(r.ID, got) })
 	}
 }
 
@@ -245,6 +324,8 @@ func (s *stage) do(verb string, f []string) {
 				s.cfg.MaxCounter = uint32(n)
 			case field != nil:
 				*field = n
+			case name == "log":
+				s.cfg.ReadsLog = n != 0
 			default:
 				s.t.Fatalf("no limit %q", name)
 			}
@@ -321,6 +402,25 @@ func (s *stage) do(verb string, f []string) {
 			return
 		}
 		s.decode(a, len(f) > 1)
+	case "read":
+		a := s.actor(f[0])
+		if len(a.reads) == 0 {
+			s.tell("  reads nothing")
+		}
+		without := Zxid(0)
+		if len(f) > 2 {
+			without = s.zxid(f[2])
+		}
+		s.read(a, len(f) == 2, without)
+	case "cutlog":
+		a := s.actor(f[0])
+		z := s.zxid(f[1])
+		a.disk = slices.DeleteFunc(a.disk, func(r Record) bool { return r.Kind == RecordEntry && r.Entry.Zxid <= z })
+		a.durable = len(a.disk)
+	case "torn":
+		s.actor(f[0]).torn = int(script.Number(s.t, f[1]))
+	case "served":
+		s.tell("  %+v", s.actor(f[0]).m.Served())
 	case "batch":
 		a := s.actor(f[0])
 		a.m.Collect(&a.out)
@@ -494,7 +594,7 @@ func (s *stage) persist(a *actor, upto WriteID) (n int) {
 }
 
 func (s *stage) decode(a *actor, damaged bool) {
-	snap := a.load
+	snap, at := a.load.Snapshot, a.at
 	a.load = nil
 	var state []string
 	for _, c := range snap.Chunks {
@@ -504,7 +604,7 @@ func (s *stage) decode(a *actor, damaged bool) {
 	if damaged {
 		err = errors.New("damaged")
 	}
-	s.step(a, func(m *Machine) { m.Loaded(snap, state, err) })
+	s.step(a, func(m *Machine) { m.Received(snap, at, state, err) })
 }
 
 func (s *stage) run(f []string) {
@@ -522,6 +622,10 @@ func (s *stage) run(f []string) {
 			if a.load != nil {
 				s.decode(a, false)
 				n++
+			}
+			if !a.slow {
+				n += len(a.reads)
+				s.read(a, false, 0)
 			}
 		}
 		if n == 0 {
@@ -642,12 +746,12 @@ func describe(msg Message) string {
 	case *Sync:
 		session = x.Session
 		if x.Snapshot {
-			s = fmt.Sprintf("epoch %d snapshot %v spans %s common %v", x.Epoch, x.Zxid, spans(x.Spans), x.Common)
+			s = fmt.Sprintf("epoch %d snapshot %v spans %s common %v id %d", x.Epoch, x.Zxid, spans(x.Spans), x.Common, binary.BigEndian.Uint64(x.ID[:]))
 		} else {
 			s = fmt.Sprintf("epoch %d keep %v", x.Epoch, x.Keep)
 		}
 	case *Fetch:
-		session, s = x.Session, fmt.Sprintf("chunks below %d", x.Upto)
+		session, s = x.Session, fmt.Sprintf("chunks %d to %d", x.At.Chunk, x.Upto-1)
 	case *Chunk:
 		session, s = x.Session, fmt.Sprintf("%d %q%s", x.Index, x.Data, word(x.Last, "last", ""))
 	case *Installed:

@@ -87,7 +87,9 @@ type actor struct {
 	failed  bool
 	rec     zab.Recovered // what is persisted
 	writes  []zab.Record  // what is not
-	load    *Load
+	load    *zab.Piece    // the last of a snapshot, to be decoded
+	part    *zab.Snapshot // being received, with its chunks
+	at      zab.Position
 	waiting map[uint64]bool // tickets without an answer
 }
 
@@ -186,9 +188,6 @@ func (s *stage) carryOut(a *actor) {
 		delete(a.waiting, r.Ticket)
 		s.tell("  %d answers #%d: %s", a.id, r.Ticket, answer(r))
 	}
-	for _, l := range o.Loads {
-		a.load = &l
-	}
 	if o.Failed != nil && !a.failed {
 		a.failed = true
 		s.tell("  %d fails: %v", a.id, o.Failed)
@@ -196,7 +195,33 @@ func (s *stage) carryOut(a *actor) {
 	if o.Failed != nil && len(a.waiting) > 0 {
 		s.t.Errorf("%d has ended and leaves tickets without an answer: %v", a.id, a.waiting)
 	}
+	pieces := slices.Clone(o.Pieces)
 	o.Reset()
+	for _, p := range pieces {
+		s.receive(a, p)
+	}
+}
+
+// receive takes a piece over at once, but for the last, which has to be decoded.
+func (s *stage) receive(a *actor, p zab.Piece) {
+	a.load = nil
+	switch {
+	case p.Snapshot == nil:
+		a.part = nil
+		return
+	case p.Resume:
+		p.Snapshot.Chunks = a.part.Chunks
+	case p.Begin:
+		a.at = zab.Position{}
+	default:
+		p.Snapshot.Chunks = append(p.Snapshot.Chunks, p.Data)
+		a.at = a.at.After(p.Data)
+	}
+	if a.part = p.Snapshot; p.Last {
+		a.load = &p
+		return
+	}
+	s.step(a, &Taken{Snapshot: p.Snapshot, At: a.at})
 }
 
 func answer(r Reply[Result]) string {
@@ -567,7 +592,7 @@ func (s *stage) decode(a *actor, damaged bool) {
 	if err == nil && damaged {
 		err = errors.New("damaged")
 	}
-	s.step(a, &Loaded{ID: l.ID, State: state, Err: err})
+	s.step(a, &Taken{Snapshot: l.Snapshot, At: a.at, State: state, Err: err})
 }
 
 // String tells what a member says of itself.

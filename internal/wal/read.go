@@ -52,6 +52,36 @@ func (l *Log) Entries(after, upTo zab.Zxid, maxBytes int) ([]zab.Entry, error) {
 	return r.entries, nil
 }
 
+// Size tells about how many bytes of log lie between two zxids of the history: within 64 KiB at each end, dead records included.
+func (l *Log) Size(after, upTo zab.Zxid) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	points := l.hist.points
+	i := max(sort.Search(len(points), func(i int) bool { return points[i].zxid > after })-1, 0)
+	j := sort.Search(len(points), func(i int) bool { return points[i].zxid > upTo })
+	if i >= len(points) {
+		return 0
+	}
+	size, from := int64(0), false
+	for _, s := range l.segments {
+		begin, end := s.begin(), s.end
+		if s == points[i].seg {
+			begin, from = points[i].off, true
+		}
+		last := j < len(points) && s == points[j].seg
+		if last {
+			end = points[j].off
+		}
+		if from {
+			size += max(0, end-begin)
+		}
+		if last {
+			break
+		}
+	}
+	return size
+}
+
 // reader holds what of the log is to be read, as it was when it began. The segments cannot be removed meanwhile.
 type reader struct {
 	log        *Log
