@@ -15,14 +15,14 @@ type Read struct {
 	ID    uint64
 	After Zxid // the first one wanted has it for its Prev
 	UpTo  Zxid // the last one that may be of use
-	Bytes int  // of data: as many entries as hold so much, and at least one
+	Bytes int  // as many entries as come to so much, each counted as its data and 64 bytes more, and at least one
 	// Whole is set on the first read of many: all up to UpTo is wanted, and Rest bytes that are in memory will follow. The host may answer that it has
 	// nothing, if a snapshot is less to send.
 	Whole bool
 	Rest  uint64
 }
 
-// maxRead is how many bytes of data one Read asks for.
+// maxRead is how many bytes one Read asks for.
 const maxRead = 1 << 20
 
 // older is a cursor below the memory.

@@ -19,7 +19,8 @@ type Piece struct {
 
 // sync cuts the history to what it has in common with the leader's, or begins to fetch a snapshot.
 func (m *Machine) sync(l *learner, x *Sync) {
-	if x.Epoch != l.epoch || l.synced || l.receiving != nil {
+	another := x.Snapshot && l.receiving != nil && !l.whole && l.receiving.ID != x.ID // the leader had not kept what this member has
+	if x.Epoch != l.epoch || l.synced || l.receiving != nil && !another {
 		return
 	}
 	l.moved = l.ticks
@@ -61,7 +62,7 @@ func (m *Machine) beginReceiving(l *learner, x *Sync) {
 	}
 	s := &Snapshot{ID: x.ID, Zxid: x.Zxid, Spans: x.Spans, Members: x.Members}
 	same := m.part != nil && m.part.Length == 0 && x.ID != SnapshotID{} && (m.part.ID == x.ID || mutant.On("resume-another"))
-	l.receiving, m.part = s, s
+	l.receiving, l.begun, m.part = s, false, s
 	m.out.Pieces = append(m.out.Pieces, Piece{Snapshot: s, Begin: true, Resume: same})
 }
 

@@ -86,7 +86,7 @@ func (a *actor) logged(r *Read, without Zxid) (got []Entry) {
 	}
 	size := 0
 	for i := range got {
-		if size += len(got[i].Data); size > r.Bytes && i > 0 {
+		if size += len(got[i].Data) + overhead; size > r.Bytes && i > 0 {
 			return got[:i]
 		}
 	}

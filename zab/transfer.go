@@ -98,7 +98,6 @@ func (m *Machine) sendSnapshot(l *learnerState) {
 		binary.BigEndian.PutUint64(t.snap.ID[:8], uint64(l.session)) // which no two attempts share
 		binary.BigEndian.PutUint64(t.snap.ID[8:], uint64(m.applied))
 	}
-	m.served.Snapshot++
 	l.transfer, l.snapZxid = t, t.snap.Zxid
 	m.send(l.id, &Sync{
 		Session: l.session, Epoch: m.lead.epoch, Snapshot: true, Common: l.keep, ID: t.snap.ID, Zxid: t.snap.Zxid, Spans: t.snap.Spans, Members: t.snap.Members,
@@ -144,13 +143,19 @@ func (m *Machine) fetch(l *learnerState, x *Fetch) {
 	if t == nil {
 		return
 	}
-	// What the learner has may be of another sequence, or gone; then all begins again. It has yet to be told which chunk is the last.
+	// What the learner has may be of another sequence, or gone; then another one begins. It has yet to be told which chunk is the last.
 	if !t.taken(x.At) || x.At == t.at && t.reader == nil {
-		m.abandon(l)
+		if t.begun || !l.promised || m.lead.phase < synchronising {
+			m.abandon(l)
+			return
+		}
+		t.close()
+		m.sendSnapshot(l)
 		return
 	}
 	if !t.begun {
 		t.begun, t.next = true, x.At.Chunk
+		m.served.Snapshot++
 		if t.next > 0 {
 			m.served.Resumed++
 		}

@@ -84,7 +84,7 @@ func (w *World) older(n *node, r *zab.Read) []zab.Entry {
 	if d.model() {
 		size := 0
 		for i := range have {
-			if size += len(have[i].Data); size > r.Bytes && i > 0 {
+			if size += len(have[i].Data) + 64; size > r.Bytes && i > 0 {
 				return have[:i]
 			}
 		}
