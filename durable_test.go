@@ -29,9 +29,16 @@ type disks struct {
 	disk  map[ensemble.ID]*vfs.Memory
 	nodes map[ensemble.ID]*ensemble.Node
 	opt   func(*ensemble.Config)
+	tail  int // bytes of history that each keeps in memory; 0: as many as usual
 }
 
 func newDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
+	d := emptyDisks(t, opt)
+	d.openAll()
+	return d
+}
+
+func emptyDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
 	d := &disks{t: t, net: transport.NewMemory(), disk: map[ensemble.ID]*vfs.Memory{}, nodes: map[ensemble.ID]*ensemble.Node{}, opt: opt}
 	t.Cleanup(func() {
 		for _, n := range d.nodes {
@@ -41,7 +48,6 @@ func newDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
 	for id := ensemble.ID(1); id <= 3; id++ {
 		d.disk[id] = vfs.NewMemory()
 	}
-	d.openAll()
 	return d
 }
 
@@ -50,7 +56,7 @@ func (d *disks) try(id ensemble.ID) (*ensemble.Node, error) {
 	if d.opt != nil {
 		d.opt(&cfg)
 	}
-	return ensemble.Open(disk.With(context.Background(), disk.Disk{FS: d.disk[id], SegmentSize: 16 << 10}), cfg)
+	return ensemble.Open(disk.With(context.Background(), disk.Disk{FS: d.disk[id], SegmentSize: 16 << 10, Tail: d.tail}), cfg)
 }
 
 func (d *disks) open(id ensemble.ID) *ensemble.Node {

@@ -30,7 +30,7 @@ type leader struct {
 	live     run // the newest of what it proposed
 
 	ticks     int    // since the role began
-	since     int    // ticks when the phase began
+	since     int    // ticks when the phase began, or last came on
 	progress  int    // ticks when this member's own disk last kept up
 	inTouch   int    // ticks when the learners last were a quorum
 	shutOut   uint32 // a promise above the epoch that some voter has given: renew above it

@@ -255,7 +255,7 @@ func (m *Machine) ack(l *learnerState, x *Ack) {
 	ld := m.lead
 	if x.Zxid > l.acked {
 		l.acked = x.Zxid
-		l.moved = ld.ticks
+		m.progress(l)
 		if i, ok := m.hist.after(x.Zxid); ok {
 			l.window = max(l.window, m.hist.sizeTo(i))
 		}
@@ -297,6 +297,14 @@ func (m *Machine) upToDate(l *learnerState) {
 		commit = m.lead.initial
 	}
 	m.send(l.id, &UpToDate{l.session, m.lead.epoch, commit})
+}
+
+// progress notes that a learner comes on. A leader that is about to bring a voter up to date, and may need it for its quorum, is not slow meanwhile.
+func (m *Machine) progress(l *learnerState) {
+	l.moved = m.lead.ticks
+	if m.lead.phase == synchronising && l.voter && !l.joined {
+		m.lead.since = m.lead.ticks
+	}
 }
 
 // stalled reports a learner that answers and does not move: it counts as lost.

@@ -166,7 +166,7 @@ func (m *Machine) fetch(l *learnerState, x *Fetch) {
 			m.abandon(l)
 			return
 		}
-		l.moved = m.lead.ticks
+		m.progress(l)
 		msg := &Chunk{Session: l.session, Index: c.at.Chunk, Data: c.data, Last: c.last}
 		if c.last {
 			end := c.at.After(c.data)

@@ -22,7 +22,7 @@ type reception struct {
 // offLoop begins what an output asks for.
 func (w *World) offLoop(n *node, out *output) {
 	for _, r := range out.Reads {
-		w.push(event{at: w.now + between(w.disk, w.cfg.DiskMin, w.cfg.DiskMax+w.cfg.Tick), kind: evRead, node: int32(n.idx), run: n.run, msg: r})
+		w.push(event{at: w.now + between(w.disk, w.cfg.DiskMin, w.cfg.DiskMax+w.cfg.Tick/8), kind: evRead, node: int32(n.idx), run: n.run, msg: r})
 	}
 	for _, p := range out.Pieces {
 		r := &n.receives
