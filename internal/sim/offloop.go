@@ -60,6 +60,7 @@ func (w *World) takePiece(n *node, p zab.Piece) {
 func (w *World) recall(n *node, r zab.Read) {
 	entries := w.older(n, &r)
 	switch {
+	case w.healed != 0:
 	case w.disk.IntN(12) == 0:
 		entries = nil
 	case len(entries) > 2 && w.disk.IntN(12) == 0:
