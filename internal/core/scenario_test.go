@@ -17,7 +17,7 @@ import (
 // are written, messages of this package that are sent, answers, failures. What election and zab say to each other has its own
 // scenarios, and is told here only with the directive messages.
 //
-//	limits flight=3 tail=9 counter=9 window=9 digest=4   of all members started from here on
+//	limits flight=3 tail=9 counter=9 window=9 digest=4 chunk=9 log=1   of all members started from here on
 //	members 1 2 3 4o            those of the ensemble; nobody runs yet
 //	disk 1 ensemble=7 counts born promised=2 joined=2 damaged|nonsense   what member 1 has on its disk: a snapshot that is damaged, an entry that is no transaction
 //	start 1 2, start all, start 1 join    new runs
@@ -174,8 +174,11 @@ func (s *stage) carryOut(a *actor) {
 	if o.Failed != nil && len(a.waiting) > 0 {
 		s.Errorf("%d has ended and leaves tickets without an answer: %v", a.id, a.waiting)
 	}
-	pieces := slices.Clone(o.Pieces)
+	pieces, reads := slices.Clone(o.Pieces), slices.Clone(o.Reads)
 	o.Reset()
+	for _, r := range reads {
+		s.read(a, r)
+	}
 	for _, p := range pieces {
 		s.receive(a, p)
 	}
@@ -190,6 +193,7 @@ func (s *stage) receive(a *actor, p zab.Piece) {
 		return
 	case p.Resume:
 		p.Snapshot.Chunks = a.part.Chunks
+		s.Tell("  %d goes on with a snapshot at chunk %d", a.id, a.at.Chunk)
 	case p.Begin:
 		a.at = zab.Position{}
 	default:
@@ -201,6 +205,18 @@ func (s *stage) receive(a *actor, p zab.Piece) {
 		return
 	}
 	s.step(a, &Taken{Snapshot: p.Snapshot, At: a.at})
+}
+
+// read answers with one entry of what is persisted.
+func (s *stage) read(a *actor, r zab.Read) {
+	answer := &Recalled{ID: r.ID}
+	for _, e := range a.rec.Entries {
+		if e.Prev == r.After && e.Zxid <= r.UpTo {
+			answer.Entries = []zab.Entry{e}
+		}
+	}
+	s.Tell("  %d reads its log behind %v: %d", a.id, r.After, len(answer.Entries))
+	s.step(a, answer)
 }
 
 func (s *stage) link(x, y quorum.ID) {
