@@ -18,11 +18,11 @@ import (
 //
 //	frames ---> lanes ---.
 //	callers --> queue ----+--> drain: links, machine.Step --> carryOut: tree and status published,
-//	decoded --> loaded ---'       ^                              messages sent, calls answered
+//	read, taken -> loaded '       ^                              messages sent, calls answered
 //	writer ---> news              |   Writes to the writer, and at times a snapshot to be kept
 //	time -----> tick              '-- Persisted: without a directory, what is written is durable at once
 //
-// Inputs are stepped in the order Persisted, Loaded, Control, Tick (one at most), Log, Bulk, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
+// Inputs are stepped in the order Persisted, loaded, Control, Tick (one at most), Log, Bulk, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
 // never waits long behind a burst.
 const (
 	drainBytes = 256 << 10
