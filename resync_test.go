@@ -2,13 +2,17 @@ package ensemble_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/transport"
 )
 
@@ -212,4 +216,61 @@ func TestTransferResumes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where the leader's log is damaged, what a laggard needs is not sent from it: a snapshot, whole.
+func TestDamagedHistoryIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisksTail(t, 4<<10, nil)
+		leader, id := d.leader(), d.another()
+		paths := d.fill(d.nodes[leader], "/a", 50, 1000)
+		d.has(d.nodes[id], paths)
+		d.nodes[id].Close()
+		paths = append(paths, d.fill(d.nodes[leader], "/b", 100, 1000)...)
+		logs, err := d.disk[leader].List("/data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range logs[:len(logs)-1] { // the last is written to
+			if strings.HasSuffix(name, ".log") {
+				if err := d.disk[leader].FlipBit("/data/"+name, 8*8000); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		before, after := d.bringBack(id)
+		d.has(d.nodes[id], paths)
+		if after.SyncedBySnapshot != before.SyncedBySnapshot+1 {
+			t.Errorf("from a damaged log: %+v, then %+v", before, after)
+		}
+	})
+}
+
+// A member whose disk fails while it receives a snapshot ends, as with any other failure of its disk, and goes on when it is mended.
+func TestDiskFailsWhileReceiving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisksTail(t, 4<<10, func(c *ensemble.Config) { c.SnapshotsKept = 1 })
+		leader, id := d.leader(), d.another()
+		paths := d.fill(d.nodes[leader], "/a", 100, 30_000)
+		d.has(d.nodes[id], paths)
+		d.nodes[id].Close()
+		d.disk[id].Wipe()
+		must[ensemble.Zxid](t)(d.nodes[leader].Snapshot(t.Context()))
+		d.disk[id].SetHook(func(o vfs.Op) *vfs.Fault {
+			if o.Kind == vfs.OpWrite && strings.HasSuffix(o.Name, ".part") {
+				return &vfs.Fault{Err: syscall.EIO}
+			}
+			return nil
+		})
+		n := d.open(id)
+		<-n.Done()
+		if err := n.Err(); !errors.Is(err, ensemble.ErrDirFailed) || !errors.Is(err, syscall.EIO) {
+			t.Fatal(err)
+		}
+		d.disk[id].SetHook(nil)
+		if err := d.open(id).Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.has(d.nodes[id], paths)
+	})
 }

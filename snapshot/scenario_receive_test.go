@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -85,13 +86,20 @@ func resumedAtEveryChunk() error {
 				b.err = r.Close()
 				meta.ID[0]++
 			}
+			var reused [][]byte
 			if how > 0 && b.err == nil {
-				r, b.err = b.s.Receive(meta, nil)
+				r, b.err = b.s.Receive(meta, func(c []byte) error {
+					reused = append(reused, bytes.Clone(c))
+					return nil
+				})
 			}
 			if b.err != nil {
 				return b.err
 			}
 			at := r.Position()
+			if how > 0 && !slices.EqualFunc(reused, c.chunks[:at.Chunk], bytes.Equal) {
+				return fmt.Errorf("%d: %d chunks are shown, %d were used again", how, len(reused), at.Chunk)
+			}
 			if want := uint32(stop); how < 2 && at.Chunk != want || how == 2 && at.Chunk > want || how == 3 && at.Chunk != 0 {
 				return fmt.Errorf("%d: stopped at %d, goes on at %d", how, stop, at.Chunk)
 			}

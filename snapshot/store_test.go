@@ -463,3 +463,24 @@ func TestTimes(t *testing.T) {
 		}
 	}
 }
+
+// Whoever is shown the chunks that are used again and cannot use them ends the Receiver, and is not shown them a second time.
+func TestReusedIsRefused(t *testing.T) {
+	b := newBench(41)
+	c := draw(b.r, 9, 600, 600, 600)
+	c.meta.Pos = 0
+	b.w.issue(c)
+	r, err := b.s.Receive(c.meta, nil)
+	must(t, err)
+	must(t, errors.Join(r.Add(0, c.chunks[0]), r.Add(1, c.chunks[1]), r.Close(), b.err))
+	unusable, shown := errors.New("unusable"), 0
+	if _, err := b.s.Receive(c.meta, func([]byte) error { shown++; return unusable }); err != unusable || shown != 1 {
+		t.Fatal(shown, err)
+	}
+	r, err = b.s.Receive(c.meta, func([]byte) error { shown++; return nil })
+	must(t, err)
+	if r.Position() != (Position{}) || shown != 1 {
+		t.Errorf("%+v, %d shown", r.Position(), shown)
+	}
+	r.Abort()
+}
