@@ -26,7 +26,7 @@ type Stats struct {
 	Elections uint64 // times this node began to look for a leader
 	Stalls    uint64 // turns that took longer than a tick
 
-	// Learners that this node has begun to bring up to date while it led, by the way in which it did.
+	// Learners that this node has begun to bring up to date while it led, by the way in which it did; as of the last tick.
 	SyncedByMemory   uint64 // what they lacked was in memory
 	SyncedByLog      uint64 // it was read back from the log of the data directory
 	SyncedBySnapshot uint64 // they were sent the tree
