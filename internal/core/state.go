@@ -371,54 +371,11 @@ func (s *Znodes) Decode(chunks [][]byte) (any, error) {
 			return nil, err
 		}
 	}
-	return l.Finish()
-}
-
-// Loader builds a state from the chunks of a snapshot, one after the other.
-type Loader struct {
-	head     []byte
-	whole    bool // the head is
-	now      int64
-	sessions *session.Table
-	tree     *datatree.Loader
-	maxData  int
-}
-
-// NewLoader returns a Loader that has no chunk yet.
-func NewLoader(maxData int) *Loader {
-	return &Loader{tree: datatree.NewLoader(maxData), maxData: maxData}
-}
-
-// Add takes the next chunk, and keeps nothing of it. An error is for good.
-func (l *Loader) Add(chunk []byte) error {
-	if l.whole {
-		return l.tree.Add(chunk)
-	}
-	l.head = append(l.head, chunk...)
-	// As much of the header as the chunks so far have: only when all is there it counts.
-	h := header{b: l.head}
-	format, at, n := h.uint(math.MaxUint64), int64(h.uint(math.MaxInt64)), h.uint(math.MaxUint64)
-	if h.bad || n > uint64(len(h.b)) {
-		return nil
-	}
-	if format != stateFormat || n < uint64(len(h.b)) {
-		return ErrState
-	}
-	sessions, err := session.Decode(h.b)
-	l.sessions, l.now, l.whole, l.head = sessions, at, true, nil
-	return err
-}
-
-// Finish returns the state, for Install.
-func (l *Loader) Finish() (any, error) {
-	if !l.whole {
-		return nil, ErrState
-	}
-	tree, err := l.tree.Finish()
+	state, err := l.Finish()
 	if err != nil {
 		return nil, err
 	}
-	return &Znodes{tree: tree, sessions: l.sessions, now: l.now, maxData: l.maxData}, nil
+	return state, nil
 }
 
 func (s *Znodes) Install(state any) { *s = *state.(*Znodes) }
