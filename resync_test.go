@@ -154,18 +154,7 @@ func TestTransferResumes(t *testing.T) {
 	for _, how := range []string{"link", "restart", "power"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var cut *severed
-				who := ensemble.ID(0)
-				d := newDisksTail(t, 4<<10, func(c *ensemble.Config) {
-					c.SnapshotsKept = 1
-					if c.ID == who {
-						if cut == nil {
-							cut = &severed{left: 9 << 20}
-						}
-						cut.Transport = c.Transport
-						c.Transport = cut
-					}
-				})
+				d := newDisksTail(t, 4<<10, func(c *ensemble.Config) { c.SnapshotsKept = 1 })
 				leader, id := d.leader(), d.another()
 				paths := d.fill(d.nodes[leader], "/a", 160, 100_000) // 16 MB
 				d.has(d.nodes[id], paths)
@@ -174,7 +163,14 @@ func TestTransferResumes(t *testing.T) {
 				must[ensemble.Zxid](t)(d.nodes[leader].Snapshot(t.Context())) // it lets go of the log
 				<-time.After(time.Second)
 				before := d.nodes[leader].Stats()
-				who = id
+				cut := &severed{left: 9 << 20}
+				d.wrap = func(member ensemble.ID, tr transport.Transport) transport.Transport {
+					if member != id {
+						return tr
+					}
+					cut.Transport = tr
+					return cut
+				}
 				d.open(id)
 				for deadline := time.Now().Add(time.Hour); !cut.broken() && time.Now().Before(deadline); <-time.After(time.Millisecond) {
 				}
