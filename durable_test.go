@@ -22,7 +22,7 @@ import (
 	"github.com/ensemble-go/ensemble/transport"
 )
 
-// disks is an ensemble of three whose disks a test can get at.
+// disks is an ensemble of three whose disks a test can get at; they may hold something already.
 type disks struct {
 	t     *testing.T
 	net   *transport.Memory
@@ -33,8 +33,11 @@ type disks struct {
 	tail  int                                                        // bytes of history that each keeps in memory; 0: as many as usual
 }
 
-func newDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
+func newDisks(t *testing.T, opt func(*ensemble.Config), of ...map[ensemble.ID]*vfs.Memory) *disks {
 	d := emptyDisks(t, opt)
+	for _, disks := range of {
+		d.disk = disks
+	}
 	d.openAll()
 	return d
 }
