@@ -20,7 +20,7 @@ import (
 	"github.com/ensemble-go/ensemble/transport"
 )
 
-// disks is an ensemble of three whose disks a test can get at.
+// disks is an ensemble of three whose disks a test can get at; they may hold something already.
 type disks struct {
 	t     *testing.T
 	net   *transport.Memory
@@ -32,8 +32,11 @@ type disks struct {
 	hurts map[ensemble.ID]int // repairs that are to be expected; any other is a false alarm
 }
 
-func newDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
+func newDisks(t *testing.T, opt func(*ensemble.Config), of ...map[ensemble.ID]*vfs.Memory) *disks {
 	d := emptyDisks(t, opt)
+	for _, disks := range of {
+		d.disk = disks
+	}
 	d.openAll()
 	return d
 }
