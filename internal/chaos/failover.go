@@ -1,0 +1,5 @@
+package main
+
+import "context"
+
+func failover(ctx context.Context, args []string) error { return nil }

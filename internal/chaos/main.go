@@ -1,0 +1,95 @@
+// Chaos runs an ensemble as its users do, as processes of this machine over TCP with TLS and with a data directory each, does to them what machines and networks do,
+// and checks what the clients were told:
+//
+//	go run .                     # one round of faults: what a change must pass, under five minutes
+//	go run . -duration 1h        # rounds until an hour is over
+//	go run . -seed 7             # the faults, targets and times of seed 7
+//	go run . failover            # how long there is no service when the leader's process is killed
+//
+// Processes are killed, stopped and continued; every connection passes a proxy of its own, which delays, holds, cuts (in the middle of a frame, too), or leaves one half of it open; and a
+// disk is filled, where the machine lets us mount one. Clients write and read all the while.
+//
+// Afterwards two checks judge their history. The log that the members have on their disks is the oracle: each acknowledged write is there exactly once, none that was refused
+// is, and one whose outcome is not known is there at most once; reads show what the log says; all members have the same tree, which is also that of the log. And without a look at the order of the log,
+// porcupine finds an order of the operations on each key that explains all answers.
+//
+// A run that proves little is not green: it is INVALID with fewer than 100 acknowledged writes a second, with fewer than 10 faults of a kind that had an effect, or when a check ran
+// out of time. The seed decides the faults, not when a process is scheduled, so a seed that fails once may pass the next time. The directories of a failed run are kept.
+//
+// It needs Linux. It is a module of its own, so that hosts inherit none of what it needs.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	args := os.Args[1:]
+	var err error
+	switch {
+	case len(args) > 0 && args[0] == "member":
+		err = member(ctx, args[1:])
+	case len(args) > 0 && args[0] == "failover":
+		err = failover(ctx, args[1:])
+	default:
+		err = chaos(ctx, args)
+	}
+	if err != nil {
+		if invalid := (invalid{}); errors.As(err, &invalid) {
+			fmt.Println("INVALID:", err)
+		} else {
+			fmt.Println("FAILED:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+// invalid is what is wrong with a run that shows nothing.
+type invalid struct{ error }
+
+// The least that a run must have seen.
+const (
+	leastRate    = 100 // acknowledged writes a second
+	leastFaults  = 10  // of each kind, that had an effect
+	longestBack  = 2 * time.Second
+	clientsCount = 15
+)
+
+func chaos(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	seed := flags.Uint64("seed", rand.Uint64N(1e9), "decides faults, targets and times")
+	duration := flags.Duration("duration", 0, "rounds of faults are begun until this time is over; at least one")
+	limit := flags.Duration("check", 2*time.Minute, "how long porcupine may take")
+	verbose := flags.Bool("v", false, "tell every fault")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("what is %q? see -help", flags.Arg(0))
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w\nseed %d; again: (cd internal/chaos && go run . -seed %d -duration %v -v)", err, *seed, *seed, *duration)
+		}
+	}()
+	fmt.Printf("seed %d\n", *seed)
+	dir, err := os.MkdirTemp("", "ensemble-chaos-")
+	if err != nil {
+		return err
+	}
+	r := &run{seed: *seed, dir: dir, verbose: *verbose, duration: *duration, checkLimit: *limit, begin: time.Now()}
+	if err := r.run(ctx); err != nil {
+		return fmt.Errorf("%w\nlogs and data are in %s", err, dir)
+	}
+	return os.RemoveAll(dir)
+}
