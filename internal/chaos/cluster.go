@@ -26,6 +26,9 @@ type process struct {
 	ended   chan struct{} // closed when it is no more
 }
 
+// dieWithUs ends a process when its parent is no more, however that came.
+func dieWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
 // cluster is the processes of an ensemble.
 type cluster struct {
 	dir   string
@@ -66,7 +69,7 @@ func (c *cluster) start(id ensemble.ID) error {
 	}
 	p := &process{cmd: exec.Command(exe, append(args, c.flags[id]...)...), ended: make(chan struct{})}
 	p.cmd.Stderr = log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // one that is stopped cannot see that we are gone
+	p.cmd.SysProcAttr = dieWithUs() // one that is stopped cannot see that we are gone
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ensemble-go/ensemble"
@@ -28,6 +29,7 @@ type system interface {
 func failover(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("failover", flag.ContinueOnError)
 	kills := flags.Int("kills", 20, "how often")
+	only := flags.String("only", "", "systems with this in their names")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -36,8 +38,26 @@ func failover(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Printf("%s, %d processors, %s\n", runtime.Version(), runtime.NumCPU(), time.Now().Format("2006-01-02 15:04"))
-	if err := measure(ctx, "ensemble", &ours{dir: dir}, *kills); err != nil {
-		return fmt.Errorf("%w\nlogs and data are in %s", err, dir)
+	systems := []struct {
+		name string
+		make func() (system, error)
+	}{
+		{"Ensemble", func() (system, error) { return &ours{dir: dir}, nil }},
+		{"ZooKeeper", func() (system, error) { return newZookeeper(dir) }},
+		{"hashicorp/raft", func() (system, error) { return newRaft(dir) }},
+	}
+	for _, x := range systems {
+		if !strings.Contains(x.name, *only) {
+			continue
+		}
+		s, err := x.make()
+		if err != nil {
+			fmt.Printf("SKIPPED: %s: %v\n", x.name, err)
+			continue
+		}
+		if err := measure(ctx, x.name, s, *kills); err != nil {
+			return fmt.Errorf("%s: %w\nlogs and data are in %s", x.name, err, dir)
+		}
 	}
 	return os.RemoveAll(dir)
 }

@@ -39,6 +39,8 @@ func main() {
 	switch {
 	case len(args) > 0 && args[0] == "member":
 		err = member(ctx, args[1:])
+	case len(args) > 0 && args[0] == "raft-member":
+		err = raftMember(args[1:])
 	case len(args) > 0 && args[0] == "failover":
 		err = failover(ctx, args[1:])
 	default:
