@@ -29,6 +29,7 @@ type system interface {
 func failover(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("failover", flag.ContinueOnError)
 	kills := flags.Int("kills", 20, "how often")
+	keep := flags.Bool("keep", false, "keep logs and data, and tell when each kill was")
 	only := flags.String("only", "", "systems with this in their names")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -55,14 +56,18 @@ func failover(ctx context.Context, args []string) error {
 			fmt.Printf("SKIPPED: %s: %v\n", x.name, err)
 			continue
 		}
-		if err := measure(ctx, x.name, s, *kills); err != nil {
+		if err := measure(ctx, x.name, s, *kills, *keep); err != nil {
 			return fmt.Errorf("%s: %w\nlogs and data are in %s", x.name, err, dir)
 		}
+	}
+	if *keep {
+		fmt.Printf("logs and data are in %s\n", dir)
+		return nil
 	}
 	return os.RemoveAll(dir)
 }
 
-func measure(ctx context.Context, name string, s system, kills int) error {
+func measure(ctx context.Context, name string, s system, kills int, tell bool) error {
 	defer s.stop()
 	var took []time.Duration
 	for range kills {
@@ -85,6 +90,9 @@ func measure(ctx context.Context, name string, s system, kills int) error {
 			return err
 		}
 		took = append(took, time.Since(begin))
+		if tell {
+			fmt.Printf("%s: %d was killed at %s, back after %v\n", name, leader, begin.Format("15:04:05.000000"), time.Since(begin))
+		}
 	}
 	fmt.Printf("%s: %d kills: median %v, worst %v; all: %v\n", name, kills, round(median(took)), round(slices.Max(took)), rounded(took))
 	return nil

@@ -65,13 +65,15 @@ const (
 	leastFaults  = 10  // of each kind, that had an effect
 	longestBack  = 2 * time.Second
 	clientsCount = 15
+	longestRun   = 10 * time.Minute // then the history is judged, and a new ensemble goes on with the next seed
 )
 
-func chaos(ctx context.Context, args []string) (err error) {
+func chaos(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	seed := flags.Uint64("seed", rand.Uint64N(1e9), "decides faults, targets and times")
 	duration := flags.Duration("duration", 0, "rounds of faults are begun until this time is over; at least one")
 	limit := flags.Duration("check", 2*time.Minute, "how long porcupine may take")
+	mutant := flags.String("mutant", "", "of a build with the tag mutants: a known mistake that the members make")
 	verbose := flags.Bool("v", false, "tell every fault")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -79,19 +81,22 @@ func chaos(ctx context.Context, args []string) (err error) {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("what is %q? see -help", flags.Arg(0))
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w\nseed %d; again: (cd internal/chaos && go run . -seed %d -duration %v -v)", err, *seed, *seed, *duration)
-		}
-	}()
-	fmt.Printf("seed %d\n", *seed)
-	dir, err := os.MkdirTemp("", "ensemble-chaos-")
-	if err != nil {
+	if err := setMutant(*mutant); err != nil {
 		return err
 	}
-	r := &run{seed: *seed, dir: dir, verbose: *verbose, duration: *duration, checkLimit: *limit, begin: time.Now()}
-	if err := r.run(ctx); err != nil {
-		return fmt.Errorf("%w\nlogs and data are in %s", err, dir)
+	for begin := time.Now(); ; *seed++ {
+		left := min(max(0, *duration-time.Since(begin)), longestRun)
+		fmt.Printf("seed %d\n", *seed)
+		dir, err := os.MkdirTemp("", "ensemble-chaos-")
+		if err != nil {
+			return err
+		}
+		r := &run{seed: *seed, dir: dir, verbose: *verbose, duration: left, checkLimit: *limit, mutant: *mutant, begin: time.Now()}
+		if err := r.run(ctx); err != nil {
+			return fmt.Errorf("%w\nlogs and data are in %s\nseed %d; again: (cd internal/chaos && go run . -seed %d -duration %v -v)", err, dir, *seed, *seed, left)
+		}
+		if err := os.RemoveAll(dir); err != nil || time.Since(begin) >= *duration {
+			return err
+		}
 	}
-	return os.RemoveAll(dir)
 }

@@ -37,7 +37,11 @@ func member(ctx context.Context, args []string) error {
 	certs := flags.String("certificates", "", "directory of the certificates")
 	bytes := flags.Int64("snapshot-bytes", 0, "")
 	kept := flags.Int("snapshots-kept", 0, "")
+	mutant := flags.String("mutant", "", "")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := setMutant(*mutant); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)

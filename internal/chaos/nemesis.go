@@ -212,6 +212,13 @@ func (r *run) back(ctx context.Context, healed time.Time) error {
 	open := []ensemble.ID{1, 2, 3}
 	for len(open) > 0 && ctx.Err() == nil {
 		open = slices.DeleteFunc(open, func(id ensemble.ID) bool { return r.probe(id) })
+		for _, id := range open {
+			select {
+			case <-r.cluster.process(id).ended:
+				return fmt.Errorf("after the heal the process of member %d has ended by itself: %v", id, r.cluster.process(id).cmd.ProcessState)
+			default:
+			}
+		}
 		if time.Since(healed) > 30*time.Second {
 			return fmt.Errorf("30 s after the heal members %v do not acknowledge writes", open)
 		}

@@ -21,6 +21,7 @@ type run struct {
 	verbose    bool
 	duration   time.Duration
 	checkLimit time.Duration
+	mutant     string
 	begin      time.Time
 
 	cluster *cluster
@@ -49,14 +50,14 @@ func (r *run) run(ctx context.Context) (err error) {
 	defer r.net.close()
 	r.cluster = &cluster{dir: r.dir, net: r.net, live: map[ensemble.ID]*process{}, flags: map[ensemble.ID][]string{}}
 	for id := ensemble.ID(1); id <= size; id++ {
-		r.cluster.flags[id] = []string{"-snapshot-bytes", fmt.Sprint(8 << 20)}
+		r.cluster.flags[id] = []string{"-snapshot-bytes", fmt.Sprint(8 << 20), "-mutant", r.mutant}
 	}
 	var why error
 	if r.disk, why = newSmallDisk(r.cluster.dataDir(size)); why != nil {
 		fmt.Printf("SKIPPED: full disks: %v\n", why)
 	} else {
 		defer func() { err = errors.Join(err, r.disk.unmount()) }()
-		r.cluster.flags[size] = []string{"-snapshot-bytes", fmt.Sprint(4 << 20), "-snapshots-kept", "2"}
+		r.cluster.flags[size] = []string{"-snapshot-bytes", fmt.Sprint(4 << 20), "-snapshots-kept", "2", "-mutant", r.mutant}
 	}
 	defer r.cluster.stop()
 	keeping, kept := context.WithCancel(ctx)

@@ -104,13 +104,13 @@ func (c *client) create(key string) part {
 func (c *client) choose() []part {
 	key := c.key()
 	switch n := c.rng.IntN(100); {
-	case n < 20:
+	case n < 16:
 		return []part{c.create(key)}
 	case n < 50:
 		return []part{c.set(key)}
-	case n < 58:
+	case n < 54:
 		return []part{{Verb: verbDelete, Path: key, Version: c.version(key)}}
-	case n < 70:
+	case n < 68:
 		return []part{{Verb: verbSequential, Path: fmt.Sprintf("/s/%d/n-", c.rng.IntN(keysCount)), Tag: c.tag(), Size: c.rng.IntN(50)}}
 	case n < 80:
 		other := c.key()
