@@ -36,7 +36,8 @@ var (
 	ErrClosed         = errors.New("node is closed")
 	ErrSessionExpired = errors.New("session has ended")
 	ErrSessionMoved   = errors.New("session has moved")
-	// ErrImpaired is given to reads of a member whose state is known to be wrong, until it has the ensemble's again. Only View still shows it.
+	// ErrImpaired is given to reads of a member whose state is known to be wrong, or was damaged on its disk, until it has the ensemble's again. Only View
+	// still shows it. Open gives it, in a *DirError, where nobody could bring that about.
 	ErrImpaired = errors.New("member is impaired")
 )
 

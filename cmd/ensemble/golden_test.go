@@ -57,6 +57,13 @@ var cases = []struct {
 		}
 	}},
 	{"node", 0, func(t *testing.T) { enterNode(t, 3) }},
+	{"repaired", 0, func(t *testing.T) { repair(t) }},
+	{"repair-cut-short", 1, func(t *testing.T) { must(t, os.Rename("d/"+repair(t)+"/repair.done", "d/repair")) }},
+	{"repair-marker", 1, func(t *testing.T) { repair(t); must(t, os.WriteFile("d/repair", nil, 0o600)) }},
+	{"evidence", 1, func(t *testing.T) {
+		dir := repair(t)
+		must(t, os.Rename("d/"+dir, "e"), os.RemoveAll("d"), os.Rename("e", "d"))
+	}},
 	{"new", 0, func(t *testing.T) {
 		must(t, os.RemoveAll("d"), os.Mkdir("d", 0o700), os.WriteFile("d/lock", nil, 0o600))
 	}},
@@ -96,6 +103,20 @@ func openLog(t *testing.T, member quorum.ID, name string) *wal.Log {
 		t.Fatal(rec.Verdict)
 	}
 	return l
+}
+
+// repair damages the directory and has it set aside, in the one that it returns.
+func repair(t *testing.T) string {
+	t.Helper()
+	flip(t, segments[1], 1700)
+	o := wal.Options{Dir: "d", Member: 3, Name: "test", Random: rand.New(rand.NewPCG(1, 2)).Uint64, SegmentSize: 4096, Repair: true}
+	l, rec, err := wal.Open(vfs.OS(), o)
+	must(t, err)
+	if l == nil {
+		t.Fatal(rec.Verdict, rec.Refused)
+	}
+	must(t, l.Close())
+	return rec.Evidence
 }
 
 // kill leaves the directory as a process that is killed does.

@@ -71,6 +71,7 @@ are strings "epoch.counter", ids are hexadecimal, positions, offsets and bytes a
 	           chunks), ensemble
 	leftover   file, bytes: the next start removes it
 	other      file: not the member's, left alone
+	evidence   a directory with what was damaged and set aside: dir ("." is this one), state ("whole", "in part": a repair was cut short), why
 	record     with -records: file, offset, bytes, inLog (it was read as part of the log), position, batch, endsBatch, generation (of the mark,
 	           the lower half), kind ("data", "readmit", "digest", "entry": one of these that cannot be read, "trunc": everything after zxid
 	           is dead, "reset": the history begins anew with a snapshot up to zxid), zxid, length (of the payload), crc ("ok", "bad"), fault (what is wrong)

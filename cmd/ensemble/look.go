@@ -98,7 +98,7 @@ func isOurs(name string) bool {
 		return true
 	}
 	name = strings.TrimSuffix(name, ".tmp")
-	if name == "mark.0" || name == "mark.1" {
+	if name == "mark.0" || name == "mark.1" || name == "repair" {
 		return true
 	}
 	base, ok := strings.CutSuffix(name, ".log")
@@ -117,8 +117,9 @@ func (f *finding) sort(fsys vfs.FS, names []string) {
 		case slices.Contains(f.report.Leftover, name):
 			n, _ := size(fsys, file) // it may be gone by now
 			f.leftover = append(f.leftover, fileRow{"leftover", name, n})
-		case isOurs(name) && !strings.HasSuffix(name, ".tmp"):
+		case isOurs(name) && !strings.HasSuffix(name, ".tmp"), name == "repair.done":
 		case name == snapshotsDir:
+		case slices.ContainsFunc(f.report.Evidence, func(e wal.EvidenceReport) bool { return e.Dir == name }):
 		case err == nil:
 			f.others = append(f.others, name+"/")
 		default:

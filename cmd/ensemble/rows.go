@@ -130,6 +130,13 @@ type verifyRow struct {
 	DamagedSnapshots int `json:"damagedSnapshots"`
 }
 
+type evidenceRow struct {
+	Type  string `json:"type"`
+	Dir   string `json:"dir"`
+	State string `json:"state"`
+	Why   string `json:"why,omitempty"`
+}
+
 type verdictRow struct {
 	Type         string   `json:"type"`
 	Verdict      string   `json:"verdict"`

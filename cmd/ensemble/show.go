@@ -17,6 +17,7 @@ type sheet interface {
 	epochs(rows []epochRow, impaired bool)
 	snapshots([]snapshotRow)
 	files(leftover []fileRow, others []otherRow)
+	evidence([]evidenceRow)
 	records(file string, rows []recordRow)
 	verify(verifyRow)
 	verdict(verdictRow)
@@ -50,6 +51,15 @@ func (f *finding) show(s sheet) {
 	}
 	s.snapshots(snapshots)
 	s.files(f.leftover, others)
+	var evidence []evidenceRow
+	for _, e := range r.Evidence {
+		row := evidenceRow{"evidence", e.Dir, "whole", e.Why}
+		if !e.Whole {
+			row.State = "in part"
+		}
+		evidence = append(evidence, row)
+	}
+	s.evidence(evidence)
 }
 
 func (f *finding) marks() []markRow {

@@ -144,6 +144,19 @@ func (s *textSheet) files(leftover []fileRow, others []otherRow) {
 	}
 }
 
+func (s *textSheet) evidence(rows []evidenceRow) {
+	t := newTable("directory", "state", "what was wrong")
+	for _, r := range rows {
+		if r.Dir == "." {
+			r.Dir = "this one"
+		}
+		t.row(r.Dir, r.State, printable(r.Why))
+	}
+	if len(rows) > 0 {
+		s.table("Set aside as evidence, and never used again", t)
+	}
+}
+
 func (s *textSheet) records(file string, rows []recordRow) {
 	t := newTable(">position", "kind", ">zxid", ">length", ">batch", "ends", ">offset", ">bytes", "crc", "in the log", "fault")
 	for _, r := range rows {

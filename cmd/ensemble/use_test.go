@@ -59,7 +59,7 @@ func TestTornWhileInUse(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	flip(t, segments[1], 1700)
-	for state, want := range map[string]string{inUse: "  - The member runs, and", unknown: "  - If the member runs,", unused: "  - Keep the directory"} {
+	for state, want := range map[string]string{inUse: "  - The member runs, and", unknown: "  - If the member runs,", unused: "  - Nothing of it is thrown away"} {
 		r := run(t, func(p *program) { p.use = func(string) usage { return usage{state: state} } }, "inspect", "-verify", "d")
 		if r.status != exitDamaged || !strings.Contains(r.out, "damaged record.\n"+want) {
 			t.Errorf("%s: %+v", state, r)
