@@ -11,6 +11,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/transport"
 )
@@ -94,14 +95,14 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 	if len(cfg.Members) == 1 {
 		h.tr = cfg.Transport // may be nil
 	}
-	var f found
+	var f durable.Found
 	if cfg.Dir != "" {
 		var s *storage
 		var err error
 		if s, f, err = openStorage(ctx, &cfg); err != nil {
 			return nil, err
 		}
-		h.writer = newWriter(s, f.Mark.Ensemble, h.wakeUp)
+		h.writer = newWriter(s, h.wakeUp)
 	}
 	h.initLoop(f)
 	err := h.m.Err()
@@ -123,7 +124,7 @@ func (h *host) closeDisk() error {
 	if h.writer == nil {
 		return nil
 	}
-	return h.writer.disk.log.Close()
+	return h.writer.disk.Log.Close()
 }
 
 // random fills b with what nobody can foresee.

@@ -1,46 +1,26 @@
 package ensemble
 
 import (
-	"cmp"
 	"context"
 	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
-	"io"
 	"path/filepath"
-	"slices"
-	"sort"
 	"strings"
-	"sync"
-	"sync/atomic"
 
-	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/snapshot"
-	"github.com/ensemble-go/ensemble/zab"
 )
 
-// snapshotsDir is where in the data directory the snapshots are. The log has the directory itself.
-const snapshotsDir = "snapshots"
+const snapshotsDir = durable.SnapshotsDir
 
 // storage is an open data directory.
 type storage struct {
-	dir    string
-	log    *wal.Log
-	states *snapshot.Store
-	newest atomic.Uint64 // zxid of the newest snapshot that fits
-
-	mu   sync.Mutex    // guards what follows; never held during I/O
-	need snapshot.Need // what a snapshot must be to be of use; Upto is only set in copies
-}
-
-// found is what a directory held, beside what the machine begins with.
-type found struct {
-	core.Recovered
-	places places // of entries, as far as they are known
-	grown  int64  // bytes of log since the snapshot
+	dir string
+	*durable.Store
 }
 
 // randomID draws what must not repeat.
@@ -51,29 +31,30 @@ func randomID() uint64 {
 }
 
 // openStorage opens cfg.Dir and says what it held. All errors are *DirError.
-func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
+func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, error) {
 	d := disk.Of(ctx)
 	so := snapshot.Options{Dir: filepath.Join(cfg.Dir, snapshotsDir), FS: d.FS, Random: randomID, Keep: cfg.SnapshotsKept}
 	if err := judgeOrphans(d.FS, cfg.Dir, so); err != nil {
-		return nil, found{}, err
+		return nil, durable.Found{}, err
 	}
 	log, rec, err := wal.Open(d.FS, wal.Options{Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Random: randomID, SegmentSize: d.SegmentSize})
 	switch {
 	case err != nil:
-		return nil, found{}, dirError(cfg.Dir, err)
+		return nil, durable.Found{}, dirError(cfg.Dir, err)
 	case rec.Verdict.Kind == wal.Impaired:
-		return nil, found{}, impaired(cfg.Dir, rec.Verdict.Where, rec.Verdict.Why)
+		return nil, durable.Found{}, impaired(cfg.Dir, rec.Verdict.Where, rec.Verdict.Why)
 	case rec.Verdict.Kind == wal.TornTail:
 		cfg.Logger.Warn("ensemble: the last batch was being written when the member stopped; what is left of it was cut", "member", cfg.ID, "verdict", rec.Verdict.String())
 	}
-	s := &storage{dir: cfg.Dir, log: log}
-	f, err := s.recover(cfg, so, &rec)
+	s, f, err := durable.Recover(log, &rec, so, func(err error) {
+		cfg.Logger.Warn("ensemble: a snapshot is not used", "member", cfg.ID, "err", err)
+	})
 	if err != nil {
-		return nil, found{}, errors.Join(err, log.Close())
+		return nil, durable.Found{}, errors.Join(recoverError(cfg.Dir, err), log.Close())
 	}
 	cfg.Logger.Info("ensemble: data directory opened", "member", cfg.ID, "dir", cfg.Dir, "verdict", rec.Verdict.String(),
-		"snapshot", Zxid(s.newest.Load()), "entries", len(f.Entries))
-	return s, f, nil
+		"snapshot", s.Newest(), "entries", len(f.Entries))
+	return &storage{cfg.Dir, s}, f, nil
 }
 
 // judgeOrphans refuses a directory that has snapshots and no log: whoever took the log away took promises with it.
@@ -97,150 +78,10 @@ func judgeOrphans(fsys vfs.FS, dir string, so snapshot.Options) error {
 	return impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
 }
 
-// recover reads the newest snapshot that the log goes on from.
-func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (found, error) {
-	f := found{Recovered: core.Recovered{Mark: rec.Mark, Entries: rec.Entries, Pos: rec.Pos}}
-	so.Ensemble = rec.Mark.Ensemble
-	states, err := snapshot.Open(so)
-	if err != nil {
-		return f, dirError(s.dir, err)
+// recoverError says in public terms why the log and the snapshots of a directory do not make a state.
+func recoverError(dir string, err error) error {
+	if errors.Is(err, durable.ErrOrphans) {
+		return impaired(dir, snapshotsDir, err.Error())
 	}
-	s.states = states
-	if len(states.List()) > 0 && rec.Mark.Ensemble == (zab.EnsembleID{}) {
-		return f, impaired(s.dir, snapshotsDir, "there are snapshots, and the mark knows of no ensemble")
-	}
-	s.need = snapshot.Need{From: rec.Base}
-	if r := rec.Reset; r != nil {
-		s.need.Reset = (*snapshot.Reset)(r)
-		f.places.add(r.Zxid, r.Pos)
-	}
-	info, snap, err := s.load(cfg, rec)
-	switch {
-	case err != nil:
-		return f, dirError(s.dir, err)
-	case snap != nil:
-		f.Snapshot = snap
-		s.newest.Store(uint64(snap.Zxid))
-		f.places = nil
-		pos := info.Pos
-		if pos == 0 && rec.Reset != nil { // it was received, and only the RESET that names it makes it ours
-			pos = rec.Reset.Pos
-		}
-		f.places.add(snap.Zxid, pos)
-		i := sort.Search(len(f.Entries), func(i int) bool { return f.Entries[i].Zxid > snap.Zxid })
-		f.Entries = f.Entries[i:]
-	}
-	for i := range f.Entries {
-		f.grown += recordBytes(len(f.Entries[i].Data))
-	}
-	if n := len(f.Entries); n > 0 {
-		f.places.add(f.Entries[n-1].Zxid, rec.Pos)
-	}
-	return f, nil
-}
-
-// load returns the newest snapshot that is a point of the log's history, or nil if the log has all of it.
-func (s *storage) load(cfg *Config, rec *wal.Recovery) (snapshot.Info, *zab.Snapshot, error) {
-	need := s.need
-	need.Upto = rec.Base
-	if n := len(rec.Entries); n > 0 {
-		need.Upto = rec.Entries[n-1].Zxid
-	}
-	// Of two snapshots of one zxid either will do; of a zxid that is not in the log, none.
-	ours := func(z Zxid) bool {
-		_, ok := slices.BinarySearchFunc(rec.Entries, z, func(e zab.Entry, z Zxid) int { return cmp.Compare(e.Zxid, z) })
-		return ok || z == rec.Base
-	}
-	var unused []error
-	tried := Zxid(0)
-	for _, i := range s.states.List() {
-		if i.Zxid == tried || !ours(i.Zxid) {
-			continue
-		}
-		tried = i.Zxid
-		one := need
-		one.From, one.Upto = max(need.From, tried), min(need.Upto, tried)
-		if one.From != one.Upto {
-			continue
-		}
-		var chunks [][]byte
-		info, faults, err := s.states.Load(one, func(r *snapshot.Reader) error {
-			chunks = nil
-			for {
-				c, err := r.Chunk()
-				if err == io.EOF {
-					return nil
-				}
-				if err != nil {
-					return err
-				}
-				chunks = append(chunks, c)
-			}
-		})
-		for _, f := range faults {
-			cfg.Logger.Warn("ensemble: a snapshot is not used", "member", cfg.ID, "err", f)
-		}
-		unused = append(unused, faults...)
-		if _, lost := errors.AsType[*snapshot.LostError](err); lost || errors.Is(err, snapshot.ErrNone) {
-			continue
-		}
-		if err != nil {
-			return info, nil, err
-		}
-		snap := info.Snapshot()
-		snap.Chunks = chunks
-		return info, snap, nil
-	}
-	if need.Reset == nil && need.From == 0 {
-		return snapshot.Info{}, nil, nil
-	}
-	return snapshot.Info{}, nil, &snapshot.LostError{Need: need, Faults: unused}
-}
-
-// recordBytes is what a record counts towards Config.SnapshotBytes.
-func recordBytes(data int) int64 { return int64(data) + 64 }
-
-// install makes a received snapshot durable, before the RESET that names it.
-func (s *storage) install(e zab.EnsembleID, snap *zab.Snapshot) error {
-	w, err := s.states.Create(snapshot.Meta{Ensemble: e, Zxid: snap.Zxid, Spans: snap.Spans, Members: snap.Members})
-	if err != nil {
-		return err
-	}
-	defer w.Abort()
-	for _, c := range snap.Chunks {
-		if err := w.Add(c); err != nil {
-			return err
-		}
-	}
-	info, err := w.Commit()
-	if err == nil && (info.Length != snap.Length || info.Digest != snap.Digest) {
-		err = errors.New("a received snapshot is not what its sender said")
-	}
-	return err
-}
-
-// began notes that the history begins anew with r, durably.
-func (s *storage) began(r *zab.Record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.newest.Store(uint64(r.Snapshot.Zxid))
-	s.need = snapshot.Need{From: r.Snapshot.Zxid, Reset: &snapshot.Reset{Pos: r.Pos, Zxid: r.Snapshot.Zxid, Length: r.Snapshot.Length, Digest: r.Snapshot.Digest}}
-}
-
-// kept notes that a snapshot is durable. The history may have begun anew while it was written.
-func (s *storage) kept(i *snapshot.Info) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r := s.need.Reset; r == nil || i.Pos >= r.Pos {
-		s.newest.Store(uint64(i.Zxid))
-	}
-}
-
-// retain removes the snapshots that are not needed any more, and returns the position from which on the log is. upto is the newest of them.
-func (s *storage) retain(upto Zxid) (pos uint64, err error) {
-	s.mu.Lock()
-	need := s.need
-	s.mu.Unlock()
-	need.Upto = max(upto, need.From)
-	return s.states.Retain(need)
+	return dirError(dir, err)
 }
