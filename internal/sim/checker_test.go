@@ -165,14 +165,18 @@ var corruptions = []struct {
 	{"inv/DISK", "a snapshot that the log names and that is not there", func(w *World, n *node) {
 		chunk := []byte("state")
 		r := zab.Record{Kind: zab.RecordReset, Pos: n.disk.pos + 1, Snapshot: &zab.Snapshot{
-			Zxid: n.disk.last(), Length: 5, Digest: crc64.Checksum(chunk, ecma), Chunks: [][]byte{chunk},
+			Zxid: n.disk.last(), Length: 5, Digest: crc64.Checksum(chunk, crc64.MakeTable(crc64.ECMA)), Chunks: [][]byte{chunk},
 		}}
-		failing(w, n.drive.write([]zab.Record{r}))
+		failing(w, n.drive.write([]zab.Record{r}, func(zab.WriteID) {}))
 		n.disk.apply(&r)
 		n.drive.crash(true)
-		w.reopen(n, nil, 0) // well
-		n.drive.crash(true)
-		failing(w, n.drive.mem.Remove(driveDir+"/"+n.drive.reset))
+		names, _ := n.drive.mem.Files()
+		for _, name := range names {
+			if strings.HasSuffix(name, ".snap") {
+				failing(w, n.drive.mem.Remove(name))
+			}
+		}
+		failing(w, n.drive.mem.SyncDir(snapsDir))
 		w.reopen(n, nil, 0)
 	}},
 	{"inv/DISK", "damage at rest", func(w *World, n *node) {

@@ -22,7 +22,7 @@ type World struct {
 	now      Time
 	stopAt   Time
 
-	net, disk, load, nemesis, sched, nonces, media *rand.Rand
+	net, disk, load, nemesis, sched, nonces, media, guess *rand.Rand
 
 	actions  []Action
 	nextAct  int
@@ -101,6 +101,7 @@ func newWorld(seed uint64, o Options) *World {
 	w.sched = rand.New(rand.NewPCG(seed, 5))
 	w.nonces = rand.New(rand.NewPCG(seed, 6))
 	w.media = rand.New(rand.NewPCG(seed, 7))
+	w.guess = rand.New(rand.NewPCG(seed, 8))
 	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
@@ -121,7 +122,8 @@ func newWorld(seed uint64, o Options) *World {
 			w.counting.born = true
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
 		}
-		m.drive = newDrive(m.id, w.cfg.Segment, w.media, func() time.Duration { return time.Duration(w.now) })
+		m.drive = newDrive(m.id, &w.cfg, w.media, func() time.Duration { return time.Duration(w.now) })
+		m.drive.peek = func() { w.glimpse(imageEvery) }
 		w.format(m)
 		w.nodes = append(w.nodes, m)
 		for j := range i {
@@ -228,6 +230,8 @@ func (w *World) handle(e *event) {
 		w.flushed(n)
 	case evDrain:
 		n.work(w)
+	case evKeep:
+		w.keepOn(n)
 	case evLoaded:
 		l := e.msg.(core.Load)
 		state, err := n.sm.Decode(l.Snapshot.Chunks)

@@ -1,0 +1,4 @@
+package sim
+
+// checkFiles is filled below.
+func (w *World) checkFiles(n *node) {}
