@@ -168,7 +168,7 @@ func (m *Machine) beginSync(l *learnerState) {
 	keep := common(m.hist.spans, l.spans)
 	l.moved = m.lead.ticks
 	i, ok := m.hist.after(keep)
-	if ok && !l.spoilt && !(mutant.On("old-snapshot") && keep > m.applied && m.applied > 0) {
+	if (ok || mutant.On("diff-over-gap")) && !l.spoilt && !(mutant.On("old-snapshot") && keep > m.applied && m.applied > 0) {
 		m.send(l.id, &Sync{Session: l.session, Epoch: m.lead.epoch, Keep: keep, Common: keep})
 		m.stream(l, i, keep)
 		return

@@ -37,17 +37,27 @@ const appendBytes = 4 << 20
 func (s *Store) Append(records []zab.Record, retain uint64, told func(zab.WriteID)) error {
 	for rest := records; len(rest) > 0; {
 		r := &rest[0]
-		if r.Kind == zab.RecordReset && !mutant.On("reset-before-snapshot") {
+		late := mutant.On("reset-before-snapshot")
+		if r.Kind == zab.RecordReset && !late {
 			if err := s.install(r.Snapshot); err != nil {
 				return err
 			}
 		}
 		n := s.share(rest)
-		if err := s.Log.Append(rest[:n]); err != nil {
+		batch := rest[:n]
+		if mutant.On("old-role-dropped") && batch[n-1].Kind == zab.RecordMark {
+			batch = batch[n-1:]
+		}
+		if err := s.Log.Append(batch); err != nil {
 			return err
 		}
 		if r.Kind == zab.RecordReset {
 			s.began(r)
+			if late {
+				if err := s.install(r.Snapshot); err != nil {
+					return err
+				}
+			}
 		}
 		told(rest[n-1].ID)
 		if r.Kind == zab.RecordReset {

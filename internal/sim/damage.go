@@ -15,6 +15,12 @@ import (
 // Damage at rest comes to a disk whose member is down, and is found by its next start, or is of no account. What is lost must be noticed: then the member
 // begins anew, blank, with the ensemble's id, on a new disk. It is done only to members whose memory the ensemble can do without.
 
+// damages are the kinds of damage, the more frequent ones more than once.
+var damages = []string{
+	"log flipped", "log flipped", "log zeroed", "log zeroed", "log stale", "log unreadable", "slot flipped", "slot unreadable", "both slots flipped",
+	"snapshot flipped", "snapshot unreadable", "snapshot removed", "all snapshots flipped", "segment removed",
+}
+
 // maul damages the disk of a member that is down. It returns the disk as it was.
 func (w *World) maul(n *node) *vfs.Memory {
 	d := &n.drive
@@ -62,8 +68,7 @@ func (w *World) maul(n *node) *vfs.Memory {
 			must(d.mem.Stale(f, at))
 		}
 	}
-	what := pick(r, "log flipped", "log flipped", "log zeroed", "log zeroed", "log stale", "log unreadable", "slot flipped", "slot unreadable", "both slots flipped", "snapshot flipped", "snapshot unreadable",
-		"snapshot removed", "all snapshots flipped", "segment removed")
+	what := pick(r, damages...)
 	if strings.Contains(what, "snapshot") && len(snaps) == 0 {
 		what = "log flipped"
 	}

@@ -53,7 +53,8 @@ type watch struct {
 	epoch              uint32
 	reign              uint32 // in which it commits in this step
 	est                bool
-	since              int // tick in which role and epoch began
+	appliedHere        bool // an entry, in this role
+	since              int  // tick in which role and epoch began
 	ticks              int
 	heard              []int // tick in which a message of Zab came from the member
 	broken             bool

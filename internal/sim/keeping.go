@@ -81,7 +81,11 @@ func (w *World) keepStep(n *node, k *keeping) error {
 	if n.disk.flying > 0 {
 		return nil // the writer of the log is busy
 	}
-	return d.write(nil, nil)
+	if err := d.write(nil, nil); err != nil {
+		return err
+	}
+	w.checkRetention(n)
+	return nil
 }
 
 // kept does a piece of work for a snapshot. That it fails is no harm, unless it is the log that fails.

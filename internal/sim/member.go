@@ -58,6 +58,7 @@ type node struct {
 	lastPos  uint64       // first position of its last batch,
 	lastAt   time.Duration
 	longTick Time
+	resetPos uint64 // of the last RESET that is known
 
 	peers []peerLink
 	inbox [lanes][]inbound
@@ -342,7 +343,10 @@ func (w *World) restart(n *node) {
 		base = rec.Snapshot.Zxid
 	}
 	n.watch.began(n, base)
-	n.places, n.longTick = n.drive.found.Places, w.tick(n)
+	n.places, n.longTick, n.resetPos = n.drive.found.Places, w.tick(n), 0
+	if r := n.drive.rec.Reset; r != nil {
+		n.resetPos = r.Pos
+	}
 	n.out.Reset()
 	w.push(event{at: w.now + w.tick(n), kind: evTick, node: int32(n.idx), run: n.run})
 	n.initPeers(w)
@@ -366,6 +370,7 @@ func (w *World) ticked(n *node) {
 	}
 	if len(n.inbox[laneTick]) == 0 { // at most one at a time, however long the pause was
 		n.watch.ticks++
+		w.checkQueues(n)
 		n.put(w, inbound{lane: laneTick, msg: &core.Tick{Wall: w.wallClock(n)}})
 	}
 }

@@ -86,6 +86,7 @@ func (w *World) durable(n *node, r *zab.Record) {
 		w.removedCommitted(n, removed, "TRUNC")
 	case zab.RecordReset:
 		w.moment(n, atCut)
+		n.resetPos = r.Pos
 		if counts {
 			w.removedCommitted(n, removed, "RESET")
 		}

@@ -58,7 +58,7 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 		w.cover("leader lost quorum")
 	}
 	if role != v.role || epoch != v.epoch {
-		v.since = v.ticks
+		v.since, v.appliedHere = v.ticks, false
 	}
 	if v.role == zab.Looking {
 		w.electedByRight(n, role)

@@ -146,7 +146,16 @@ func (w *World) incarnation() (inc zab.Incarnation) {
 
 func (w *World) push(e event) { w.queue.push(e) }
 
-func (w *World) run() (out Outcome) {
+// run begins, and goes on until the last phase is over.
+func (w *World) run() Outcome {
+	return w.guarded(func() {
+		w.start()
+		w.finish()
+	})
+}
+
+// guarded runs f, and returns how the run stands then. An invariant that is broken ends f.
+func (w *World) guarded(f func()) (out Outcome) {
 	defer func() {
 		if r := recover(); r != nil {
 			f, ok := r.(failure)
@@ -157,6 +166,12 @@ func (w *World) run() (out Outcome) {
 			out.Err, out.Last = f.err, w.tail()
 		}
 	}()
+	f()
+	return w.outcome()
+}
+
+// start puts into the queue what happens by itself.
+func (w *World) start() {
 	for _, n := range w.nodes {
 		w.push(event{at: between(w.sched, 0, 4*w.cfg.Tick), kind: evRestart, node: int32(n.idx), run: n.run})
 	}
@@ -165,16 +180,23 @@ func (w *World) run() (out Outcome) {
 	if len(w.actions) > 0 {
 		w.push(event{at: w.actions[0].At, kind: evAction})
 	}
+}
+
+func (w *World) finish() {
 	for !w.ended {
-		if len(w.queue.h) == 0 {
-			w.fail("inv/LIVE", "nothing left to happen")
-		}
-		e := w.queue.pop()
-		w.watchdog(e.at)
-		w.now = e.at
-		w.handle(&e)
+		w.next()
 	}
-	return w.outcome()
+}
+
+// next has the next event happen.
+func (w *World) next() {
+	if len(w.queue.h) == 0 {
+		w.fail("inv/LIVE", "nothing left to happen")
+	}
+	e := w.queue.pop()
+	w.watchdog(e.at)
+	w.now = e.at
+	w.handle(&e)
 }
 
 func (w *World) outcome() Outcome {
