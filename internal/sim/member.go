@@ -41,6 +41,7 @@ type node struct {
 	run    uint32 // grows with every start
 	up     bool
 	paused bool
+	off    bool // it stays down until it is switched on
 	drift  int
 	wall   int64 // offset of the wall clock, in ms
 
@@ -311,7 +312,7 @@ func (w *World) mayWipe(n *node) bool {
 
 // restart begins a run with what the store has.
 func (w *World) restart(n *node) {
-	if n.up {
+	if n.up || n.off {
 		return
 	}
 	w.count(-1)

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -167,22 +168,24 @@ func operations(records []zab.Record) int {
 // reopen starts a member that is down, perhaps after damage, and checks what that finds: all that was told to be durable, and of what was handed over beyond
 // that the first kept records at least; or, after damage, that it is damaged.
 func (w *World) reopen(n *node, handed []zab.Record, kept int) {
-	d := &n.drive
-	var intact bool
-	var before = d.mem
-	if d.hurt != 0 {
-		if c := w.maul(n); c != nil {
-			before, intact = c, true
-		}
+	var before *vfs.Memory
+	if n.drive.hurt != 0 {
+		before = w.maul(n)
 	}
+	w.reopenAfter(n, before, handed, kept)
+}
+
+// reopenAfter does so after damage to a disk that was this before; nil: there is none.
+func (w *World) reopenAfter(n *node, before *vfs.Memory, handed []zab.Record, kept int) {
+	d, mauled := &n.drive, before != nil
 	w.begin(n)
 	d.unreadable = ""
 	if d.lost != nil {
-		w.damaged(n, intact)
+		w.damaged(n, mauled)
 		return
 	}
 	k, err := n.survived(handed, kept)
-	if err != nil && intact && n.blindSpot(handed) {
+	if err != nil && mauled && n.blindSpot(handed) {
 		w.cover("damage in the blind spot")
 		d.crash(false)
 		d.mem.Restore(before) // that disk is beyond what is survived when others are down too
@@ -195,7 +198,7 @@ func (w *World) reopen(n *node, handed []zab.Record, kept int) {
 	if err != nil {
 		w.fail("inv/DISK", "member %d recovers what it was not given, or not all of it: %v", n.id, err)
 	}
-	if intact {
+	if mauled {
 		w.cover("damage without loss")
 	}
 	w.note(n, "LOG %v; position %d, with %d of %d records in the air, snapshot %v", d.rec.Verdict, d.rec.Pos, k, len(handed), d.store.Newest())
