@@ -40,7 +40,7 @@ var catalogue = []struct{ id, what, dir, test, sub string }{
 	{"S2", "an acknowledgement before the disk has it", "internal/sim", "TestSyncScenarios", "S2"},
 	{"S3", "the epoch before the history", "internal/sim", "TestSyncScenarios", "S3"},
 	{"S4", "a snapshot, and then the leader is gone", "zab", "TestScenarios", "sync.txt: A crash after the RESET, and before NEWLEADER"},
-	{"S5", "NEWLEADER before the snapshot is durable", "zab", "TestScenarios", "sync.txt: it. The RESET is durable before the state is replaced"},
+	{"S5", "NEWLEADER before the snapshot is durable", "zab", "TestScenarios", "sync.txt: for it. The RESET is durable before the state is replaced"},
 	{"S6", "what nobody committed, kept in memory", "internal/sim", "TestSyncScenarios", "S6"},
 	{"S7", "TRUNC across files", "internal/sim", "TestDiskScenarios", "S7"},
 	{"S8", "TRUNC fails", "internal/sim", "TestDiskScenarios", "S8"},

@@ -117,7 +117,6 @@ func (w *World) deliveries(n *node) {
 				w.fail("inv/Z7", "member %d applies other bytes at %v", n.id, d.zxid)
 			}
 			v.given++
-			v.appliedHere = v.role == zab.Following && n.m.Zab().Role() == zab.Following
 			if !n.disk.holds(d.zxid) {
 				w.fail("inv/Z14", "member %d applies %v, which its store does not hold", n.id, d.zxid)
 			}

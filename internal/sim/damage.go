@@ -13,7 +13,8 @@ import (
 )
 
 // Damage at rest comes to a disk whose member is down, and is found by its next start, or is of no account. What is lost must be noticed: then the member
-// begins anew, blank, with the ensemble's id, on a new disk. It is done only to members whose memory the ensemble can do without.
+// begins anew, blank, on a new disk, with what the damaged one still says of the ensemble. It is done only to members whose memory the ensemble can do
+// without.
 
 // damages are the kinds of damage, the more frequent ones more than once.
 var damages = []string{
@@ -26,7 +27,7 @@ func (w *World) maul(n *node) *vfs.Memory {
 	d := &n.drive
 	r := rand.New(rand.NewPCG(d.hurt, 0xda))
 	d.hurt = 0
-	if !w.mayMaul(n) {
+	if !w.mayWipe(n) {
 		return nil
 	}
 	intact := d.mem.Clone()
@@ -118,10 +119,6 @@ func must(err error) {
 	}
 }
 
-// mayMaul reports whether the ensemble can do without n's memory. Before its birth a member that lost its directory would hold up the birth, until somebody
-// empties that.
-func (w *World) mayMaul(n *node) bool { return w.counting.born && w.mayWipe(n) }
-
 // blindSpot reports whether what a start cut off is no more than the damage that it cannot tell from a torn write: in the last batch, written less than a
 // second before, when that was the last that this run had said to be durable.
 func (n *node) blindSpot(handed []zab.Record) bool {
@@ -141,8 +138,8 @@ func (n *node) blindSpot(handed []zab.Record) bool {
 	return false
 }
 
-// loseDisk ends a member's memory. What it held counts as lost from now on; if the ensemble's id is known, the next memory begins with that.
-func (w *World) loseDisk(n *node, e zab.EnsembleID) {
+// loseDisk ends a member's memory. What it held counts as lost from now on. The next memory begins with this mark.
+func (w *World) loseDisk(n *node, mark zab.Mark) {
 	if p := n.disk; p.mark.Counts && !p.mark.Spoilt { // otherwise what counted is past already
 		n.past = &p
 	}
@@ -152,8 +149,8 @@ func (w *World) loseDisk(n *node, e zab.EnsembleID) {
 	n.inc = w.incarnation()
 	n.watch.wiped(w.counting.born)
 	w.wipes++
-	if e != (zab.EnsembleID{}) {
-		n.disk.mark = zab.Mark{Ensemble: e, Member: n.id}
+	if mark != (zab.Mark{}) {
+		n.disk.mark = mark
 		w.format(n)
 	}
 }
@@ -165,20 +162,23 @@ func (w *World) damaged(n *node, mauled bool) {
 	if !mauled {
 		w.fail("inv/DISK", "member %d finds its disk damaged: %v", n.id, why)
 	}
-	e := d.rec.Mark.Ensemble
-	if e != (zab.EnsembleID{}) && e != n.disk.mark.Ensemble {
+	rec := &d.rec
+	if e := rec.Mark.Ensemble; e != (zab.EnsembleID{}) && e != n.disk.mark.Ensemble {
 		w.fail("inv/DISK", "member %d takes its damaged disk for that of another ensemble", n.id)
 	}
 	w.note(n, "LOST %v", why)
 	w.cover("damaged disk replaced")
-	if e == (zab.EnsembleID{}) {
+	var mark zab.Mark
+	if rec.Mark.Ensemble != (zab.EnsembleID{}) && (rec.Mark.Born || rec.Seen > 0 || rec.Pos > 0) {
+		mark = zab.Mark{Ensemble: rec.Mark.Ensemble, Member: n.id, Born: true, Spoilt: true} // only a snapshot brings it back
+	} else {
 		w.cover("damaged disk that says nothing replaced")
 	}
 	if _, ok := errors.AsType[*snapshot.LostError](why); ok {
 		w.cover("snapshot lost")
 	}
 	d.crash(false)
-	w.loseDisk(n, e)
+	w.loseDisk(n, mark)
 }
 
 // fill lets a disk have no more than so much space.

@@ -120,7 +120,7 @@ func TestDiskScenarios(t *testing.T) {
 		{"D4", leaderCannotSync},
 		{"D5", leaderHasNoSpace},
 		{"D6", nobodyHasSpace},
-		{"D7", func(t *testing.T) { forgetful(t, func(g *ground, n *node) { g.loseDisk(n, zab.EnsembleID{}) }) }},
+		{"D7", func(t *testing.T) { forgetful(t, func(g *ground, n *node) { g.loseDisk(n, zab.Mark{}) }) }},
 		{"D19", refusedAndReplayed},
 		{"S7", cutAcrossSegments},
 		{"S8", cutFails},
@@ -320,7 +320,7 @@ func manyJoinAtOnce(t *testing.T) {
 			g.switchOff(down[0])
 			g.commit(30)
 			g.switchOff(down[1])
-			g.loseDisk(down[0], zab.EnsembleID{})
+			g.loseDisk(down[0], zab.Mark{})
 			g.commit(2)
 			g.switchOn(down[0])
 			g.switchOn(down[1])

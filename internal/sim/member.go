@@ -274,7 +274,7 @@ func (w *World) down(n *node, then int) {
 	w.fall(n, then == thenNoPower)
 	if then == thenWipe && w.mayWipe(n) {
 		w.count(fWipe)
-		w.loseDisk(n, zab.EnsembleID{})
+		w.loseDisk(n, zab.Mark{})
 	}
 	n.m, n.view, n.held, n.status = nil, nil, nil, core.Status{}
 	n.inbox = [lanes][]inbound{}

@@ -145,7 +145,7 @@ func (w *World) act(a Action) {
 			n.drive.stalled = w.now + a.Dur
 		}
 	case fDamage:
-		if !n.drive.model() && w.mayMaul(n) {
+		if !n.drive.model() && w.mayWipe(n) {
 			w.count(fDamage)
 			n.drive.hurt = a.X | 1
 			if n.up {

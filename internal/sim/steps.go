@@ -41,6 +41,7 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, writ
 	}
 	if len(n.sm.delivered) > 0 {
 		w.deliveries(n)
+		v.appliedHere = was == zab.Following && role == zab.Following
 	}
 	for i := range sends {
 		w.sent(n, &sends[i])
