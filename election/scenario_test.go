@@ -32,7 +32,7 @@ import (
 func TestScenarios(t *testing.T) { script.Run(t, play) }
 
 type stage struct {
-	t        testing.TB
+	script.Story
 	verifier quorum.Verifier
 	ids      []quorum.ID
 	machines map[quorum.ID]*Machine
@@ -41,31 +41,24 @@ type stage struct {
 	lines    map[[2]quorum.ID][]*Notification
 	linked   map[[2]quorum.ID]bool
 	auto     bool
-	out      []string
 }
 
 func play(t testing.TB, directives [][]string) string {
 	s := &stage{
-		t: t, machines: map[quorum.ID]*Machine{}, votes: map[quorum.ID]Vote{}, blank: map[quorum.ID]bool{},
+		Story: script.Story{TB: t}, machines: map[quorum.ID]*Machine{}, votes: map[quorum.ID]Vote{}, blank: map[quorum.ID]bool{},
 		lines: map[[2]quorum.ID][]*Notification{}, linked: map[[2]quorum.ID]bool{},
 	}
-	for _, f := range directives {
-		if f[0] != "members" && f[0] != "vote" && f[0] != "blank" && f[0] != "auto" {
-			s.out = append(s.out, strings.Join(f, " "))
-		}
-		s.do(f[0], f[1:])
-	}
-	return strings.Join(s.out, "\n")
+	return s.Play(directives, "members vote blank auto", s.do)
 }
 
 func (s *stage) id(word string) quorum.ID { return quorum.ID(s.number(word)) }
 
-func (s *stage) number(word string) uint64 { return uint64(script.Number(s.t, word)) }
+func (s *stage) number(word string) uint64 { return uint64(script.Number(s, word)) }
 
 func (s *stage) vote(leader, epoch, zxid string) Vote {
 	z, err := zab.ParseZxid(zxid)
 	if err != nil {
-		s.t.Fatal(err)
+		s.Fatal(err)
 	}
 	return Vote{s.id(leader), uint32(s.number(epoch)), z}
 }
@@ -76,7 +69,7 @@ func (s *stage) state(word string) State {
 			return st
 		}
 	}
-	s.t.Fatalf("no state %q", word)
+	s.Fatalf("no state %q", word)
 	return 0
 }
 
@@ -89,14 +82,14 @@ func (s *stage) do(verb string, f []string) {
 	case "members":
 		var members []quorum.Member
 		for _, word := range f {
-			x := script.ParseMember(s.t, word)
+			x := script.ParseMember(s, word)
 			m := quorum.Member{ID: quorum.ID(x.ID), Observer: x.Observer, Group: x.Group, Weight: x.Weight}
 			members = append(members, m)
 			s.ids = append(s.ids, m.ID)
 		}
 		v, err := quorum.New(members)
 		if err != nil {
-			s.t.Fatal(err)
+			s.Fatal(err)
 		}
 		s.verifier = v
 		for _, id := range s.ids {
@@ -159,7 +152,7 @@ func (s *stage) do(verb string, f []string) {
 				return
 			}
 		}
-		s.t.Fatal("a storm")
+		s.Fatal("a storm")
 	case "drop":
 		delete(s.lines, [2]quorum.ID{s.id(f[0]), s.id(f[1])})
 	case "say":
@@ -185,10 +178,10 @@ func (s *stage) do(verb string, f []string) {
 	case "show":
 		for _, id := range s.ids {
 			m := s.machines[id]
-			s.out = append(s.out, fmt.Sprintf("  %d %v %v round %d", id, m.State(), m.Vote(), m.Round()))
+			s.Tell("  %d %v %v round %d", id, m.State(), m.Vote(), m.Round())
 		}
 	default:
-		s.t.Fatalf("unknown directive %q", verb)
+		s.Fatalf("unknown directive %q", verb)
 	}
 }
 
@@ -241,7 +234,7 @@ func (s *stage) step(id quorum.ID, f func(*Machine, *Output)) {
 			s.lines[e] = append(s.lines[e], send.Notification)
 		}
 		if slices.ContainsFunc(o.Sends[:i], func(x Send) bool { return x.To == send.To }) {
-			s.t.Errorf("%d: two notifications to %d in one step", id, send.To)
+			s.Errorf("%d: two notifications to %d in one step", id, send.To)
 		}
 	}
 	if len(o.Sends) > 0 {
@@ -249,13 +242,13 @@ func (s *stage) step(id quorum.ID, f func(*Machine, *Output)) {
 		for _, send := range o.Sends {
 			to = append(to, fmt.Sprint(send.To))
 			if send.Notification != o.Sends[0].Notification {
-				s.t.Errorf("%d: two different notifications in one step", id)
+				s.Errorf("%d: two different notifications in one step", id)
 			}
 		}
-		s.out = append(s.out, fmt.Sprintf("  %d->%s %v", id, strings.Join(to, ","), *o.Sends[0].Notification))
+		s.Tell("  %d->%s %v", id, strings.Join(to, ","), *o.Sends[0].Notification)
 	}
 	if o.Elected != 0 {
-		s.out = append(s.out, fmt.Sprintf("  %d elects %d", id, o.Elected))
+		s.Tell("  %d elects %d", id, o.Elected)
 		if s.auto {
 			st := Following
 			switch {

@@ -8,55 +8,40 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ensemble-go/ensemble/internal/crashtest"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 )
 
-// figures of an exploration.
-type figures struct {
-	images  int // examined
-	losses  int // of them after a power loss
-	inStart int // of them during a start
-	met     map[string]int
-}
-
-func (f *figures) add(g figures) {
-	f.images += g.images
-	f.losses += g.losses
-	f.inStart += g.inStart
-	for what, n := range g.met {
-		f.met[what] += n
-	}
-}
-
-// meet notes what a program did.
-func (f *figures) meet(op vfs.Op) {
+// name tells what a program did.
+func name(op vfs.Op) string {
 	switch {
 	case op.Kind == vfs.OpWrite && strings.HasSuffix(op.Name, partSuffix):
-		f.met["write to a part"]++
+		return "write to a part"
 	case op.Kind == vfs.OpWrite:
-		f.met["write"]++
+		return "write"
 	case op.Kind == vfs.OpSync:
-		f.met["sync"]++
+		return "sync"
 	case op.Kind == vfs.OpRename:
-		f.met["rename"]++
+		return "rename"
 	case op.Kind == vfs.OpSyncDir:
-		f.met["sync of names"]++
+		return "sync of names"
 	case op.Kind == vfs.OpRemove && strings.HasSuffix(op.Name, suffix):
-		f.met["removal"]++
+		return "removal"
 	case op.Kind == vfs.OpRemove && strings.HasSuffix(op.Name, tempSuffix):
-		f.met["giving up"]++
+		return "giving up"
 	case op.Kind == vfs.OpRemove:
-		f.met["removal of a part"]++
+		return "removal of a part"
 	}
+	return ""
 }
 
 // Small programs, stopped before every operation on the disk and at many places within every write, by a crash of the process and by power losses with
 // random subsets of sectors; some starts are stopped in the same way. What was installed is there, whole; beside it at most what was being installed, whole
 // too; and nothing of all this is taken for damage.
 func TestCrashImages(t *testing.T) {
-	sum := figures{met: map[string]int{}}
+	var sum crashtest.Figures
 	programs := 16
-	if slow {
+	if crashtest.Slow {
 		programs = 2
 	}
 	for seed := range uint64(programs) {
@@ -64,50 +49,54 @@ func TestCrashImages(t *testing.T) {
 		if err != nil {
 			t.Fatalf("program %d: %v", seed, err)
 		}
-		sum.add(f)
+		sum.Add(f)
 	}
-	t.Logf("%d crash images of %d programs: %d power losses, %d in the middle of a start; nothing lost, nothing torn, no false alarm", sum.images, programs, sum.losses, sum.inStart)
-	t.Logf("met in these programs: %v", sum.met)
-	if slow {
+	t.Logf("%d crash images of %d programs: %d power losses, %d in the middle of a start; nothing lost, nothing torn, no false alarm", sum.Images, programs, sum.Losses, sum.InStart)
+	t.Logf("met in these programs: %v", sum.Met)
+	if crashtest.Slow {
 		return
 	}
 	for _, what := range []string{"write", "write to a part", "sync", "rename", "sync of names", "removal", "removal of a part", "giving up"} {
-		if sum.met[what] == 0 {
+		if sum.Met[what] == 0 {
 			t.Errorf("no image of: %s", what)
 		}
 	}
 }
 
 // crashImages runs one program and looks at every image of it.
-func crashImages(seed uint64) (figures, error) {
-	e := &explorer{r: rand.New(rand.NewPCG(seed, 3)), w: newTwin(), seed: seed, figures: figures{met: map[string]int{}}}
+func crashImages(seed uint64) (crashtest.Figures, error) {
+	e := newExplorer(rand.New(rand.NewPCG(seed, 3)), newTwin())
 	e.w.keep = 2
 	a := newAuthor(seed, e.w)
 	disk := vfs.NewMemory()
-	e.watch(disk, 0)
+	e.Watch(disk, 0)
 	for range 2 {
 		e.w.received = 0
 		s, err := Open(e.options(disk))
 		if err != nil {
-			return e.figures, err
+			return e.Figures, err
 		}
 		for range 10 {
 			if err := a.step(s); err != nil {
-				return e.figures, err
+				return e.Figures, err
 			}
 		}
 	}
-	return e.figures, e.err
+	return e.Figures, e.Err
 }
 
-// explorer looks at crash images of a disk in use.
+// explorer looks at crash images of a Store in use.
 type explorer struct {
-	figures
-	r    *rand.Rand
-	w    *twin
-	seed uint64
-	all  bool // cut writes at every byte
-	err  error
+	crashtest.Explorer
+	r   *rand.Rand
+	w   *twin
+	all bool // cut writes at every byte
+}
+
+func newExplorer(r *rand.Rand, w *twin) *explorer {
+	e := &explorer{r: r, w: w}
+	e.Name, e.Cuts, e.Examine = name, e.cuts, e.examine
+	return e
 }
 
 func (e *explorer) options(disk *vfs.Memory) Options {
@@ -116,75 +105,39 @@ func (e *explorer) options(disk *vfs.Memory) Options {
 	return o
 }
 
-// watch examines images before each operation on the disk that changes something.
-func (e *explorer) watch(disk *vfs.Memory, depth int) {
-	disk.SetHook(func(op vfs.Op) *vfs.Fault {
-		switch op.Kind {
-		case vfs.OpOpen, vfs.OpRead, vfs.OpList, vfs.OpClose:
-			return nil
+func (e *explorer) cuts(op vfs.Op, depth int) []int {
+	cuts := []int{0, 0}
+	if op.Kind == vfs.OpWrite {
+		for range 12 {
+			cuts = append(cuts, e.r.IntN(len(op.Data)+1))
 		}
-		if e.err != nil {
-			return nil
-		}
-		if depth == 0 {
-			e.meet(op)
-		}
-		cuts := []int{0, 0}
-		if op.Kind == vfs.OpWrite {
-			for range 12 {
-				cuts = append(cuts, e.r.IntN(len(op.Data)+1))
-			}
-			for n := range op.Data {
-				if e.all && depth == 0 {
-					cuts = append(cuts, n)
-				}
-			}
-			cuts = append(cuts, len(op.Data))
-		}
-		for _, n := range cuts {
-			image := disk.Clone()
-			if n > 0 {
-				f, err := image.OpenWrite(op.Name)
-				if err == nil {
-					_, err = f.WriteAt(op.Data[:n], op.Offset)
-					f.Close()
-				}
-				if err != nil {
-					e.err = err
-					return nil
-				}
-			}
-			if err := e.examine(image, depth); err != nil {
-				e.err = fmt.Errorf("before operation %d on %s, offset %d, %d of %d bytes written: %w", op.Kind, op.Name, op.Offset, n, len(op.Data), err)
-				return nil
+		for n := range op.Data {
+			if e.all && depth == 0 {
+				cuts = append(cuts, n)
 			}
 		}
-		return nil
-	})
+		cuts = append(cuts, len(op.Data))
+	}
+	return cuts
 }
 
-// examine starts from an image.
-func (e *explorer) examine(image *vfs.Memory, depth int) error {
-	e.images++
-	if depth > 0 {
-		e.inStart++
-	}
+func (e *explorer) examine(image *vfs.Memory, depth, _ int) error {
 	if e.r.IntN(4) > 0 {
 		image.PowerLoss(e.r)
-		e.losses++
+		e.Losses++
 	} else {
 		image.Crash()
 	}
 	if depth == 0 && e.r.IntN(20) == 0 {
-		e.watch(image, depth+1)
+		e.Watch(image, depth+1)
 	}
 	s, err := Open(e.options(image))
 	if err != nil {
 		return err
 	}
 	image.SetHook(nil)
-	if e.err != nil {
-		return e.err
+	if e.Err != nil {
+		return e.Err
 	}
 	if err := e.w.check(s); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/ensemble-go/ensemble/internal/crashtest"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -69,7 +70,7 @@ func smallContent() *content {
 // Every bit of a small container, and random ones of larger ones.
 func TestBitFlips(t *testing.T) {
 	random := 600
-	if slow {
+	if crashtest.Slow {
 		random = 60
 	}
 	n, err := bitFlips(random)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ensemble-go/ensemble/internal/crashtest"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/zab"
@@ -21,7 +22,7 @@ import (
 // there at that zxid; and it is so again when the newest snapshot is damaged.
 func TestWithLog(t *testing.T) {
 	seeds := 150
-	if slow {
+	if crashtest.Slow {
 		seeds = 20
 	}
 	m, err := journeys(seeds)

@@ -5,40 +5,17 @@ package snapshot
 import (
 	"testing"
 
-	"github.com/ensemble-go/ensemble/internal/mutant"
+	"github.com/ensemble-go/ensemble/internal/crashtest"
 )
 
 // Each mutant is a mistake that a store of snapshots could make, and is found by the test that is named beside it.
 func TestMutants(t *testing.T) {
-	seeds := func(n uint64, f func(seed uint64) error) func() error {
-		return func() error {
-			for seed := range n {
-				if err := f(seed); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-	}
-	images := seeds(16, func(seed uint64) error { return second(crashImages(seed)) })
-	lies := seeds(60, func(seed uint64) error { _, _, err := lyingDisk(seed); return err })
-	programs := seeds(60, func(seed uint64) error { return second(runTwin(seed)) })
-	scenario := func(name string) func() error {
-		for _, s := range scenarios {
-			if s.name == name {
-				return s.run
-			}
-		}
-		t.Fatalf("no scenario %s", name)
-		return nil
-	}
+	images := crashtest.Seeds(16, crashImages)
+	lies := crashtest.Seeds(60, func(seed uint64) (int, error) { _, damaged, err := lyingDisk(seed); return damaged, err })
+	programs := crashtest.Seeds(60, runTwin)
 	log := func() error { return second(journeys(150)) }
-	defer mutant.Set("")
-	caught, all := 0, 0
-	for _, m := range []struct {
-		name, note, by string
-		test           func() error
-	}{
+	scenario := func(name string) func() error { return scenarios.Find(t, name) }
+	crashtest.Mutants{
 		{"snapshot-no-dirsync", "m2", "TestCrashImages", images},
 		{"snapshot-no-dirsync", "m2", "TestScenario/D11", scenario("D11")},
 		{"snapshot-no-sync", "renamed before it is synced", "TestCrashImages", images},
@@ -58,15 +35,5 @@ func TestMutants(t *testing.T) {
 		{"snapshot-across-reset", "an older history is used behind a RESET", "TestWithLog", log},
 		{"snapshot-across-reset", "an older history is used behind a RESET", "TestTwin", programs},
 		{"snapshot-across-reset", "an older history is used behind a RESET", "TestScenario/reset", scenario("reset")},
-	} {
-		mutant.Set(m.name)
-		all++
-		if err := m.test(); err != nil {
-			caught++
-			t.Logf("%-24s (%s) caught by %s: %v", m.name, m.note, m.by, err)
-		} else {
-			t.Errorf("%-24s (%s) not caught by %s", m.name, m.note, m.by)
-		}
-	}
-	t.Logf("mutants caught %d/%d", caught, all)
+	}.Test(t)
 }

@@ -1,10 +1,7 @@
 package zab
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +41,7 @@ import (
 func TestScenarios(t *testing.T) { script.Run(t, play) }
 
 type stage struct {
-	t        testing.TB
+	script.Story
 	cfg      Config
 	chunk    int
 	session  Session
@@ -55,8 +52,6 @@ type stage struct {
 	last     map[[2]quorum.ID]Message
 	cut      quorum.ID // what is sent to or by it goes nowhere: its links have just ended
 	cutBy    quorum.ID // or only the one to this member
-	quiet    bool
-	out      []string
 }
 
 // actor is a member, and what a shell would have around it.
@@ -76,37 +71,19 @@ type actor struct {
 
 func play(t testing.TB, directives [][]string) string {
 	s := &stage{
-		t: t, chunk: 1, actors: map[quorum.ID]*actor{}, lines: map[[2]quorum.ID][]Message{}, last: map[[2]quorum.ID]Message{},
+		Story: script.Story{TB: t}, chunk: 1, actors: map[quorum.ID]*actor{}, lines: map[[2]quorum.ID][]Message{}, last: map[[2]quorum.ID]Message{},
 		cfg: Config{InitLimit: 6, SyncLimit: 3, MaxTail: 1 << 20, Window: 1 << 20, MaxBatch: 1 << 20, MaxCounter: 1 << 20},
 	}
 	s.cfg.NextSession = func() Session { s.session++; return s.session }
-	for _, f := range directives {
-		switch f[0] {
-		case "quiet":
-			s.quiet = true
-		case "loud":
-			s.quiet = false
-		case "limits", "members", "member", "slow", "fast":
-		default:
-			s.tell("%s", strings.Join(f, " "))
-		}
-		s.do(f[0], f[1:])
-	}
-	return strings.Join(s.out, "\n")
+	return s.Play(directives, "limits members member slow fast", s.do)
 }
 
-func (s *stage) tell(format string, args ...any) {
-	if !s.quiet {
-		s.out = append(s.out, fmt.Sprintf(format, args...))
-	}
-}
-
-func (s *stage) id(word string) quorum.ID { return quorum.ID(script.Number(s.t, word)) }
+func (s *stage) id(word string) quorum.ID { return quorum.ID(script.Number(s, word)) }
 
 func (s *stage) zxid(word string) Zxid {
 	z, err := ParseZxid(word)
 	if err != nil {
-		s.t.Fatal(err)
+		s.Fatal(err)
 	}
 	return z
 }
@@ -114,7 +91,7 @@ func (s *stage) zxid(word string) Zxid {
 func (s *stage) actor(word string) *actor {
 	a := s.actors[s.id(word)]
 	if a == nil {
-		s.t.Fatalf("no member %s", word)
+		s.Fatalf("no member %s", word)
 	}
 	return a
 }
@@ -200,11 +177,11 @@ func (s *stage) carryOut(a *actor) {
 	o := a.out
 	a.out = Output{}
 	for _, r := range o.Writes {
-		s.tell("  %d writes %s", a.id, record(r))
+		s.Tell("  %d writes %s", a.id, record(r))
 		a.disk = append(a.disk, r)
 	}
 	for _, x := range a.done {
-		s.tell("  %d %s", a.id, x)
+		s.Tell("  %d %s", a.id, x)
 	}
 	a.done = nil
 	for _, send := range o.Sends {
@@ -213,216 +190,21 @@ func (s *stage) carryOut(a *actor) {
 			continue
 		}
 		s.lines[e] = append(s.lines[e], send.Message)
-		s.tell("  %d->%d %s", a.id, send.To, describe(send.Message))
+		s.Tell("  %d->%d %s", a.id, send.To, describe(send.Message))
 	}
 	if o.Load != nil {
 		a.load = o.Load
-		s.tell("  %d has the snapshot %v: %d chunks, %d bytes", a.id, o.Load.Zxid, len(o.Load.Chunks), o.Load.Length)
+		s.Tell("  %d has the snapshot %v: %d chunks, %d bytes", a.id, o.Load.Zxid, len(o.Load.Chunks), o.Load.Length)
 	}
 	if o.Err != nil {
-		s.tell("  %d fails: %v", a.id, o.Err)
+		s.Tell("  %d fails: %v", a.id, o.Err)
 	}
 	switch {
 	case o.Handover != 0:
-		s.tell("  %d ends its role, %d leads next", a.id, o.Handover)
+		s.Tell("  %d ends its role, %d leads next", a.id, o.Handover)
 	case o.Ended:
-		s.tell("  %d ends its role", a.id)
+		s.Tell("  %d ends its role", a.id)
 	}
-}
-
-func (s *stage) do(verb string, f []string) {
-	switch verb {
-	case "quiet", "loud":
-	case "limits":
-		for _, word := range f {
-			name, value, _ := strings.Cut(word, "=")
-			n := int(script.Number(s.t, value))
-			field := map[string]*int{
-				"init": &s.cfg.InitLimit, "sync": &s.cfg.SyncLimit, "tail": &s.cfg.MaxTail, "window": &s.cfg.Window, "batch": &s.cfg.MaxBatch, "chunk": &s.chunk,
-			}[name]
-			switch {
-			case name == "counter":
-				s.cfg.MaxCounter = uint32(n)
-			case field != nil:
-				*field = n
-			default:
-				s.t.Fatalf("no limit %q", name)
-			}
-		}
-	case "members":
-		var members []quorum.Member
-		for _, word := range f {
-			x := script.ParseMember(s.t, word)
-			m := quorum.Member{ID: quorum.ID(x.ID), Observer: x.Observer, Group: x.Group, Weight: x.Weight}
-			members = append(members, m)
-			s.ids = append(s.ids, m.ID)
-			if x.Observer {
-				s.observer = append(s.observer, m.ID)
-			}
-		}
-		v, err := quorum.New(members)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.cfg.Verifier = v
-		for _, id := range s.ids {
-			s.begin(id, Recovered{Mark: Mark{Member: id, Incarnation: Incarnation{byte(id)}, Counts: true, Born: true}})
-		}
-	case "member":
-		s.recovered(s.id(f[0]), f[1:])
-	case "lead":
-		s.step(s.actor(f[0]), (*Machine).Lead)
-	case "follow":
-		s.step(s.actor(f[0]), func(m *Machine) { m.Follow(s.id(f[1])) })
-	case "run":
-		s.run(f)
-	case "slow", "fast":
-		s.actor(f[0]).slow = verb == "slow"
-	case "deliver", "drop":
-		if len(f) > 0 {
-			n := 1 << 20
-			if len(f) > 2 {
-				n = int(script.Number(s.t, f[2]))
-			}
-			if s.deliver(s.id(f[0]), s.id(f[1]), n, verb == "drop") == 0 {
-				s.tell("  nothing lies there")
-			}
-			return
-		}
-		s.deliverAll()
-	case "say":
-		from, msg := s.id(f[0]), s.message(f[2], f[3:])
-		s.step(s.actor(f[1]), func(m *Machine) { m.Receive(from, msg) })
-	case "repeat":
-		from := s.id(f[0])
-		msg := s.last[[2]quorum.ID{from, s.id(f[1])}]
-		if msg == nil {
-			s.t.Fatalf("nothing to repeat from %s to %s", f[0], f[1])
-		}
-		s.tell("  %d->%s %s", from, f[1], describe(msg))
-		s.step(s.actor(f[1]), func(m *Machine) { m.Receive(from, msg) })
-	case "persist":
-		ids := s.ids
-		if len(f) > 0 {
-			ids = []quorum.ID{s.id(f[0])}
-		}
-		for _, id := range ids {
-			a := s.actors[id]
-			upto := WriteID(1 << 62)
-			if len(f) > 1 {
-				upto = WriteID(script.Number(s.t, f[1]))
-			}
-			s.persist(a, upto)
-		}
-	case "load":
-		a := s.actor(f[0])
-		if a.load == nil {
-			s.tell("  has no snapshot to decode")
-			return
-		}
-		s.decode(a, len(f) > 1)
-	case "batch":
-		a := s.actor(f[0])
-		a.m.Collect(&a.out)
-		a.open = true
-	case "end":
-		a := s.actor(f[0])
-		a.open = false
-		s.carryOut(a)
-	case "propose":
-		a := s.actor(f[0])
-		for _, word := range f[1:] {
-			if !a.m.CanPropose() {
-				s.tell("  %d cannot propose", a.id)
-				return
-			}
-			next := a.m.Next()
-			s.step(a, func(m *Machine) {
-				data := []byte(word)
-				if n, big := strings.CutSuffix(word, "*"); big {
-					data = make([]byte, script.Number(s.t, n))
-				}
-				if z := m.Propose(data); z != next {
-					s.t.Fatalf("proposed as %v, not %v", z, next)
-				}
-			})
-		}
-	case "confirm":
-		a, round := s.actor(f[0]), uint64(0)
-		s.step(a, func(m *Machine) { round = m.Confirm() })
-		s.tell("  round %d", round)
-	case "transfer":
-		a := s.actor(f[0])
-		s.step(a, func(m *Machine) {
-			if !m.Transfer(s.id(f[1])) {
-				a.done = append(a.done, "does not hand over")
-			}
-		})
-	case "tick":
-		ids, n := s.ids, 1
-		if len(f) > 0 {
-			ids = []quorum.ID{s.id(f[0])}
-		}
-		if len(f) > 1 {
-			n = int(script.Number(s.t, f[1]))
-		}
-		for range n {
-			for _, id := range ids {
-				s.step(s.actors[id], (*Machine).Tick)
-			}
-		}
-	case "lost":
-		a, b := s.actor(f[0]), s.actor(f[1])
-		delete(s.lines, [2]quorum.ID{a.id, b.id})
-		delete(s.lines, [2]quorum.ID{b.id, a.id})
-		s.cut, s.cutBy = a.id, b.id
-		s.step(a, func(m *Machine) { m.Lost(b.id) })
-		s.step(b, func(m *Machine) { m.Lost(a.id) })
-		s.cut = 0
-	case "stop":
-		s.step(s.actor(f[0]), (*Machine).Stop)
-	case "fail":
-		s.step(s.actor(f[0]), func(m *Machine) { m.Fail(errors.New("disk")) })
-	case "restart":
-		s.restart(s.actor(f[0]))
-	case "born":
-		s.step(s.actor(f[0]), func(m *Machine) { m.Write(func(k *Mark) { k.Born = true }) })
-	case "show":
-		for _, id := range s.ids {
-			s.tell("  %s", s.actors[id])
-		}
-	default:
-		s.t.Fatalf("unknown directive %q", verb)
-	}
-}
-
-func (s *stage) recovered(id quorum.ID, f []string) {
-	delete(s.actors, id)
-	rec := Recovered{Mark: Mark{Member: id, Incarnation: Incarnation{byte(id)}, Counts: true, Born: true}}
-	for _, word := range f {
-		name, value, _ := strings.Cut(word, "=")
-		switch name {
-		case "promised":
-			rec.Mark.Promised = uint32(script.Number(s.t, value))
-		case "joined":
-			rec.Mark.Joined = uint32(script.Number(s.t, value))
-		case "incarnation":
-			rec.Mark.Incarnation[0] = byte(script.Number(s.t, value))
-		case "blank":
-			rec.Mark.Counts = false
-		default:
-			e := Entry{Zxid: s.zxid(name), Kind: EntryData, Data: []byte(value)}
-			if n := len(rec.Entries); n > 0 {
-				e.Prev = rec.Entries[n-1].Zxid
-			}
-			if who, inc, ok := strings.Cut(strings.TrimPrefix(value, "readmit:"), ":"); ok {
-				e.Kind, e.Data, e.Member, e.Incarnation[0] = EntryReadmit, []byte{}, s.id(who), byte(script.Number(s.t, inc))
-			}
-			rec.Entries = append(rec.Entries, e)
-		}
-	}
-	rec.Pos = uint64(len(rec.Entries))
-	s.begin(id, rec)
 }
 
 // restart reads the disk as recovery does: what was not persisted is lost.
@@ -510,7 +292,7 @@ func (s *stage) decode(a *actor, damaged bool) {
 func (s *stage) run(f []string) {
 	limit := 50
 	if len(f) > 0 {
-		limit = int(script.Number(s.t, f[0]))
+		limit = int(script.Number(s, f[0]))
 	}
 	for range limit {
 		n := s.deliverAll()
@@ -529,171 +311,6 @@ func (s *stage) run(f []string) {
 		}
 	}
 	if len(f) == 0 {
-		s.t.Fatal("a storm")
+		s.Fatal("a storm")
 	}
-}
-
-// message makes one of its name and fields: "Ack", "zxid=1.2", "joined".
-func (s *stage) message(name string, f []string) Message {
-	for _, msg := range []Message{
-		&FollowerInfo{}, &LeaderInfo{}, &AckEpoch{}, &Refuse{}, &Sync{}, &Fetch{}, &Chunk{}, &Installed{}, &Propose{}, &NewLeader{}, &Ack{},
-		&UpToDate{}, &Commit{}, &Ping{}, &Pong{}, &Handover{},
-	} {
-		v := reflect.ValueOf(msg).Elem()
-		if v.Type().Name() != name {
-			continue
-		}
-		for _, word := range f {
-			key, value, _ := strings.Cut(word, "=")
-			x := v.FieldByNameFunc(func(n string) bool { return strings.EqualFold(n, key) })
-			switch {
-			case !x.IsValid():
-				s.t.Fatalf("%s has no %s", name, key)
-			case x.Type() == reflect.TypeFor[Zxid]():
-				x.SetUint(uint64(s.zxid(value)))
-			case x.Type() == reflect.TypeFor[[]Entry]():
-				z, prev, _ := strings.Cut(value, "<")
-				x.Set(reflect.Append(x, reflect.ValueOf(Entry{Zxid: s.zxid(z), Prev: s.zxid(prev), Kind: EntryData, Data: []byte("?")})))
-			case x.Kind() == reflect.Bool:
-				x.SetBool(true)
-			case x.CanUint():
-				x.SetUint(uint64(script.Number(s.t, value)))
-			default:
-				s.t.Fatalf("%s.%s cannot be said", name, key)
-			}
-		}
-		return msg
-	}
-	s.t.Fatalf("no message %q", name)
-	return nil
-}
-
-func record(r Record) string {
-	what := ""
-	switch r.Kind {
-	case RecordEntry:
-		what = "entry " + entry(r.Entry)
-	case RecordTrunc:
-		what = fmt.Sprintf("TRUNC to %v", r.Zxid)
-	case RecordReset:
-		what = fmt.Sprintf("RESET to the snapshot %v", r.Zxid)
-	case RecordMark:
-		what = "mark: " + describeMark(r.Mark)
-	}
-	return fmt.Sprintf("#%d %s", r.ID, what)
-}
-
-func describeMark(k Mark) string {
-	s := fmt.Sprintf("promised %d joined %d", k.Promised, k.Joined)
-	if !k.Counts {
-		s += " blank"
-	}
-	return s
-}
-
-func entry(e Entry) string {
-	if e.Kind == EntryReadmit {
-		return fmt.Sprintf("%v=readmit:%d:%d", e.Zxid, e.Member, e.Incarnation[0])
-	}
-	if len(e.Data) > 50 {
-		return fmt.Sprintf("%v=%d*", e.Zxid, len(e.Data))
-	}
-	return fmt.Sprintf("%v=%s", e.Zxid, e.Data)
-}
-
-func entries(list []Entry) string {
-	var words []string
-	for _, e := range list {
-		words = append(words, entry(e))
-	}
-	return strings.Join(words, " ")
-}
-
-func spans(list []Span) string {
-	var words []string
-	for _, x := range list {
-		words = append(words, MakeZxid(x.Epoch, x.Last).String())
-	}
-	return cmp.Or(strings.Join(words, ","), "nothing")
-}
-
-// describe tells a message in a line. Its session comes first.
-func describe(msg Message) string {
-	word := func(b bool, yes, no string) string {
-		if b {
-			return " " + yes
-		}
-		return no
-	}
-	name := reflect.TypeOf(msg).Elem().Name()
-	var s string
-	session := Session(0)
-	switch x := msg.(type) {
-	case *FollowerInfo:
-		session = x.Session
-		s = fmt.Sprintf("promised %d joined %d last %v%s", x.Promised, x.Joined, x.Last, word(!x.Counts, "blank", ""))
-	case *LeaderInfo:
-		session, s = x.Session, fmt.Sprintf("epoch %d", x.Epoch)
-	case *AckEpoch:
-		session = x.Session
-		s = fmt.Sprintf("epoch %d%s joined %d last %v spans %s%s", x.Epoch, word(x.Promise, "promised", ", no promise,"), x.Joined, x.Last, spans(x.Spans), word(!x.Counts, "blank", ""))
-	case *Refuse:
-		session, s = x.Session, fmt.Sprintf("promised %d", x.Promised)
-	case *Sync:
-		session = x.Session
-		if x.Snapshot {
-			s = fmt.Sprintf("epoch %d snapshot %v spans %s common %v", x.Epoch, x.Zxid, spans(x.Spans), x.Common)
-		} else {
-			s = fmt.Sprintf("epoch %d keep %v", x.Epoch, x.Keep)
-		}
-	case *Fetch:
-		session, s = x.Session, fmt.Sprintf("chunks below %d", x.Upto)
-	case *Chunk:
-		session, s = x.Session, fmt.Sprintf("%d %q%s", x.Index, x.Data, word(x.Last, "last", ""))
-	case *Installed:
-		session = x.Session
-	case *Propose:
-		session, s = x.Session, fmt.Sprintf("epoch %d %s commit %v", x.Epoch, entries(x.Entries), x.Commit)
-	case *NewLeader:
-		session, s = x.Session, fmt.Sprintf("epoch %d last %v", x.Epoch, x.Last)
-		if x.Snapshot != 0 {
-			s += fmt.Sprintf(" snapshot %v", x.Snapshot)
-		}
-	case *Ack:
-		session, s = x.Session, fmt.Sprintf("epoch %d %v%s%s", x.Epoch, x.Zxid, word(x.Joined, "joined", ""), word(!x.Counts, "blank", ""))
-	case *UpToDate:
-		session, s = x.Session, fmt.Sprintf("epoch %d commit %v", x.Epoch, x.Commit)
-	case *Commit:
-		session, s = x.Session, fmt.Sprintf("epoch %d commit %v", x.Epoch, x.Commit)
-	case *Ping:
-		session, s = x.Session, fmt.Sprintf("epoch %d round %d", x.Epoch, x.Round)
-	case *Pong:
-		session, s = x.Session, fmt.Sprintf("epoch %d round %d%s", x.Epoch, x.Round, word(x.Confirms, "confirms", ""))
-	case *Handover:
-		session, s = x.Session, fmt.Sprintf("epoch %d to %d", x.Epoch, x.To)
-	}
-	return strings.TrimSpace(fmt.Sprintf("%s s%d %s", name, session, s))
-}
-
-// String tells what a member is.
-func (a *actor) String() string {
-	m := a.m
-	s := fmt.Sprintf("%d %v", a.id, m.Role())
-	if m.Leader() != 0 && m.Leader() != a.id {
-		s += fmt.Sprintf(" %d", m.Leader())
-	}
-	if m.Epoch() != 0 {
-		s += fmt.Sprintf(" epoch %d", m.Epoch())
-	}
-	switch {
-	case m.Serving():
-		s += " serving"
-	case m.Established():
-		s += " established"
-	}
-	s += fmt.Sprintf(": %s, last %v durable %v committed %v applied %v", describeMark(m.Durable()), m.Last(), m.LastDurable(), m.Committed(), m.Applied())
-	if m.Role() == Leading && m.Confirmed() > 0 {
-		s += fmt.Sprintf(", confirmed round %d", m.Confirmed())
-	}
-	return s
 }

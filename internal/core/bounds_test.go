@@ -21,7 +21,7 @@ func set(t testing.TB, directives ...string) *stage {
 		list = append(list, strings.Fields(d))
 	}
 	last = newStage(t)
-	last.quiet = true
+	last.Quiet = true
 	for _, f := range list {
 		last.do(f[0], f[1:])
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/crashtest"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 )
 
@@ -23,10 +24,10 @@ type flips struct {
 func TestBitFlips(t *testing.T) {
 	var n flips
 	want := 60000
-	if slow {
+	if crashtest.Slow {
 		want = 1
 	}
-	for seed := uint64(0); n.total < want || !slow && seed < 3; seed++ {
+	for seed := uint64(0); n.total < want || !crashtest.Slow && seed < 3; seed++ {
 		if err := flipAll(seed, &n); err != nil {
 			t.Fatalf("directory %d: %v", seed, err)
 		}
@@ -179,7 +180,7 @@ func flipOne(disk *vfs.Memory, o Options, m *model, file string, bit int64, inDo
 // short, swapped or gone. What is opened holds everything; else it is Impaired.
 func TestRandomDamage(t *testing.T) {
 	want := 20000
-	if slow {
+	if crashtest.Slow {
 		want = 500
 	}
 	opened, impaired := 0, 0

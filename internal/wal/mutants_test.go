@@ -5,43 +5,15 @@ package wal
 import (
 	"testing"
 
-	"github.com/ensemble-go/ensemble/internal/mutant"
+	"github.com/ensemble-go/ensemble/internal/crashtest"
 )
 
 // Each mutant is a mistake that a log could make, and is found by the test that is named beside it.
 func TestMutants(t *testing.T) {
-	images := func() error {
-		for seed := range uint64(12) {
-			if _, err := crashImages(seed); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	bits := func() error {
-		var n flips
-		for seed := range uint64(3) {
-			if err := flipAll(seed, &n); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	scenario := func(name string) func() error {
-		for _, s := range scenarios {
-			if s.name == name {
-				return s.run
-			}
-		}
-		t.Fatalf("no scenario %s", name)
-		return nil
-	}
-	defer mutant.Set("")
-	caught, all := 0, 0
-	for _, m := range []struct {
-		name, note, by string
-		test           func() error
-	}{
+	images := crashtest.Seeds(12, crashImages)
+	bits := crashtest.Seeds(3, func(seed uint64) (n flips, err error) { return n, flipAll(seed, &n) })
+	scenario := func(name string) func() error { return scenarios.Find(t, name) }
+	crashtest.Mutants{
 		{"wal-ack-before-sync", "m1", "TestCrashImages", images},
 		{"wal-no-dirsync", "m2", "TestCrashImages", images},
 		{"wal-sync-retried", "m3", "TestScenario/D4", scenario("D4")},
@@ -56,15 +28,5 @@ func TestMutants(t *testing.T) {
 		{"wal-one-slot", "a mark written to one slot only", "TestCrashImages", images},
 		{"wal-one-slot", "a mark written to one slot only", "TestScenario/D14", scenario("D14")},
 		{"wal-shared-sector", "two batches in one sector", "TestCrashImages", images},
-	} {
-		mutant.Set(m.name)
-		all++
-		if err := m.test(); err != nil {
-			caught++
-			t.Logf("%-24s (%s) caught by %s: %v", m.name, m.note, m.by, err)
-		} else {
-			t.Errorf("%-24s (%s) not caught by %s", m.name, m.note, m.by)
-		}
-	}
-	t.Logf("mutants caught %d/%d", caught, all)
+	}.Test(t)
 }

@@ -3,9 +3,9 @@ package wal
 import (
 	"fmt"
 	"math/rand/v2"
-	"syscall"
 	"testing"
 
+	"github.com/ensemble-go/ensemble/internal/crashtest"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 )
 
@@ -13,18 +13,10 @@ import (
 // over, with all that was reported durable. Between crashes history is read back and compared too.
 func TestTwin(t *testing.T) {
 	seeds := 300
-	if slow {
+	if crashtest.Slow {
 		seeds = 50
 	}
-	crashes := 0
-	for seed := range uint64(seeds) {
-		n, err := twin(seed)
-		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		crashes += n
-	}
-	t.Logf("%d programs, %d crashes", seeds, crashes)
+	crashtest.Programs(t, seeds, twin)
 }
 
 func twin(seed uint64) (crashes int, err error) {
@@ -33,16 +25,7 @@ func twin(seed uint64) (crashes int, err error) {
 	a := newAuthor(seed, m)
 	o := testOptions(c, seed)
 	for range 12 {
-		stop := 1 + r.IntN(60) // operations until the crash
-		disk.SetHook(func(op vfs.Op) *vfs.Fault {
-			if op.Kind == vfs.OpOpen || op.Kind == vfs.OpRead || op.Kind == vfs.OpList {
-				return nil // EIO there would be damage
-			}
-			if stop--; stop > 0 {
-				return nil
-			}
-			return &vfs.Fault{Err: syscall.EIO, Written: r.IntN(len(op.Data) + 1)}
-		})
+		crashtest.StopAfter(disk, r, 1+r.IntN(60))
 		l, rec, err := Open(disk, o)
 		if err == nil {
 			k, err := m.match(&rec)
@@ -64,11 +47,7 @@ func twin(seed uint64) (crashes int, err error) {
 			}
 		}
 		crashes++
-		if r.IntN(2) == 0 {
-			disk.Crash()
-		} else {
-			disk.PowerLoss(r)
-		}
+		crashtest.Crash(disk, r)
 	}
 	_, rec, err := Open(disk, o)
 	if err != nil {

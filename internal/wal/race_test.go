@@ -1,6 +1,0 @@
-//go:build race
-
-package wal
-
-// slow is set where everything takes many times as long: explorations are smaller there.
-const slow = true
