@@ -79,16 +79,15 @@ func (s *Store) load(rec *wal.Recovery, unused func(error)) (snapshot.Info, *zab
 		return ok || z == rec.Base || mutant.On("snapshot-received-unasked")
 	}
 	var faults []error
-	tried := zab.Zxid(0)
-	for _, i := range s.States.List() {
-		if i.Zxid == tried || !ours(i.Zxid) {
+	list := s.States.List()
+	for n, i := range list {
+		if n > 0 && i.Zxid == list[n-1].Zxid || !ours(i.Zxid) {
 			continue
 		}
-		tried = i.Zxid
 		one := need
-		one.From, one.Upto = max(need.From, tried), min(need.Upto, tried)
+		one.From, one.Upto = max(need.From, i.Zxid), min(need.Upto, i.Zxid)
 		if mutant.On("snapshot-received-unasked") {
-			one.From, one.Upto = tried, tried
+			one.From, one.Upto = i.Zxid, i.Zxid
 		}
 		if one.From != one.Upto {
 			continue

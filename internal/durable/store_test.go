@@ -247,6 +247,22 @@ func TestKeptAcrossReset(t *testing.T) {
 	}
 }
 
+// A member that gave up its state while nobody had written anything is given the empty one. At the next start that is a snapshot like any other.
+func TestEmptyState(t *testing.T) {
+	b := newBench(t)
+	r := b.received(0)
+	r.Snapshot.Spans = nil
+	b.append(r)
+	b.must(b.open())
+	b.found(0, 0)
+	if b.f.Snapshot == nil {
+		t.Fatal("no snapshot")
+	}
+	b.entries(3)
+	b.must(b.open())
+	b.found(0, 3)
+}
+
 func TestResetOfAnotherState(t *testing.T) {
 	b := newBench(t)
 	b.entries(3)
