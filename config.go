@@ -44,8 +44,9 @@ type Config struct {
 	// What sessions ask for is clamped to MinSessionTimeout and MaxSessionTimeout: 10 and 1200 ticks by default.
 	MinSessionTimeout, MaxSessionTimeout time.Duration
 
-	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 4 MiB at most. One request may carry four times as much, but not
-	// more than 4 MiB.
+	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 4 MiB at most. It limits the data of one request too, which may be a
+	// Multi: four times MaxData, but never more than 4 MiB. A call above either is given ErrTooLarge. Why 4 MiB: a transport queues 8 MiB for a
+	// peer, transport.QueueBytes, and drops what does not fit; so a request has to fit, with what is sent beside it, or it would never arrive.
 	MaxData int
 	// MaxInFlight limits the calls that wait at this node, 4096 by default, 1 << 20 at most. Above it, and for writes when 256 MiB of them wait,
 	// calls are given ErrOverloaded.
@@ -140,7 +141,8 @@ func (c *Config) check() error {
 		fault(d.MinSessionTimeout > d.MaxSessionTimeout, "MinSessionTimeout",
 			fmt.Errorf("%v is above MaxSessionTimeout, %v", d.MinSessionTimeout, d.MaxSessionTimeout))
 	}
-	within("MaxData", c.MaxData, 1, mostData)
+	fault(c.MaxData != 0 && (c.MaxData < 1 || c.MaxData > mostData), "MaxData",
+		fmt.Errorf("%d is not between 1 and %d, the most that one request may carry: it has to fit into the %d bytes that a transport queues for a peer", c.MaxData, mostData, transport.QueueBytes))
 	within("MaxInFlight", c.MaxInFlight, 1, mostFlight)
 	return errors.Join(faults...)
 }

@@ -36,7 +36,7 @@ var (
 	ErrClosed         = errors.New("node is closed")
 	ErrSessionExpired = errors.New("session has ended")
 	ErrSessionMoved   = errors.New("session has moved")
-	// ErrImpaired is given to reads of a member whose state is known to be wrong, until it has the ensemble's again.
+	// ErrImpaired is given to reads of a member whose state is known to be wrong, until it has the ensemble's again. Only View still shows it.
 	ErrImpaired = errors.New("member is impaired")
 )
 

@@ -78,6 +78,7 @@ type peerLink struct {
 	link    *link.Link
 	in      link.Output
 	cutting bool // its stream has just ended: what the machine said in it goes nowhere
+	broken  bool // its stream lacks a message and has to end
 	heard   time.Time
 	err     string // the last refusal that was told
 }
@@ -297,7 +298,7 @@ func (h *host) linkDone(p *peerLink) {
 	if o.Reset || o.Up {
 		p.cutting = true
 		h.carryOut()
-		p.cutting = false
+		p.cutting, p.broken = false, false
 	}
 	for _, f := range o.Frames {
 		h.transmit(p.id, f)
@@ -321,7 +322,7 @@ func (h *host) linkDone(p *peerLink) {
 		if err != nil {
 			h.cfg.Logger.Warn("ensemble: malformed message", "member", h.cfg.ID, "peer", p.id, "err", err)
 			o.Clear()
-			p.link.Reset(o)
+			p.link.Fault(o)
 			h.linkDone(p)
 			return
 		}
