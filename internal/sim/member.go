@@ -235,7 +235,11 @@ func (w *World) flush(n *node) {
 	if w.healed == 0 && w.cfg.DiskStall > 0 && w.disk.IntN(1000) < w.cfg.DiskStall {
 		at += between(w.disk, 0, 20*w.cfg.Tick)
 	}
-	w.push(event{at: max(at, n.drive.stalled), kind: evFlushed, node: int32(n.idx), run: n.run})
+	if at < n.drive.stalled {
+		at = n.drive.stalled
+		w.cover("flush on a stalled disk")
+	}
+	w.push(event{at: at, kind: evFlushed, node: int32(n.idx), run: n.run})
 }
 
 func (w *World) flushed(n *node) {
