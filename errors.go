@@ -49,6 +49,9 @@ var (
 	ErrRemoved            = errors.New("member was removed from the ensemble")
 )
 
+// ErrBadBackup says that what was to be restored is not a whole backup: it is cut, damaged, or something else.
+var ErrBadBackup = errors.New("not a whole backup")
+
 // OpError says which operation failed, and where: its Index is the op's place in a Multi, -1 outside one.
 type OpError = datatree.OpError
 

@@ -182,7 +182,7 @@ func (h *host) idleNow() bool {
 			return false
 		}
 	}
-	return h.loaded.empty()
+	return h.loaded.empty() && !h.backups.waits()
 }
 
 // drain steps what waits, within bounds, and carries it out.
@@ -207,6 +207,7 @@ func (h *host) drain() {
 	}
 	h.settle()
 	h.keep()
+	h.backUp()
 	if ticked && h.failed == nil {
 		h.statusChanged(h.m.Status()) // what moves all the time, such as how far the peers are
 	}
@@ -426,6 +427,7 @@ func (h *host) end() {
 			h.cfg.Logger.Error("ensemble: closing the directory", "member", h.cfg.ID, "err", err)
 		}
 	}
+	h.backups.end(closedErrOf(h.failed))
 	if h.failed != nil {
 		h.cfg.Logger.Error("ensemble: node has failed", "member", h.cfg.ID, "err", h.failed)
 	}

@@ -81,6 +81,7 @@ type host struct {
 	inFlight atomic.Int64
 	waiters  waiters
 	keeper   keeper
+	backups  backups
 	stats    counters
 	writer   *writer // nil: everything is in memory
 

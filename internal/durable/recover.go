@@ -25,7 +25,7 @@ type Found struct {
 var ErrOrphans = errors.New("there are snapshots, and the mark knows of no ensemble")
 
 // Recover reads the newest snapshot that the log, just opened, goes on from. unused is told of each that is not used, and why. Errors are those of snapshot,
-// and ErrOrphans; the log is the caller's to close then.
+// and ErrOrphans; the log is the caller's to close then. Who only reads has no log, and o.ReadOnly.
 func Recover(log *wal.Log, rec *wal.Recovery, o snapshot.Options, unused func(error)) (*Store, Found, error) {
 	f := Found{Recovered: core.Recovered{Mark: rec.Mark, Entries: rec.Entries, Pos: rec.Pos}}
 	o.Ensemble = rec.Mark.Ensemble
