@@ -22,7 +22,7 @@ import (
 	"github.com/ensemble-go/ensemble/transport"
 )
 
-// disks is an ensemble of three whose disks a test can get at.
+// disks is an ensemble of three whose disks a test can get at; they may hold something already.
 type disks struct {
 	t     *testing.T
 	net   *transport.Memory
@@ -31,8 +31,11 @@ type disks struct {
 	opt   func(*ensemble.Config)
 }
 
-func newDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
+func newDisks(t *testing.T, opt func(*ensemble.Config), of ...map[ensemble.ID]*vfs.Memory) *disks {
 	d := emptyDisks(t, opt)
+	for _, disks := range of {
+		d.disk = disks
+	}
 	d.openAll()
 	return d
 }

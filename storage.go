@@ -62,8 +62,8 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, err
 	return &storage{cfg.Dir, s}, f, nil
 }
 
-// listDir returns the names in a data directory. It refuses one in which a Restore was interrupted, and one that has snapshots and no log: whoever took the
-// log away took promises with it.
+// listDir returns the names in a data directory. It refuses, before the log is touched, one in which a Restore was interrupted, one with snapshots of a
+// version that is not read, and one that has snapshots and no log: whoever took the log away took promises with it.
 func listDir(fsys vfs.FS, dir string, so snapshot.Options) ([]string, error) {
 	names, err := fsys.List(dir)
 	if err != nil {
@@ -75,6 +75,11 @@ func listDir(fsys vfs.FS, dir string, so snapshot.Options) ([]string, error) {
 	kept, _, err := snapshot.Inspect(so)
 	if err != nil {
 		return nil, dirError(dir, err)
+	}
+	for _, i := range kept {
+		if _, version := errors.AsType[*snapshot.VersionError](i.Fault); version {
+			return nil, dirError(dir, i.Fault)
+		}
 	}
 	if len(kept) > 0 && !hasLog(names) {
 		return nil, impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")

@@ -16,10 +16,23 @@ func (f *finding) verdict() verdictRow {
 	if r.Recovery.Reset != nil {
 		row.Reset = zxid(r.Recovery.Reset.Zxid)
 	}
+	for _, s := range f.snapshots {
+		if s.state == snapNext {
+			row.Snapshot = snapshotsDir + "/" + s.File
+		}
+	}
+	why := ""
+	if v.Kind != wal.Impaired {
+		why = f.unopened()
+	}
 	switch {
 	case slices.Contains(f.others, "restore.unfinished"):
 		row.Summary = "A restore of this directory was interrupted, or is at work: no member opens it."
 		row.Advice = []string{"Repeat the restore. What it left here is of no account to anybody else."}
+	case why != "":
+		row.Verdict, row.Where, row.Why = wal.Impaired.String(), snapshotsDir, why
+		row.Summary = fmt.Sprintf("Damaged: %s: %s.", row.Where, why)
+		row.Advice = f.impaired()
 	case r.Recovery.Fresh:
 		row.Summary = "Nothing was ever written here."
 		row.Advice = []string{"If this member had data before, its disk was wiped or another one is mounted here: look for the right one before it starts."}
@@ -72,6 +85,11 @@ func (f *finding) remarks() []string {
 		if s.Fault != "" {
 			to = append(to, fmt.Sprintf("%s cannot be used (%s). %s holds, and the next start makes the other one from it.", s.File, s.Fault, f.report.Slots[1-i].File),
 				"A stop in the middle of a write of the mark can leave that behind. If there was none, look for errors of the disk.")
+		}
+	}
+	for _, s := range f.snapshots {
+		if s.state == snapDamaged {
+			to = append(to, fmt.Sprintf("%s/%s is damaged; a start passes over it and begins with another one, or with the log alone. Look for errors of the disk.", snapshotsDir, s.File))
 		}
 	}
 	if f.report.Recovery.Mark.Spoilt {
