@@ -147,12 +147,12 @@ func (h *host) keptOne(k *kept) {
 func (h *host) snapshot(asks []chan kept) {
 	var s zab.Snapshot
 	var r zab.SnapshotReader
-	if h.applied != Zxid(h.writer.disk.newest.Load()) {
+	if h.applied != h.writer.disk.Newest() {
 		s, r = h.m.Snapshot()
 	}
 	if r == nil {
 		k := kept{info: snapshot.Info{Meta: snapshot.Meta{Zxid: h.applied}}}
-		if h.applied != Zxid(h.writer.disk.newest.Load()) {
+		if h.applied != h.writer.disk.Newest() {
 			k.err = errNothing
 		}
 		for _, c := range asks {
@@ -161,7 +161,7 @@ func (h *host) snapshot(asks []chan kept) {
 		return // if one is due, it is still due when there is something new
 	}
 	h.grown = 0
-	meta := snapshot.Meta{Ensemble: h.core.Ensemble, Zxid: s.Zxid, Pos: h.places.of(s.Zxid), Created: time.Now(), Spans: s.Spans, Members: s.Members}
+	meta := snapshot.Meta{Ensemble: h.core.Ensemble, Zxid: s.Zxid, Pos: h.places.Of(s.Zxid), Created: time.Now(), Spans: s.Spans, Members: s.Members}
 	k := &h.keeper
 	ctx, cancel := context.WithCancel(context.Background())
 	k.mu.Lock()
@@ -184,14 +184,14 @@ func (h *host) write(ctx context.Context, meta snapshot.Meta, r zab.SnapshotRead
 	begin := time.Now()
 	disk := h.writer.disk
 	k := &kept{info: snapshot.Info{Meta: meta}}
-	info, err := disk.states.Write(ctx, meta, r)
+	info, err := disk.States.Write(ctx, meta, r)
 	if err != nil {
 		k.err = dirError(disk.dir, err)
 		return k
 	}
 	k.info, k.took = info, time.Since(begin)
-	disk.kept(&info)
-	if pos, err := disk.retain(info.Zxid); err != nil {
+	disk.Kept(&info)
+	if pos, err := disk.Retain(info.Zxid); err != nil {
 		h.cfg.Logger.Warn("ensemble: old snapshots were not removed", "member", h.cfg.ID, "err", err)
 	} else {
 		h.writer.retainFrom(pos)

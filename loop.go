@@ -8,6 +8,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/internal/wire"
 	"github.com/ensemble-go/ensemble/transport"
@@ -50,7 +51,7 @@ type loop struct {
 
 	issued, persisted zab.WriteID
 	unproven          []logged // handed to the writer, and to be told to the trace when it is durable
-	places            places
+	places            durable.Places
 	grown             int64 // bytes of log since the last snapshot
 	core              core.Status
 	damage            *DamageInfo // to be told to the trace
@@ -87,7 +88,7 @@ type peerLink struct {
 }
 
 // initLoop makes the machine. It begins with what was found, and may say that it cannot.
-func (h *host) initLoop(f found, tail int) {
+func (h *host) initLoop(f durable.Found, tail int) {
 	cfg := h.cfg
 	cc := core.Config{
 		Self: cfg.ID, Members: cfg.Members, Join: cfg.Join, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
@@ -99,7 +100,7 @@ func (h *host) initLoop(f found, tail int) {
 	random(cc.Ensemble[:])
 	h.sm = replica{core.NewZnodes(cfg.MaxData)}
 	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
-	h.places, h.grown, h.damage = f.places, f.grown, f.damage
+	h.places, h.grown = f.Places, f.Grown
 	h.tree.Store(h.sm.View())
 	for _, m := range cfg.Members {
 		if m.ID != cfg.ID {

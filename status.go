@@ -114,7 +114,7 @@ func (h *host) fresh(s Status) Status {
 	s.Committed = max(s.Committed, s.Applied)
 	s.Logged = max(s.Logged, s.Committed)
 	if h.writer != nil {
-		s.Snapshot = Zxid(h.writer.disk.newest.Load())
+		s.Snapshot = h.writer.disk.Newest()
 	}
 	s.InFlight = int(h.inFlight.Load())
 	s.Sessions = int(h.sessions.Load())
