@@ -1,6 +1,8 @@
 package ensemble
 
 import (
+	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -239,6 +241,9 @@ func (h *host) step(in core.Input) {
 	h.issued = max(h.issued, h.out.LastWrite)
 	if h.out.Failed != nil {
 		h.failed = h.out.Failed
+		if errors.Is(h.failed, core.ErrSuperseded) {
+			h.failed = fmt.Errorf("ensemble: %w: %w", ErrSuperseded, ErrSessionExpired)
+		}
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/ensemble-go/ensemble/quorum"
 )
 
-// Host is the state machine that a Machine replicates. It is called from within the Machine's methods, on their goroutine, and must not
-// call the Machine.
+// Host is the state machine that a Machine replicates. It is called from within the Machine's methods, on their goroutine, and may then
+// call no methods of the Machine but those that only tell something, Hold and Fail.
 type Host interface {
 	// Apply applies the next entry: committed, and durable here. e.Data is shared and read-only.
 	Apply(e Entry)
@@ -306,8 +306,8 @@ func (m *Machine) Persisted(id WriteID) {
 }
 
 func (m *Machine) installed(i *install) {
-	m.host.Install(i.state)
 	m.applied, m.committed = i.snap.Zxid, max(m.committed, i.snap.Zxid)
+	m.host.Install(i.state)
 	m.readmitted = append(m.readmitted[:0], i.snap.Members...)
 	m.held = false
 	if m.mark.Spoilt {
