@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -86,6 +87,9 @@ func (w *writer) run() {
 		}
 		if err := w.work(retain); err != nil {
 			w.mu.Lock()
+			if n := len(w.batch); n > 0 && mutant.On("failed-batch-told") {
+				w.persisted = w.batch[n-1].ID
+			}
 			w.err = dirError(w.disk.dir, err)
 			w.queue = nil
 			w.mu.Unlock()
@@ -137,7 +141,8 @@ func (w *writer) work(retain uint64) error {
 	log := w.disk.log
 	for rest := w.batch; len(rest) > 0; {
 		r := &rest[0]
-		if r.Kind == zab.RecordReset {
+		late := mutant.On("reset-before-snapshot")
+		if r.Kind == zab.RecordReset && !late {
 			if err := w.disk.install(w.ensemble, r.Snapshot); err != nil {
 				return err
 			}
@@ -148,6 +153,11 @@ func (w *writer) work(retain uint64) error {
 		}
 		if r.Kind == zab.RecordReset {
 			w.disk.began(r)
+			if late {
+				if err := w.disk.install(w.ensemble, r.Snapshot); err != nil {
+					return err
+				}
+			}
 		}
 		w.mu.Lock()
 		w.persisted = rest[n-1].ID
