@@ -51,7 +51,9 @@ type loop struct {
 	issued, persisted zab.WriteID
 	unproven          []logged // handed to the writer, and to be told to the trace when it is durable
 	places            places
-	grown             int64 // bytes of log since the last snapshot
+	grown             int64         // bytes of log since the last snapshot
+	pause             time.Duration // before a snapshot is tried again; 0: the last did not fail
+	retryAt           time.Time
 	core              core.Status
 	hasServed         bool
 	ensemble          zab.EnsembleID // that the links know of

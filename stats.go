@@ -24,6 +24,9 @@ type Stats struct {
 	Elections uint64 // times this node began to look for a leader
 	Stalls    uint64 // turns that took longer than a tick
 
+	Snapshots       uint64 // written to the data directory
+	SnapshotsFailed uint64 // that could not be: see Status.SnapshotErr
+
 	Latency Histogram // of answered writes and syncs, from call to answer
 	Batch   Histogram // writes and syncs per turn that had any; counted as nanoseconds
 }
@@ -62,6 +65,7 @@ type counters struct {
 	framesSent, bytesSent                        atomic.Uint64
 	framesReceived, bytesReceived, framesDropped atomic.Uint64 // by the transport's goroutines
 	turns, steps, logged, elections, stalls      atomic.Uint64
+	snapshots, snapshotsFailed                   atomic.Uint64
 	latency, batch                               histogram
 }
 
@@ -92,6 +96,7 @@ func (c *counters) read() Stats {
 		FramesSent: c.framesSent.Load(), BytesSent: c.bytesSent.Load(),
 		FramesReceived: c.framesReceived.Load(), BytesReceived: c.bytesReceived.Load(), FramesDropped: c.framesDropped.Load(),
 		Turns: c.turns.Load(), Steps: c.steps.Load(), Logged: c.logged.Load(), Elections: c.elections.Load(), Stalls: c.stalls.Load(),
+		Snapshots: c.snapshots.Load(), SnapshotsFailed: c.snapshotsFailed.Load(),
 		Latency: c.latency.read(), Batch: c.batch.read(),
 	}
 }
