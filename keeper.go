@@ -32,8 +32,9 @@ type kept struct {
 	info snapshot.Info
 	took time.Duration
 	err  error
-	dead error // of the store: what is durable in it cannot be told any more
-	log  int64 // bytes of log that it was to stand for
+	dead error  // of the store: what is durable in it cannot be told any more
+	upto uint64 // position before which the log goes; 0: none does
+	log  int64  // bytes of log that it was to stand for
 	asks []chan kept
 }
 
@@ -155,6 +156,7 @@ func (h *host) keptOne(k *kept) {
 		h.cfg.Logger.Warn("ensemble: no snapshot was kept", "member", h.cfg.ID, "zxid", k.info.Zxid, "err", k.err)
 	} else {
 		h.pause = 0
+		h.places.trim(k.upto)
 		h.stats.snapshots.Add(1)
 		h.keeper.failure.Store(nil)
 		h.cfg.Logger.Info("ensemble: snapshot", "member", h.cfg.ID, "zxid", k.info.Zxid, "bytes", k.info.Size, "took", k.took)
@@ -228,6 +230,7 @@ func (h *host) writeOne(ctx context.Context, meta snapshot.Meta, r zab.SnapshotR
 	if pos, err := disk.retain(info.Zxid); err != nil {
 		h.cfg.Logger.Warn("ensemble: old snapshots were not removed", "member", h.cfg.ID, "err", err)
 	} else {
+		k.upto = pos
 		h.writer.retainFrom(pos)
 	}
 	return k

@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"cmp"
 	"hash/crc64"
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
@@ -80,7 +81,7 @@ func (m *Machine) fromLeader(from quorum.ID, msg Message) {
 	case *NewLeader:
 		m.newLeader(l, x)
 	case *UpToDate:
-		if x.Epoch == l.epoch && l.joined {
+		if x.Epoch == l.epoch && (l.joined || mutant.On("uptodate-unjoined")) {
 			if !l.upToDate {
 				l.upToDate, l.ready = true, x.Commit
 			}
@@ -180,9 +181,16 @@ func (m *Machine) sync(l *learner, x *Sync) {
 	m.ackUpTo(l)
 }
 
+// mostSnapshot is far above what a tree in memory comes to.
+const mostSnapshot = 64 << 30
+
 func (m *Machine) chunk(l *learner, x *Chunk) {
 	s := l.receiving
 	if s == nil || x.Index != l.next {
+		return
+	}
+	if uint64(len(x.Data)) > cmp.Or(m.cfg.MaxSnapshot, mostSnapshot)-s.Length {
+		m.fail(ErrSnapshotTooLarge) // it will be no smaller the next time
 		return
 	}
 	l.next++
@@ -286,7 +294,7 @@ func (m *Machine) joinedNow(l *learner) {
 
 // ackUpTo acknowledges what is durable. Before NEWLEADER it only moves the window.
 func (m *Machine) ackUpTo(l *learner) {
-	counts := m.durable.Counts
+	counts := m.durable.Counts || mutant.On("counts-issued") && m.mark.Counts
 	z := m.lastDone
 	if !l.synced || m.install != nil || z <= l.acked && (l.said && counts == l.saidCounts || !l.joined) {
 		return
@@ -311,6 +319,9 @@ func (m *Machine) believe(l *learner) {
 
 func (m *Machine) pong(l *learner, x *Ping) {
 	d := m.durable
+	if mutant.On("confirms-issued") {
+		d = m.mark
+	}
 	counts := d.Counts || mutant.On("blank-confirms")
 	stays := x.Epoch == d.Promised && x.Epoch == m.mark.Promised || mutant.On("left-confirms")
 	confirms := counts && stays && x.Epoch == d.Joined
