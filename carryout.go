@@ -20,6 +20,9 @@ func (h *host) settle() {
 			continue
 		}
 		h.carryOut()
+		if h.mend() {
+			continue
+		}
 		if h.core.Ensemble != h.ensemble {
 			h.ensemble = h.core.Ensemble
 			h.cfg.Logger.Info("ensemble: belongs to an ensemble", "member", h.cfg.ID, "ensemble", fmt.Sprintf("%x", h.core.Ensemble))
@@ -33,6 +36,18 @@ func (h *host) settle() {
 			return
 		}
 	}
+}
+
+// mend ends the streams that lack a message: then the machine knows that it did not arrive.
+func (h *host) mend() (mended bool) {
+	for i := range h.links {
+		if p := &h.links[i]; p.broken {
+			p.broken, mended = false, true
+			p.link.Fault(&p.in)
+			h.linkDone(p)
+		}
+	}
+	return mended
 }
 
 // carryOut does what the Output says: state, then status, then messages and answers.
@@ -157,7 +172,7 @@ func (h *host) send(sends []core.Send) {
 	for i := range sends {
 		s := &sends[i]
 		p := h.peer(s.To)
-		if p == nil || p.cutting || !p.link.Up() {
+		if p == nil || p.cutting || p.broken || !p.link.Up() {
 			continue
 		}
 		b, err := wire.Append(h.buf[:0], s.Message)
@@ -168,6 +183,7 @@ func (h *host) send(sends []core.Send) {
 		h.buf = b
 		if err := p.link.Send(link.Class(s.Class), b, &h.sending); err != nil {
 			h.cfg.Logger.Error("ensemble: message not sent", "member", h.cfg.ID, "peer", p.id, "bytes", len(b), "err", err)
+			p.broken = true // what follows in the stream relies on it
 			continue
 		}
 		for _, f := range h.sending.Frames {
@@ -200,7 +216,7 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 		c.result, c.zxid, c.err = r.Result, r.Zxid, r.Err
 		if r.Err != nil {
 			h.stats.refused.Add(1)
-			c.err = h.errorOf(c, r.Err)
+			c.err = h.errorOf(c, r)
 		}
 		h.inFlight.Add(-1)
 		c.finish()
@@ -208,8 +224,11 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 }
 
 // errorOf makes the core's error the caller's.
-func (h *host) errorOf(c *call, err error) error {
+func (h *host) errorOf(c *call, r *core.Reply[core.Result]) error {
+	err := r.Err
 	switch {
+	case r.Zxid != 0:
+		return err // a refusal that was decided and applied: the end of this node changes nothing of it
 	case errors.Is(err, core.ErrOverloaded):
 		return ErrOverloaded
 	case errors.Is(err, core.ErrNotLeading):

@@ -18,7 +18,8 @@ type Config struct {
 	ID ID
 	// Members are the founders, the same list on each of them.
 	Members []Member
-	// Join says that this member joins an ensemble that exists: it never takes part in a birth.
+	// Join says that this member joins an ensemble that exists: it never takes part in a birth. With an empty Dir it waits for a leader, which brings it
+	// up to date and readmits it; with one that took part before, or was begun by Bootstrap or Restore, it changes nothing.
 	Join bool
 	// Transport moves frames to and from the other members. The node starts it and closes it. It may be nil for an ensemble of one.
 	Transport transport.Transport
@@ -44,8 +45,9 @@ type Config struct {
 	// What sessions ask for is clamped to MinSessionTimeout and MaxSessionTimeout: 10 and 1200 ticks by default.
 	MinSessionTimeout, MaxSessionTimeout time.Duration
 
-	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 4 MiB at most. One request may carry four times as much, but not
-	// more than 4 MiB.
+	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 4 MiB at most. It limits the data of one request too, which may be a
+	// Multi: four times MaxData, but never more than 4 MiB. A call above either is given ErrTooLarge. Why 4 MiB: a transport queues 8 MiB for a
+	// peer, transport.QueueBytes, and drops what does not fit; so a request has to fit, with what is sent beside it, or it would never arrive.
 	MaxData int
 	// MaxInFlight limits the calls that wait at this node, 4096 by default, 1 << 20 at most. Above it, and for writes when 256 MiB of them wait,
 	// calls are given ErrOverloaded.
@@ -86,9 +88,9 @@ const (
 	chunkBytes  = 256 << 10
 )
 
-// ConfigError is one fault of a Config. Open joins all of them by errors.Join.
+// ConfigError is one fault of a Config, or of RestoreOptions. Open, Bootstrap and Restore join all of them by errors.Join.
 type ConfigError struct {
-	Field string // of Config, such as "Members" or "Tick"
+	Field string // such as "Members" or "Tick"
 	Err   error  // what is wrong with it; for Members it may wrap a *quorum.ConfigError
 }
 
@@ -105,6 +107,11 @@ var (
 
 // check returns every fault of c, joined.
 func (c *Config) check() error {
+	return errors.Join(c.faults(false)...)
+}
+
+// faults returns every fault of c. Offline it needs no transport.
+func (c *Config) faults(offline bool) []error {
 	var faults []error
 	fault := func(bad bool, field string, err error) {
 		if bad {
@@ -127,7 +134,7 @@ func (c *Config) check() error {
 	for _, err := range split(quorum.Validate(c.Members)) {
 		fault(true, "Members", err)
 	}
-	fault(c.Transport == nil && len(c.Members) > 1, "Transport", errNoTransport)
+	fault(!offline && c.Transport == nil && len(c.Members) > 1, "Transport", errNoTransport)
 	fault(c.SnapshotBytes != 0 && c.SnapshotBytes < leastSnapshotBytes, "SnapshotBytes", fmt.Errorf("%d is below %d", c.SnapshotBytes, leastSnapshotBytes))
 	within("SnapshotsKept", c.SnapshotsKept, 1, mostSnapshots)
 	lasting("Tick", c.Tick, shortTick, longTick)
@@ -140,9 +147,10 @@ func (c *Config) check() error {
 		fault(d.MinSessionTimeout > d.MaxSessionTimeout, "MinSessionTimeout",
 			fmt.Errorf("%v is above MaxSessionTimeout, %v", d.MinSessionTimeout, d.MaxSessionTimeout))
 	}
-	within("MaxData", c.MaxData, 1, mostData)
+	fault(c.MaxData != 0 && (c.MaxData < 1 || c.MaxData > mostData), "MaxData",
+		fmt.Errorf("%d is not between 1 and %d, the most that one request may carry: it has to fit into the %d bytes that a transport queues for a peer", c.MaxData, mostData, transport.QueueBytes))
 	within("MaxInFlight", c.MaxInFlight, 1, mostFlight)
-	return errors.Join(faults...)
+	return faults
 }
 
 // split undoes errors.Join.

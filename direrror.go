@@ -17,12 +17,18 @@ var (
 	ErrDirForeign = errors.New("it belongs to somebody else")
 	// ErrDirVersion says that it was written by a version of this library whose format this one does not read. Nothing in it was touched.
 	ErrDirVersion = errors.New("its format is not one that this version reads")
+	// ErrDirUsed says that a directory that was to be begun holds something already. Nothing in it was touched.
+	ErrDirUsed = errors.New("it holds data already")
+	// ErrDirEmpty says that a directory to be backed up holds no state.
+	ErrDirEmpty = errors.New("it holds no state")
+	// ErrDirUnfinished says that a Restore of it was interrupted, and is to be repeated.
+	ErrDirUnfinished = errors.New("a restore of it was interrupted: repeat it")
 	// ErrDirFailed says that reading or writing it failed. For a node that runs it is the end: a failed write or sync is never tried again.
 	ErrDirFailed = errors.New("the disk failed")
 )
 
-// DirError tells why a data directory was not opened, or what ended a node that used it. It is (by errors.Is) one of ErrDirInUse, ErrDirForeign,
-// ErrDirVersion, ErrImpaired and ErrDirFailed, and the error of the operating system if there was any.
+// DirError tells why a data directory was not opened, begun or backed up, or what ended a node that used it. It is (by errors.Is) one of ErrDirInUse,
+// ErrDirForeign, ErrDirVersion, ErrDirUsed, ErrDirEmpty, ErrDirUnfinished, ErrImpaired and ErrDirFailed, and the error of the operating system if there was any.
 //
 // With ErrImpaired, something that was in the directory is damaged or gone: it may have held what others rely on, so the member must not vote with what
 // is left. The directory is evidence and is not thrown away. A member that finds this does not repair itself yet: move the directory away, and open it
@@ -48,6 +54,8 @@ func dirError(dir string, err error) error {
 	_, lost := errors.AsType[*snapshot.LostError](err)
 	_, damage := errors.AsType[*snapshot.DamageError](err)
 	switch {
+	case errors.Is(err, wal.ErrUsed):
+		what = ErrDirUsed
 	case errors.Is(err, vfs.ErrLocked):
 		what = ErrDirInUse
 	case foreign, mixed:

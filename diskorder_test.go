@@ -20,12 +20,6 @@ import (
 // A power loss before any operation of the disk of a member that is brought up to date with a snapshot leaves a directory that opens, and the member catches
 // up. In particular the log never names a snapshot that is not there.
 func TestPowerLossAtEachStepOfReceiving(t *testing.T) {
-	if err := powerLossWhileReceiving(t); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func powerLossWhileReceiving(t *testing.T) (err error) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, nil)
 		paths := d.fill(d.nodes[1], "/a", 50, 200)
@@ -78,8 +72,7 @@ func powerLossWhileReceiving(t *testing.T) (err error) {
 					n.Close()
 				}
 				if failed != nil {
-					err = fmt.Errorf("power loss %d of %d, before %s (seed %d): %w", i, len(images), x.op, seed, failed)
-					return
+					t.Fatalf("power loss %d of %d, before %s (seed %d): %v", i, len(images), x.op, seed, failed)
 				}
 			}
 		}
@@ -87,19 +80,11 @@ func powerLossWhileReceiving(t *testing.T) (err error) {
 			t.Fatalf("only %d operations", len(images))
 		}
 	})
-	return err
 }
 
 func ready(t *testing.T, n *ensemble.Node) {
 	t.Helper()
 	if err := n.Ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// One of three is down, and a sync of the log fails at the follower that is left, once. The leader alone is no quorum: it answers nobody.
-func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
-	if err := failedSync(t); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -112,7 +97,8 @@ func (l lingering) Close() error {
 	return l.Transport.Close()
 }
 
-func failedSync(t *testing.T) (err error) {
+// One of three is down, and a sync of the log fails at the follower that is left, once. The leader alone is no quorum: it answers nobody.
+func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, func(c *ensemble.Config) { c.Transport = lingering{c.Transport} })
 		leader := d.leader()
@@ -145,8 +131,7 @@ func failedSync(t *testing.T) (err error) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if _, answer := p.Wait(ctx); answer == nil {
-			err = errors.New("a write was acknowledged that is on one disk of three")
-			return
+			t.Fatal("a write was acknowledged that is on one disk of three")
 		} else if !errors.Is(answer, ensemble.ErrUncertain) {
 			t.Fatal(answer)
 		}
@@ -156,5 +141,4 @@ func failedSync(t *testing.T) (err error) {
 		ready(t, d.open(left))
 		d.has(d.nodes[left], paths)
 	})
-	return err
 }

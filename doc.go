@@ -30,8 +30,11 @@
 // final: the node ends, and [Node.Err] is a [*DirError]. A directory that may have lost something is refused by [Open]; the same happens to one
 // that is in use, or somebody else's.
 //
+// [Bootstrap] begins the directories of founders one by one, before the first start. [Node.Backup] writes the state of the ensemble to a stream, [BackupDir]
+// that of a member which does not run, and [Restore] makes a new ensemble of it: the way out when a majority of the disks is lost.
+//
 // # What is not there yet
 //
-// A damaged data directory is refused, not repaired, and there is no transport from one process to another. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions, changes of membership and backups will follow;
+// A damaged data directory is refused, not repaired, and there is no transport from one process to another. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions and changes of membership will follow;
 // what has a place in the present API is refused by an error that says so.
 package ensemble

@@ -39,7 +39,7 @@ var (
 	// ErrSuperseded ends a node when another run of the same member has begun to write: two processes have been started under one id. It is joined with
 	// ErrSessionExpired, since that is how this one learns of it. The later one goes on.
 	ErrSuperseded = errors.New("another run of this member has taken its place")
-	// ErrImpaired is given to reads of a member whose state is known to be wrong, until it has the ensemble's again.
+	// ErrImpaired is given to reads of a member whose state is known to be wrong, until it has the ensemble's again. Only View still shows it.
 	ErrImpaired = errors.New("member is impaired")
 )
 
@@ -51,6 +51,9 @@ var (
 	ErrNewConfigNoQuorum  = errors.New("the new membership has no quorum")
 	ErrRemoved            = errors.New("member was removed from the ensemble")
 )
+
+// ErrBadBackup says that what was to be restored is not a whole backup: it is cut, damaged, or something else.
+var ErrBadBackup = errors.New("not a whole backup")
 
 // OpError says which operation failed, and where: its Index is the op's place in a Multi, -1 outside one.
 type OpError = datatree.OpError

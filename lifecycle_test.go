@@ -60,6 +60,36 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+// The largest MaxData there is can be had, and one byte more is refused with the limit and the reason.
+func TestMostMaxData(t *testing.T) {
+	cfg := ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1}}, MaxData: 4 << 20}
+	n, err := ensemble.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if err := n.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Create(t.Context(), "/a", make([]byte, cfg.MaxData), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Set(t.Context(), "/a", make([]byte, cfg.MaxData+1), ensemble.AnyVersion); !errors.Is(err, ensemble.ErrTooLarge) {
+		t.Fatal(err)
+	}
+	cfg.MaxData++
+	var ce *ensemble.ConfigError
+	_, err = ensemble.Open(t.Context(), cfg)
+	if !errors.As(err, &ce) || ce.Field != "MaxData" {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"4194305", "between 1 and 4194304", "request", fmt.Sprint(transport.QueueBytes), "transport"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %s", err, part)
+		}
+	}
+}
+
 func TestOpenRefusals(t *testing.T) {
 	net := transport.NewMemory()
 	three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}

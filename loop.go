@@ -81,6 +81,7 @@ type peerLink struct {
 	link    *link.Link
 	in      link.Output
 	cutting bool // its stream has just ended: what the machine said in it goes nowhere
+	broken  bool // its stream lacks a message and has to end
 	heard   time.Time
 	err     string // the last refusal that was told
 }
@@ -184,7 +185,7 @@ func (h *host) idleNow() bool {
 			return false
 		}
 	}
-	return h.loaded.empty()
+	return h.loaded.empty() && !h.backups.waits()
 }
 
 // drain steps what waits, within bounds, and carries it out.
@@ -209,6 +210,7 @@ func (h *host) drain() {
 	}
 	h.settle()
 	h.keep()
+	h.backUp()
 	if ticked && h.failed == nil {
 		h.statusChanged(h.m.Status()) // what moves all the time, such as how far the peers are
 	}
@@ -303,7 +305,7 @@ func (h *host) linkDone(p *peerLink) {
 	if o.Reset || o.Up {
 		p.cutting = true
 		h.carryOut()
-		p.cutting = false
+		p.cutting, p.broken = false, false
 	}
 	for _, f := range o.Frames {
 		h.transmit(p.id, f)
@@ -327,7 +329,7 @@ func (h *host) linkDone(p *peerLink) {
 		if err != nil {
 			h.cfg.Logger.Warn("ensemble: malformed message", "member", h.cfg.ID, "peer", p.id, "err", err)
 			o.Clear()
-			p.link.Reset(o)
+			p.link.Fault(o)
 			h.linkDone(p)
 			return
 		}
@@ -431,6 +433,7 @@ func (h *host) end() {
 			h.cfg.Logger.Error("ensemble: closing the directory", "member", h.cfg.ID, "err", err)
 		}
 	}
+	h.backups.end(closedErrOf(h.failed))
 	if h.failed != nil {
 		h.cfg.Logger.Error("ensemble: node has failed", "member", h.cfg.ID, "err", h.failed)
 	}

@@ -80,6 +80,7 @@ type host struct {
 	inFlight atomic.Int64
 	waiters  waiters
 	keeper   keeper
+	backups  backups
 	stats    counters
 	writer   *writer // nil: everything is in memory
 
@@ -164,6 +165,10 @@ func (n *Node) Ready(ctx context.Context) error {
 }
 
 // View returns a handle on the whole tree as it is here now. It never waits and may lag behind what other members have.
+//
+// Nor does it judge. On a member whose state is known to be wrong, where reads are given ErrImpaired, it shows that state, for those who want to
+// see what differs: since when it is wrong nobody knows, so there is no last good tree to show instead. Who relies on what a View shows looks, after taking
+// it, whether Status says Impaired.
 func (n *Node) View() *View { return n.h.tree.Load().View() }
 
 // Await returns when the transaction z is applied here: later reads see it.
@@ -254,7 +259,8 @@ func (n *Node) Session() *Session { return n.h.session.Load() }
 
 // Transfer hands the leadership over to the voter to, or, if it is 0, to the most advanced one. It is called on the leader, which takes no new
 // writes meanwhile, and returns nil when that does not lead any more; StatusChanges tells who does. It gives ErrNotLeading on any other member, when
-// there is nobody to hand over to, and when the successor has not caught up within SyncLimit ticks: then the leader leads on.
+// there is nobody to hand over to, which a member whose state is known to be wrong is not, and when the successor has not caught up within SyncLimit
+// ticks: then the leader leads on.
 func (n *Node) Transfer(ctx context.Context, to ID) error {
 	c := n.h.borrow(transfer)
 	c.to = to

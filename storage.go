@@ -54,10 +54,14 @@ func randomID() uint64 {
 func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	d := disk.Of(ctx)
 	so := snapshot.Options{Dir: filepath.Join(cfg.Dir, snapshotsDir), FS: d.FS, Random: randomID, Keep: cfg.SnapshotsKept}
-	if err := judgeOrphans(d.FS, cfg.Dir, so); err != nil {
-		return nil, found{}, err
+	lock, err := wal.Lock(d.FS, cfg.Dir)
+	if err != nil {
+		return nil, found{}, dirError(cfg.Dir, err)
 	}
-	log, rec, err := wal.Open(d.FS, wal.Options{Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Random: randomID, SegmentSize: d.SegmentSize})
+	if _, err := listDir(d.FS, cfg.Dir, so); err != nil {
+		return nil, found{}, errors.Join(err, lock.Close())
+	}
+	log, rec, err := wal.Open(d.FS, wal.Options{Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize})
 	switch {
 	case err != nil:
 		return nil, found{}, dirError(cfg.Dir, err)
@@ -76,25 +80,29 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	return s, f, nil
 }
 
-// judgeOrphans refuses a directory that has snapshots and no log: whoever took the log away took promises with it.
-func judgeOrphans(fsys vfs.FS, dir string, so snapshot.Options) error {
-	kept, _, err := snapshot.Inspect(so)
-	if err != nil {
-		return dirError(dir, err)
-	}
-	if len(kept) == 0 {
-		return nil
-	}
+// listDir returns the names in a data directory. It refuses one in which a Restore was interrupted, and one that has snapshots and no log: whoever took the
+// log away took promises with it.
+func listDir(fsys vfs.FS, dir string, so snapshot.Options) ([]string, error) {
 	names, err := fsys.List(dir)
 	if err != nil {
-		return dirError(dir, err)
+		return nil, dirError(dir, err)
 	}
-	for _, name := range names {
-		if strings.HasPrefix(name, "mark.") || strings.HasSuffix(name, ".log") {
-			return nil
-		}
+	if slices.Contains(names, unfinished) {
+		return nil, &DirError{dir, ErrDirUnfinished}
 	}
-	return impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
+	kept, _, err := snapshot.Inspect(so)
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	if len(kept) > 0 && !hasLog(names) {
+		return nil, impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
+	}
+	return names, nil
+}
+
+// hasLog reports whether files with these names may be those of a log.
+func hasLog(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return name == "mark.0" || name == "mark.1" || strings.HasSuffix(name, ".log") })
 }
 
 // recover reads the newest snapshot that the log goes on from.

@@ -2,16 +2,16 @@ package zab
 
 import "github.com/ensemble-go/ensemble/quorum"
 
-// Transfer begins to hand leadership over to a voter that is a learner of this leader; 0 picks the most advanced one. It
+// Transfer begins to hand leadership over to the most advanced of the voters that are learners of this leader and that may lead next. It
 // reports whether it began.
-func (m *Machine) Transfer(to quorum.ID) bool {
+func (m *Machine) Transfer(may func(quorum.ID) bool) bool {
 	ld := m.lead
 	if ld == nil || ld.phase != established || !ld.served {
 		return false
 	}
 	var best *learnerState
 	for _, l := range ld.learners {
-		if l.joined && l.counts && m.cfg.Verifier.CanLead(l.id) && (to == 0 || to == l.id) && (best == nil || l.acked > best.acked) {
+		if l.joined && l.counts && m.cfg.Verifier.CanLead(l.id) && may(l.id) && (best == nil || l.acked > best.acked) {
 			best = l
 		}
 	}
@@ -21,6 +21,13 @@ func (m *Machine) Transfer(to quorum.ID) bool {
 	ld.handover, ld.handBy = best.id, ld.ticks+m.cfg.SyncLimit
 	m.handOver()
 	return true
+}
+
+// CallOff ends a transfer to a member, if there is one: the leader leads on.
+func (m *Machine) CallOff(to quorum.ID) {
+	if ld := m.lead; ld != nil && ld.handover == to {
+		ld.handover = 0
+	}
 }
 
 // handOver leaves when everything is committed and the successor has it all.

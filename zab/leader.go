@@ -31,7 +31,7 @@ type leader struct {
 	ticks     int    // since the role began
 	since     int    // ticks when the phase began
 	progress  int    // ticks when this member's own disk last kept up
-	inTouch   int    // ticks when the learners last were a quorum
+	inTouch   int    // ticks when a quorum last was in contact
 	shutOut   uint32 // a promise above the epoch that some voter has given: renew above it
 	round     uint64 // of confirmation, last begun
 	confirmed uint64 // last confirmed by a quorum
@@ -300,9 +300,7 @@ func (m *Machine) leaderTick() {
 		}
 		i++
 	}
-	if m.cfg.Verifier.Contains(m.backs) {
-		ld.inTouch = ld.ticks
-	}
+	m.touch()
 	alone := ld.ticks-ld.inTouch > m.cfg.SyncLimit && !mutant.On("no-step-down")
 	slow := ld.phase < established && ld.ticks-ld.since > m.cfg.InitLimit
 	if alone || slow || ld.ticks-ld.progress > m.cfg.SyncLimit {
@@ -322,8 +320,22 @@ func (m *Machine) leaderTick() {
 	m.leaderApplied()
 }
 
-// backs reports whether a member can be of a quorum of this leader: blank ones cannot, however faithfully they follow.
-func (m *Machine) backs(id quorum.ID) bool {
+// touch notes when a quorum was in contact last.
+func (m *Machine) touch() {
+	m.lead.inTouch = max(m.lead.inTouch, int(m.cfg.Verifier.Position(m.contact)))
+}
+
+// contact is the tick of the last contact with a member of a possible quorum; what a learner has still to do counts from its last progress, once it has joined.
+// Blank ones cannot be of a quorum, however faithfully they follow.
+func (m *Machine) contact(id quorum.ID) uint64 {
 	l := m.learnerOf(id)
-	return id == m.cfg.Self || l != nil && (l.counts || l.info.Counts)
+	switch {
+	case id == m.cfg.Self:
+		return uint64(m.lead.ticks)
+	case l == nil || !l.counts && !l.info.Counts:
+		return 0
+	case l.joined:
+		return uint64(min(l.heard, l.moved))
+	}
+	return uint64(l.heard)
 }

@@ -64,6 +64,7 @@ func (m *Machine) learnerOf(id quorum.ID) *learnerState {
 }
 
 func (m *Machine) dropLearner(id quorum.ID) {
+	m.touch() // with it
 	for i, l := range m.lead.learners {
 		if l.id == id {
 			l.close()

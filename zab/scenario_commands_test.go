@@ -135,7 +135,8 @@ func (s *stage) do(verb string, f []string) {
 	case "transfer":
 		a := s.actor(f[0])
 		s.step(a, func(m *Machine) {
-			if !m.Transfer(s.id(f[1])) {
+			to := s.id(f[1])
+			if !m.Transfer(func(id quorum.ID) bool { return to == 0 || id == to }) {
 				a.done = append(a.done, "does not hand over")
 			}
 		})

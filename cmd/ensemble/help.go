@@ -1,9 +1,32 @@
 package main
 
-const usageText = `Ensemble looks at what members of an ensemble keep on disk.
+const usageText = `Ensemble looks at what members of an ensemble keep on disk, makes backups of it and restores them.
 
 	ensemble inspect [-json] [-records] [-verify] [-progress] DIR
+	ensemble backup DIR > FILE
+	ensemble restore -members 1,2,3 [-observers 4,5] [-name NAME] [-epoch N] DIR < FILE
 	ensemble help inspect
+	ensemble help backup
+`
+
+const backupText = `Backup writes what a stopped member has logged to the standard output, and changes nothing. Restore begins the directory of a member from it.
+
+	ensemble backup DIR > FILE
+	ensemble restore -members 1,2,3 [-observers 4,5] [-name NAME] [-epoch N] DIR < FILE
+
+	-members    ids of the voters of the new ensemble, as in each member's Config; with groups and weights: 1:1:1,2:1:1,3:2:1
+	-observers  ids of the others
+	-name       name of the new ensemble, as in each member's Config
+	-epoch      where the new ensemble begins: above that of every write that was ever acknowledged; 0: 65536 above that of the backup
+
+This is the way out when a majority of the disks is lost: back up what is left, the member with the greatest zxid; move its directory away; restore on
+every member, each with the same FILE and the same flags; then start them. The new ensemble refuses members of the old one. A member that could
+not be restored starts with an empty directory, and is brought up to date by the others.
+
+Never restore a member again that has run since: start it with an empty directory. Restoring it twice can lose acknowledged writes.
+
+Exit status: 0, or 2 with the reason on standard error. What was written to FILE before an error is refused by restore. A restore that was
+interrupted is repeated.
 `
 
 const inspectText = `Inspect says what is in the directory of a member, and changes nothing there.

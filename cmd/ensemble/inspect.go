@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 
@@ -11,28 +10,20 @@ import (
 
 // inspect carries out the verb.
 func (p *program) inspect(args []string) int {
-	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("inspect")
 	asJSON := flags.Bool("json", false, "")
 	records := flags.Bool("records", false, "")
 	verify := flags.Bool("verify", false, "")
 	progress := flags.Bool("progress", false, "")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(p.out, inspectText)
-		return exitOK
-	case err != nil:
-		return p.fail("inspect: %v; see: ensemble help inspect", err)
-	case flags.NArg() == 0:
-		return p.fail("inspect: which directory? See: ensemble help inspect")
-	case flags.NArg() > 1:
-		return p.fail("inspect: one directory at a time; flags come before it. See: ensemble help inspect")
+	dir, status := p.oneDir(flags, args, inspectText)
+	if dir == "" {
+		return status
 	}
 	m := &meter{w: io.Discard, now: p.now}
 	if *progress || p.terminal {
 		m.w = p.err
 	}
-	f, err := p.look(flags.Arg(0), m)
+	f, err := p.look(dir, m)
 	if err != nil {
 		return p.fail("inspect: %v", explain(err))
 	}

@@ -31,9 +31,6 @@ const looks = 3
 
 // look reads and judges a directory.
 func (p *program) look(dir string, m *meter) (*finding, error) {
-	if dir == "" {
-		return nil, errors.New("the name of the directory is empty")
-	}
 	f := &finding{dir: dir, use: p.use(filepath.Join(dir, "lock"))}
 	for i := 1; ; i++ {
 		before := f.report

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/wal"
 )
@@ -16,6 +17,9 @@ func (f *finding) verdict() verdictRow {
 		row.Reset = zxid(r.Recovery.Reset.Zxid)
 	}
 	switch {
+	case slices.Contains(f.others, "restore.unfinished"):
+		row.Summary = "A restore of this directory was interrupted, or is at work: no member opens it."
+		row.Advice = []string{"Repeat the restore. What it left here is of no account to anybody else."}
 	case r.Recovery.Fresh:
 		row.Summary = "Nothing was ever written here."
 		row.Advice = []string{"If this member had data before, its disk was wiped or another one is mounted here: look for the right one before it starts."}
@@ -74,6 +78,9 @@ func (f *finding) remarks() []string {
 		to = append(to, "The member has given up its state. It does not count until it has a snapshot from another member, for which it asks by itself when it runs.")
 	} else if !f.report.Recovery.Mark.Counts {
 		to = append(to, "The member does not count: it neither votes nor confirms until the others have brought it up to date, which they do by themselves when it runs.")
+	}
+	if k := &f.report.Recovery.Mark; k.Member == 0 {
+		to = append(to, "The directory was restored from a backup, and becomes that of the first member who opens it.")
 	}
 	switch {
 	case v.Kind == wal.TornTail && f.use.state == inUse:

@@ -26,6 +26,7 @@ type digests struct {
 
 	// At a leader, of its present epoch.
 	agree, disagree map[quorum.ID]zab.Zxid // the position of the newest comparison
+	wrong           map[quorum.ID]bool     // disagrees, or was told to reinstall: until it follows anew it must not lead next
 }
 
 type note struct {
@@ -98,14 +99,16 @@ func (m *Machine[V, R]) compared(from quorum.ID, x *Compared) {
 		return
 	}
 	if d.agree == nil {
-		d.agree, d.disagree = map[quorum.ID]zab.Zxid{}, map[quorum.ID]zab.Zxid{}
+		d.agree, d.disagree, d.wrong = map[quorum.ID]zab.Zxid{}, map[quorum.ID]zab.Zxid{}, map[quorum.ID]bool{}
 	}
 	if x.Agrees {
 		d.agree[from] = max(d.agree[from], x.At)
 		return
 	}
 	d.disagree[from] = x.At // until its role ends: it applies nothing more
+	d.wrong[from] = true
 	delete(d.agree, from)
+	m.zab.CallOff(from)
 }
 
 // serveDigests proposes a digest when one is due, and sees to those who disagree.
@@ -178,12 +181,13 @@ func (m *Machine[V, R]) reinstall() {
 func (d *digests) forget(id quorum.ID) {
 	delete(d.agree, id)
 	delete(d.disagree, id)
+	delete(d.wrong, id)
 }
 
 // forgetDigests ends with a role: who differed from the last leader may agree with the next.
 func (m *Machine[V, R]) forgetDigests() {
 	d := &m.digests
-	d.agree, d.disagree = nil, nil
+	d.agree, d.disagree, d.wrong = nil, nil, nil
 	if d.differ {
 		d.differ, m.changed = false, true
 		m.zab.Hold(false)

@@ -528,7 +528,8 @@ func (m *Machine[V, R]) loaded(x *Loaded) {
 }
 
 func (m *Machine[V, R]) transfer(x *TransferRequest) {
-	if m.ticket != 0 || x.To == m.cfg.Self || !m.zab.Transfer(x.To) {
+	may := func(id quorum.ID) bool { return (x.To == 0 || x.To == id) && !m.digests.wrong[id] }
+	if m.ticket != 0 || x.To == m.cfg.Self || !m.zab.Transfer(may) {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrNotLeading})
 		return
 	}

@@ -362,35 +362,17 @@ func (r *reader) Close() {
 }
 
 func (s *Znodes) Decode(chunks [][]byte) (any, error) {
-	var head []byte
-	loader := datatree.NewLoader(s.maxData)
-	for i, c := range chunks {
-		head = append(head, c...)
-		// As much of the header as the chunks so far have: only when all is there it counts.
-		h := header{b: head}
-		format, at, n := h.uint(math.MaxUint64), int64(h.uint(math.MaxInt64)), h.uint(math.MaxUint64)
-		if h.bad || n > uint64(len(h.b)) {
-			continue
-		}
-		if format != stateFormat || n < uint64(len(h.b)) {
-			break
-		}
-		sessions, err := session.Decode(h.b)
-		if err != nil {
+	l := NewLoader(s.maxData)
+	for _, c := range chunks {
+		if err := l.Add(c); err != nil {
 			return nil, err
 		}
-		for _, c := range chunks[i+1:] {
-			if err := loader.Add(c); err != nil {
-				return nil, err
-			}
-		}
-		tree, err := loader.Finish()
-		if err != nil {
-			return nil, err
-		}
-		return &Znodes{tree: tree, sessions: sessions, now: at, maxData: s.maxData}, nil
 	}
-	return nil, ErrState
+	state, err := l.Finish()
+	if err != nil {
+		return nil, err
+	}
+	return state, nil
 }
 
 func (s *Znodes) Install(state any) { *s = *state.(*Znodes) }

@@ -30,6 +30,11 @@
 // A frame of Control carries the last sequence numbers sent of Log and Bulk. If one of them is missing and nothing of its class has come for
 // [Config].StallTicks, the end of the stream is lost, and the link resets. So a loss is found as long as there are heartbeats, even if nothing else is sent.
 //
+// # Faults
+//
+// A loss is put right by opening anew at once. A peer that says what it must not say will do so again: after a [Link.Fault] this side keeps still for a while,
+// longer each time, with jitter, up to a few seconds, until a stream has lasted. It answers no handshake meanwhile; frames of dead streams it does.
+//
 // # Two sides of a restart
 //
 // A peer that restarts says hello with a new number. The stream of its former life stays up at this side until the new exchange is complete, and

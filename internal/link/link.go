@@ -34,6 +34,11 @@ const (
 	DefaultStallTicks = 60
 	// retryTicks is the longest time between two repeats of an opening.
 	retryTicks = 4
+	// The pause after a fault is firstPause ticks at most, and twice as long after each further one, up to mostPause: between half and all of that.
+	// A stream that lasts calmTicks ends the row.
+	firstPause = 4
+	mostPause  = 64
+	calmTicks  = 128
 )
 
 var (
@@ -142,12 +147,17 @@ type Link struct {
 	wait      int      // ticks until the next repeat
 	gap       int      // ticks between repeats
 
+	// What the peer's faults have led to.
+	faults int // in a row
+	pause  int // ticks in which this side neither opens nor answers
+
 	// The stream that is up.
 	up        bool
 	confirmed bool // the peer has shown that it is up too
 	ours      Nonce
 	theirs    Nonce
 	ensemble  [16]byte // the peer's, as it stated last
+	age       int      // ticks since it is up
 	send      [Classes]uint64
 	recv      [Classes]incoming
 
@@ -213,7 +223,7 @@ func (l *Link) SetEnsemble(id [16]byte, out *Output) {
 // Open says hello to the peer, and Tick repeats it until there is a stream. A stream that is up stays so until the new one takes its
 // place.
 func (l *Link) Open(out *Output) {
-	if !l.draw(out) {
+	if l.pause > 0 || !l.draw(out) {
 		return
 	}
 	l.opening = true
@@ -227,10 +237,32 @@ func (l *Link) Reset(out *Output) {
 	l.Open(out)
 }
 
+// Fault ends the stream that is up because of what was to be sent or has come in it: in the next one that would most likely happen again, and as fast as the
+// peer answers. So there is a pause before this side opens the next one, or takes part in one that the peer opens.
+func (l *Link) Fault(out *Output) {
+	if !l.up {
+		return
+	}
+	l.down(out)
+	l.opening = false
+	longest := min(firstPause<<min(l.faults, 16), mostPause)
+	l.faults++
+	l.pause = longest/2 + int(l.last[len(l.last)-1])%(longest/2+1) // the nonce is as good as any chance
+}
+
 // Tick is to be called every 50 milliseconds.
 func (l *Link) Tick(out *Output) {
 	l.said = false
+	if l.pause > 0 {
+		if l.pause--; l.pause == 0 {
+			l.Open(out)
+		}
+		return
+	}
 	if l.up {
+		if l.age++; l.age >= calmTicks {
+			l.faults = 0
+		}
 		for c := Log; c <= Bulk; c++ {
 			in := &l.recv[c]
 			if in.last >= in.promise {
@@ -278,7 +310,7 @@ func (l *Link) establish(theirs Nonce, ensemble [16]byte, out *Output) {
 	l.down(out)
 	l.ours, l.theirs, l.ensemble = l.candidate, theirs, ensemble
 	l.candidate, l.heard = Nonce{}, Nonce{}
-	l.opening, l.up, l.confirmed = false, true, false
+	l.opening, l.up, l.confirmed, l.age = false, true, false, 0
 	l.gap, l.wait = 1, 1
 	out.Up = true
 }
@@ -311,8 +343,8 @@ func (l *Link) fail(err error, out *Output) {
 	}
 }
 
-// Send appends the frames of a message to the Output. The message is copied. It fails, with nothing appended, if the link is down, the message
-// is too large or the class does not exist.
+// Send appends the frames of a message to the Output. The message is copied. It fails, with nothing appended and no sequence number taken, if the link is
+// down, the message is too large or the class does not exist. The peer will not miss what was refused: a caller who needs it to arrive, or the stream to end, calls Fault.
 func (l *Link) Send(class Class, msg []byte, out *Output) error {
 	switch {
 	case class >= Classes:
@@ -352,7 +384,7 @@ func (l *Link) Receive(class Class, frame []byte, out *Output) {
 
 func (l *Link) receiveHandshake(frame []byte, out *Output) {
 	h, ok := parseHandshake(frame)
-	if !ok {
+	if !ok || l.pause > 0 {
 		return
 	}
 	// What repeats one of our nonces is no older than that nonce.
@@ -481,7 +513,7 @@ func (l *Link) receiveData(class Class, frame []byte, out *Output) {
 		}
 		// The peer is in a stream with our candidate: the data has overtaken its confirm. If the beginning is missing, it
 		// may still come.
-		if l.heard == (Nonce{}) || d.mine != l.heard.short() || differ(l.stated, l.cfg.Ensemble) || class != Control && d.seq != 1 {
+		if l.pause > 0 || l.heard == (Nonce{}) || d.mine != l.heard.short() || differ(l.stated, l.cfg.Ensemble) || class != Control && d.seq != 1 {
 			return
 		}
 		l.establish(l.heard, l.stated, out)
@@ -514,7 +546,7 @@ func (l *Link) assemble(class Class, in *incoming, d data, follows bool, out *Ou
 	}
 	if d.form == whole {
 		if in.total != 0 && class != Control {
-			l.Reset(out)
+			l.Fault(out)
 			return
 		}
 		in.total, in.parts = 0, nil
@@ -527,7 +559,7 @@ func (l *Link) assemble(class Class, in *incoming, d data, follows bool, out *Ou
 	}
 	if d.form == first {
 		if in.total != 0 && class != Control {
-			l.Reset(out)
+			l.Fault(out)
 			return
 		}
 		if d.total > uint64(l.cfg.MaxMessage) {
@@ -538,7 +570,7 @@ func (l *Link) assemble(class Class, in *incoming, d data, follows bool, out *Ou
 		in.parts = nil
 	}
 	if in.total == 0 || len(d.body) == 0 || len(d.body) > in.total-len(in.parts) {
-		l.Reset(out)
+		l.Fault(out)
 		return
 	}
 	if need := len(in.parts) + len(d.body); need > cap(in.parts) {
@@ -556,5 +588,5 @@ func (l *Link) assemble(class Class, in *incoming, d data, follows bool, out *Ou
 
 func (l *Link) refuseSize(out *Output) {
 	out.Err = fmt.Errorf("%w (peer %d)", ErrTooLarge, l.peer)
-	l.Reset(out)
+	l.Fault(out)
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// identify refuses a directory of somebody else. One that says nothing of itself is nobody's.
+// identify refuses a directory of somebody else. One that says nothing of itself, or no member, is nobody's.
 func (o *Options) identify(im *image) error {
 	whole := im.mark != nil
 	for _, s := range im.all {
@@ -18,7 +18,7 @@ func (o *Options) identify(im *image) error {
 	member, name, ensemble := im.identity()
 	none := zab.EnsembleID{}
 	switch {
-	case member != o.Member:
+	case member != o.Member && member != 0:
 		return &IdentityError{"member", fmt.Sprint(o.Member), fmt.Sprint(member)}
 	case name != o.Name:
 		return &IdentityError{"name", fmt.Sprintf("%q", o.Name), fmt.Sprintf("%q", name)}

@@ -2,7 +2,6 @@ package wal
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -27,34 +26,31 @@ type Recovery struct {
 	Seen    zab.Zxid    // greatest zxid in any record, dead ones included
 }
 
-// Open locks, judges and opens a directory, and makes a new one of an empty one. What it returns is durable, in the directory as it is now:
+// Open locks, judges and opens a directory, and makes a new one of an empty one. One that is nobody's becomes that of Options.Member. What it returns is durable, in the directory as it is now:
 // of a clean stop nothing is written but the mark; after any other stop, what no later write proves durable is written anew.
 //
 // An Impaired directory is left as it is and not opened: the Log is nil and so is the error. Errors are ErrLocked of vfs, *IdentityError,
 // *VersionError, and *FailedError if the directory could not be made ready.
 func Open(fsys vfs.FS, o Options) (*Log, Recovery, error) {
 	if err := o.complete(); err != nil {
-		return nil, Recovery{}, err
+		return nil, Recovery{}, errors.Join(err, o.unlock())
 	}
-	if err := makeDir(fsys, o.Dir); err != nil {
-		return nil, Recovery{}, &FailedError{"make " + o.Dir, err}
-	}
-	lock, err := fsys.Lock(filepath.Join(o.Dir, "lock"))
-	if err != nil {
-		return nil, Recovery{}, fmt.Errorf("wal: %w", err)
+	if o.Lock == nil {
+		var err error
+		if o.Lock, err = Lock(fsys, o.Dir); err != nil {
+			return nil, Recovery{}, err
+		}
 	}
 	im := &image{fs: fsys, dir: o.Dir, newest: o.version}
 	if err := im.scan(o.identify); err != nil {
-		return nil, Recovery{}, errors.Join(err, lock.Close())
+		return nil, Recovery{}, errors.Join(err, o.unlock())
 	}
 	rec := im.recovery()
-	if rec.Fresh {
-		rec.Mark.Member = o.Member
-	}
+	rec.Mark.Member = o.Member
 	if rec.Verdict.Kind == Impaired {
-		return nil, rec, lock.Close()
+		return nil, rec, o.unlock()
 	}
-	l := &Log{fs: fsys, opt: o, lock: lock}
+	l := &Log{fs: fsys, opt: o, lock: o.Lock}
 	l.adopt(im)
 	if err := l.ready(im); err != nil {
 		l.release()
@@ -103,6 +99,7 @@ func (l *Log) adopt(im *image) {
 	l.wanted, l.noted = im.hist.pos, l.opt.Now()
 	if im.mark != nil {
 		l.slot = *im.mark
+		l.slot.mark.Member = l.opt.Member // it was this, or nobody's
 	} else {
 		l.slot = slot{mark: zab.Mark{Member: l.opt.Member}, name: l.opt.Name}
 	}
@@ -130,10 +127,10 @@ func (l *Log) ready(im *image) error {
 	if err := l.renewMark(im); err != nil {
 		return err
 	}
-	none := zab.EnsembleID{}
-	stands := l.slot.mark.Ensemble == none
+	k := &l.slot.mark
+	stands := k.Ensemble == zab.EnsembleID{}
 	for _, s := range l.segments {
-		stands = stands || s.ensemble == l.slot.mark.Ensemble
+		stands = stands || s.ensemble == k.Ensemble && s.member == k.Member
 	}
 	unclean := im.verdict.Unclean && len(im.path) > 0 && !mutant.On("wal-page-cache-trusted")
 	if unclean || !stands {

@@ -77,17 +77,8 @@ func (im *image) scan(identify func(*image) error) error {
 		}
 		return nil
 	}
-	for _, name := range names {
-		if _, _, ok := parseSegmentName(name); ok {
-			im.all = append(im.all, &segment{file: name})
-		} else if base, ok := strings.CutSuffix(name, tempSuffix); ok {
-			if _, _, ok := parseSegmentName(base); ok || slices.Contains(slotNames[:], base) {
-				im.temps = append(im.temps, name)
-			}
-		}
-	}
-	for i, name := range slotNames {
-		im.present[i] = slices.Contains(names, name)
+	im.sort(names)
+	for i := range slotNames {
 		if err := im.readSlot(i); err != nil {
 			return err
 		}
@@ -109,6 +100,22 @@ func (im *image) scan(identify func(*image) error) error {
 	im.findPath()
 	im.readPath()
 	return nil
+}
+
+// sort says what the files in the directory are.
+func (im *image) sort(names []string) {
+	for _, name := range names {
+		if _, _, ok := parseSegmentName(name); ok {
+			im.all = append(im.all, &segment{file: name})
+		} else if base, ok := strings.CutSuffix(name, tempSuffix); ok {
+			if _, _, ok := parseSegmentName(base); ok || slices.Contains(slotNames[:], base) {
+				im.temps = append(im.temps, name)
+			}
+		}
+	}
+	for i, name := range slotNames {
+		im.present[i] = slices.Contains(names, name)
+	}
 }
 
 // load reads a file up to limit, no further than it is long.
@@ -213,7 +220,7 @@ func (im *image) judgeMark() {
 	}
 	member, name, ensemble := im.identity()
 	for _, s := range im.all {
-		if s.number != 0 && (s.member != member || s.name != name || s.ensemble != ensemble && s.ensemble != zab.EnsembleID{}) {
+		if s.number != 0 && (s.member != member && s.member != 0 || s.name != name || s.ensemble != ensemble && s.ensemble != zab.EnsembleID{}) {
 			im.impair(s.file, 0, "it belongs to another member or ensemble")
 		}
 	}
@@ -226,7 +233,10 @@ func (im *image) identity() (member quorum.ID, name string, ensemble zab.Ensembl
 	}
 	for _, s := range im.all {
 		if s.number != 0 {
-			member, name = s.member, s.name
+			name = s.name
+			if s.member != 0 {
+				member = s.member
+			}
 			if (s.ensemble != zab.EnsembleID{}) {
 				ensemble = s.ensemble
 			}
