@@ -80,11 +80,15 @@ func readStorage(d disk.Disk, dir string, so snapshot.Options) (found, error) {
 	case rec.Verdict.Kind == wal.Impaired:
 		return found{}, impaired(dir, rec.Verdict.Where, rec.Verdict.Why)
 	case rec.Mark.Spoilt:
-		return found{}, impaired(dir, "the mark", "the state was given up, since it differed from that of others")
+		return found{}, impaired(dir, "the mark", "the state was given up, since it differed from that of others or was damaged")
 	}
 	cfg := (&Config{}).withDefaults()
 	s := &storage{dir: dir}
-	return s.recover(&cfg, so, &rec)
+	f, err := s.recover(&cfg, so, &rec)
+	if err != nil {
+		return f, dirError(dir, err)
+	}
+	return f, nil
 }
 
 var errReplay = errors.New("it cannot be applied")

@@ -30,9 +30,11 @@ var (
 // DirError tells why a data directory was not opened, begun or backed up, or what ended a node that used it. It is (by errors.Is) one of ErrDirInUse,
 // ErrDirForeign, ErrDirVersion, ErrDirUsed, ErrDirEmpty, ErrDirUnfinished, ErrImpaired and ErrDirFailed, and the error of the operating system if there was any.
 //
-// With ErrImpaired, something that was in the directory is damaged or gone: it may have held what others rely on, so the member must not vote with what
-// is left. The directory is evidence and is not thrown away. A member that finds this does not repair itself yet: move the directory away, and open it
-// with an empty one; as a blank member it is brought up to date and readmitted, as long as a majority of the others is sound.
+// With ErrImpaired, something that was in the directory is damaged or gone, and it could not be repaired: it may have held what others rely on, so the
+// member must not vote with what is left. In an ensemble of three voters or more Open does not fail so: it sets the directory aside, within itself and to the last byte, and
+// the member is brought up to date by the others and readmitted, as long as a quorum of them is sound; Status says Impaired meanwhile, the Logger why, and
+// Trace.Damaged both. Where that cannot be, which the error says, nothing was changed: with one voter or two, when the files could not be read for
+// another reason than damage, and when there is evidence of three repairs already.
 type DirError struct {
 	Dir string
 	Err error
@@ -46,6 +48,9 @@ func (e *DirError) Unwrap() error { return e.Err }
 
 // dirError says in public terms what befell a directory.
 func dirError(dir string, err error) error {
+	if _, said := errors.AsType[*DirError](err); said {
+		return err
+	}
 	what := ErrDirFailed
 	_, foreign := errors.AsType[*wal.IdentityError](err)
 	_, mixed := errors.AsType[*snapshot.IdentityError](err)

@@ -55,6 +55,8 @@ type loop struct {
 	pause             time.Duration // before a snapshot is tried again; 0: the last did not fail
 	retryAt           time.Time
 	core              core.Status
+	damage            *DamageInfo // to be told to the trace
+	waited            int         // ticks impaired, without a leader
 	hasServed         bool
 	ensemble          zab.EnsembleID // that the links know of
 	applied           Zxid
@@ -99,7 +101,7 @@ func (h *host) initLoop(f found) {
 	random(cc.Ensemble[:])
 	h.sm = replica{core.NewZnodes(cfg.MaxData)}
 	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
-	h.places, h.grown = f.places, f.grown
+	h.places, h.grown, h.damage = f.places, f.grown, f.damage
 	h.tree.Store(h.sm.View())
 	for _, m := range cfg.Members {
 		if m.ID != cfg.ID {
@@ -118,6 +120,9 @@ func (h *host) run() {
 	for i := range h.links {
 		h.links[i].link.Open(&h.links[i].in)
 		h.linkDone(&h.links[i])
+	}
+	if h.damage != nil && h.cfg.Trace.Damaged != nil {
+		h.cfg.Trace.Damaged(*h.damage)
 	}
 	for h.failed == nil && h.wait() {
 		h.drain()
@@ -264,6 +269,7 @@ func (h *host) tick(now time.Time) {
 	if !h.core.Ready {
 		h.weed()
 	}
+	h.alone()
 }
 
 // frames gives what has arrived in one class to the links, and what they make of it to the machine.

@@ -115,7 +115,12 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		return nil, errors.Join(err, h.closeDisk())
 	}
 	h.session.Store(&Session{client: client{h}})
-	h.cell.Store(&cell{Status{ID: cfg.ID, Role: Looking, Reason: NoQuorum, Peers: h.peerStatus(core.Status{})}, make(chan struct{})})
+	first := Status{ID: cfg.ID, Role: Looking, Reason: NoQuorum, Peers: h.peerStatus(core.Status{})}
+	if f.Mark.Spoilt {
+		h.impaired.Store(true)
+		first.Reason = Impaired
+	}
+	h.cell.Store(&cell{first, make(chan struct{})})
 	return h, nil
 }
 
@@ -159,7 +164,11 @@ func (n *Node) Ready(ctx context.Context) error {
 		select {
 		case <-c.next:
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), ErrNoQuorum)
+			err := errors.Join(context.Cause(ctx), ErrNoQuorum)
+			if c.Reason == Impaired {
+				err = errors.Join(err, ErrImpaired)
+			}
+			return err
 		}
 	}
 }

@@ -39,8 +39,9 @@ type storage struct {
 // found is what a directory held, beside what the machine begins with.
 type found struct {
 	core.Recovered
-	places places // of entries, as far as they are known
-	grown  int64  // bytes of log since the snapshot
+	places places      // of entries, as far as they are known
+	grown  int64       // bytes of log since the snapshot
+	damage *DamageInfo // why it was set aside, if it was
 }
 
 // randomID draws what must not repeat.
@@ -58,30 +59,46 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	if err != nil {
 		return nil, found{}, dirError(cfg.Dir, err)
 	}
-	if _, err := listDir(d.FS, cfg.Dir, so); err != nil {
-		return nil, found{}, errors.Join(err, lock.Close())
+	names, err := d.FS.List(cfg.Dir)
+	if err != nil {
+		return nil, found{}, errors.Join(dirError(cfg.Dir, err), lock.Close())
 	}
-	log, rec, err := wal.Open(d.FS, wal.Options{Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize})
+	if slices.Contains(names, unfinished) {
+		return nil, found{}, errors.Join(&DirError{cfg.Dir, ErrDirUnfinished}, lock.Close())
+	}
+	s := &storage{dir: cfg.Dir}
+	var f found
+	log, rec, err := wal.Open(d.FS, wal.Options{
+		Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize,
+		Repair: readmittable(cfg), Aside: []string{snapshotsDir},
+		Judge: func(rec *wal.Recovery) (err error) {
+			f, err = s.judge(cfg, so, rec)
+			return err
+		},
+	})
+	s.log = log
 	switch {
 	case err != nil:
 		return nil, found{}, dirError(cfg.Dir, err)
-	case rec.Verdict.Kind == wal.Impaired:
-		return nil, found{}, impaired(cfg.Dir, rec.Verdict.Where, rec.Verdict.Why)
+	case log == nil:
+		return nil, found{}, refused(cfg, &rec)
+	case rec.Evidence != "":
+		if f, err = s.afresh(cfg, so, &rec); err != nil {
+			return nil, found{}, errors.Join(dirError(cfg.Dir, err), log.Close())
+		}
 	case rec.Verdict.Kind == wal.TornTail:
 		cfg.Logger.Warn("ensemble: the last batch was being written when the member stopped; what is left of it was cut", "member", cfg.ID, "verdict", rec.Verdict.String())
 	}
-	s := &storage{dir: cfg.Dir, log: log}
-	f, err := s.recover(cfg, so, &rec)
-	if err != nil {
-		return nil, found{}, errors.Join(err, log.Close())
+	if rec.Aside >= wal.MostEvidence {
+		cfg.Logger.Warn("ensemble: what earlier damage has left fills all of its places: if the directory is damaged once more, it is not repaired", "member", cfg.ID, "dir", cfg.Dir, "directories", rec.Aside)
 	}
 	cfg.Logger.Info("ensemble: data directory opened", "member", cfg.ID, "dir", cfg.Dir, "verdict", rec.Verdict.String(),
-		"snapshot", Zxid(s.newest.Load()), "entries", len(f.Entries))
+		"snapshot", Zxid(s.newest.Load()), "entries", len(f.Entries), "evidence", rec.Aside)
 	return s, f, nil
 }
 
-// listDir returns the names in a data directory. It refuses one in which a Restore was interrupted, and one that has snapshots and no log: whoever took the
-// log away took promises with it.
+// listDir returns the names in a data directory. It refuses, before the log is touched, one in which a Restore was interrupted, one with snapshots of a
+// version that is not read, and one that has snapshots and no log: whoever took the log away took promises with it.
 func listDir(fsys vfs.FS, dir string, so snapshot.Options) ([]string, error) {
 	names, err := fsys.List(dir)
 	if err != nil {
@@ -94,15 +111,22 @@ func listDir(fsys vfs.FS, dir string, so snapshot.Options) ([]string, error) {
 	if err != nil {
 		return nil, dirError(dir, err)
 	}
+	for _, i := range kept {
+		if _, version := errors.AsType[*snapshot.VersionError](i.Fault); version {
+			return nil, dirError(dir, i.Fault)
+		}
+	}
 	if len(kept) > 0 && !hasLog(names) {
 		return nil, impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
 	}
 	return names, nil
 }
 
-// hasLog reports whether files with these names may be those of a log.
+// hasLog reports whether files with these names may be those of a log, or of the repair of one.
 func hasLog(names []string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return name == "mark.0" || name == "mark.1" || strings.HasSuffix(name, ".log") })
+	return slices.ContainsFunc(names, func(name string) bool {
+		return name == "mark.0" || name == "mark.1" || strings.HasSuffix(name, ".log") || name == "repair" || strings.HasPrefix(name, "damaged-")
+	})
 }
 
 // recover reads the newest snapshot that the log goes on from.
@@ -111,7 +135,7 @@ func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (
 	so.Ensemble = rec.Mark.Ensemble
 	states, err := snapshot.Open(so)
 	if err != nil {
-		return f, dirError(s.dir, err)
+		return f, err
 	}
 	s.states = states
 	if len(states.List()) > 0 && rec.Mark.Ensemble == (zab.EnsembleID{}) {
@@ -125,7 +149,7 @@ func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (
 	info, snap, err := s.load(cfg, rec)
 	switch {
 	case err != nil:
-		return f, dirError(s.dir, err)
+		return f, err
 	case snap != nil:
 		f.Snapshot = snap
 		s.newest.Store(uint64(snap.Zxid))
@@ -160,14 +184,13 @@ func (s *storage) load(cfg *Config, rec *wal.Recovery) (snapshot.Info, *zab.Snap
 		return ok || z == rec.Base
 	}
 	var unused []error
-	tried := Zxid(0)
-	for _, i := range s.states.List() {
-		if i.Zxid == tried || !ours(i.Zxid) {
+	list := s.states.List()
+	for n, i := range list {
+		if n > 0 && i.Zxid == list[n-1].Zxid || !ours(i.Zxid) {
 			continue
 		}
-		tried = i.Zxid
 		one := need
-		one.From, one.Upto = max(need.From, tried), min(need.Upto, tried)
+		one.From, one.Upto = max(need.From, i.Zxid), min(need.Upto, i.Zxid)
 		if one.From != one.Upto {
 			continue
 		}

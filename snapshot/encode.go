@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"runtime"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -76,6 +77,7 @@ func copyChunks(ctx context.Context, m *Meta, r zab.SnapshotReader, add func([]b
 		if err := add(chunk); err != nil {
 			return err
 		}
+		runtime.Gosched() // whoever waits for an answer comes first
 		if last {
 			return nil
 		}

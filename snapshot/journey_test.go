@@ -190,7 +190,7 @@ func (j *journey) load(entries []zab.Entry, damaged int) error {
 func (j *journey) fallBack(entries []zab.Entry) error {
 	var fit []Info
 	for _, i := range j.store.List() {
-		if j.need.unfit(&i) == "" {
+		if j.need.Unfit(&i) == "" {
 			fit = append(fit, i)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/ensemble-go/ensemble/internal/wal"
+	"github.com/ensemble-go/ensemble/snapshot"
 )
 
 // inspect carries out the verb.
@@ -23,7 +24,7 @@ func (p *program) inspect(args []string) int {
 	if *progress || p.terminal {
 		m.w = p.err
 	}
-	f, err := p.look(dir, m)
+	f, err := p.look(dir, *verify, m)
 	if err != nil {
 		return p.fail("inspect: %v", explain(err))
 	}
@@ -64,6 +65,11 @@ func explain(err error) error {
 	if errors.As(err, &version) {
 		return fmt.Errorf("%s has format %d, which is too old for this program (it reads %d and the one before): use an older one",
 			version.File, version.Version, version.Newest)
+	}
+	var snap *snapshot.VersionError
+	if errors.As(err, &snap) {
+		version = &wal.VersionError{File: snapshotsDir + "/" + snap.File, Version: snap.Version, Newest: snap.Newest}
+		return explain(version)
 	}
 	return err
 }

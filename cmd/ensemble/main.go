@@ -7,8 +7,8 @@
 //
 // "ensemble help backup" explains the last two. The first changes nothing:
 //
-// DIR is the directory of one member. The answer is who it belongs to, what the mark says, which segments the log has, and a verdict with
-// what to do next. With -records every record is listed, without its data; with -json each line is a JSON object, whose fields
+// DIR is the directory of one member. The answer is who it belongs to, what the mark says, which segments the log has, which snapshots
+// there are and which of them a start would use, and a verdict with what to do next. With -records every record is listed, without its data; with -json each line is a JSON object, whose fields
 // "ensemble help inspect" explains. With -verify every file is read to its end and the exit status tells whether damage was found:
 //
 //	0  the directory could be read; with -verify: and it is not damaged

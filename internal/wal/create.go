@@ -48,7 +48,7 @@ func Create(fsys vfs.FS, o Options, m zab.Mark) (*Log, error) {
 	names, err := fsys.List(o.Dir)
 	if err != nil {
 		err = &FailedError{"list " + o.Dir, err}
-	} else if im.sort(names); !im.fresh() {
+	} else if im.sort(names); !im.fresh() || im.marked || len(im.aside) > 0 {
 		err = ErrUsed
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package wal
 import (
 	"fmt"
 
+	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -15,7 +16,11 @@ func (o *Options) identify(im *image) error {
 	if !whole {
 		return nil
 	}
-	member, name, ensemble := im.identity()
+	return o.owns(im.identity())
+}
+
+// owns refuses what is somebody else's.
+func (o *Options) owns(member quorum.ID, name string, ensemble zab.EnsembleID) error {
 	none := zab.EnsembleID{}
 	switch {
 	case member != o.Member && member != 0:

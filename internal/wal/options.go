@@ -28,6 +28,14 @@ type Options struct {
 	// Now is a monotonic clock, read to write the acknowledged position at most once a second; nil: that of the system.
 	Now func() time.Duration
 
+	// Judge, if not nil, is shown what was found before anything is changed, with the lock held. It may call it Impaired, and fill in Mark.Ensemble and
+	// Mark.Born of one that is, if it knows what the log does not. An error refuses the directory.
+	Judge func(*Recovery) error
+	// Repair has an Impaired directory set aside, with all that belongs to the log and the names in Aside, and a blank log made in its place. The caller
+	// knows that others can bring this member up to date.
+	Repair bool
+	Aside  []string
+
 	nobody  bool   // Member is 0, and may be
 	version uint16 // of the format that is written; 0: this package's. Tests stand in for the next one.
 	ahead   int64  // how far zeros are written ahead; 0: 1 MiB

@@ -33,6 +33,9 @@ type image struct {
 	path    []*segment // the log, oldest first
 	dead    []string   // segments that are not of it
 	temps   []string
+	aside   []string // directories of evidence
+	marked  bool     // a repair is under way
+	done    bool     // it is a directory of evidence itself
 
 	hist    history
 	entries []zab.Entry
@@ -40,6 +43,10 @@ type image struct {
 	batch   uint64   // greatest of any record
 	open    bool     // the last batch has no end
 	verdict Verdict
+
+	whole   int   // reads that went well
+	damaged int   // reads that failed as those of damaged media do
+	unread  error // the first read that failed in another way
 
 	tail tail
 }
@@ -74,6 +81,7 @@ func (im *image) scan(identify func(*image) error) error {
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			im.impair(im.dir, -1, "unreadable: "+err.Error())
+			im.unread = err
 		}
 		return nil
 	}
@@ -104,11 +112,14 @@ func (im *image) scan(identify func(*image) error) error {
 
 // sort says what the files in the directory are.
 func (im *image) sort(names []string) {
+	im.marked, im.done = slices.Contains(names, markerName), slices.Contains(names, markerDone)
 	for _, name := range names {
-		if _, _, ok := parseSegmentName(name); ok {
+		if _, ok := parseEvidence(name); ok {
+			im.aside = append(im.aside, name)
+		} else if _, _, ok := parseSegmentName(name); ok {
 			im.all = append(im.all, &segment{file: name})
 		} else if base, ok := strings.CutSuffix(name, tempSuffix); ok {
-			if _, _, ok := parseSegmentName(base); ok || slices.Contains(slotNames[:], base) {
+			if _, _, ok := parseSegmentName(base); ok || slices.Contains(slotNames[:], base) || base == markerName {
 				im.temps = append(im.temps, name)
 			}
 		}
@@ -120,6 +131,16 @@ func (im *image) sort(names []string) {
 
 // load reads a file up to limit, no further than it is long.
 func (im *image) load(name string, limit int64) (b []byte, size int64, err error) {
+	defer func() {
+		switch {
+		case err == nil:
+			im.whole++
+		case vfs.OfMedium(err):
+			im.damaged++
+		case im.unread == nil:
+			im.unread = err
+		}
+	}()
 	f, err := im.fs.Open(filepath.Join(im.dir, name))
 	if err != nil {
 		return nil, 0, err

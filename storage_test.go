@@ -1,0 +1,47 @@
+package ensemble
+
+import (
+	"hash/crc64"
+	"testing"
+
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/vfs"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// A leader that has applied nothing yet sends the snapshot of an empty state, and the next start finds it.
+func TestSnapshotOfNothing(t *testing.T) {
+	check := func(errs ...error) {
+		t.Helper()
+		for _, err := range errs {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx := disk.With(t.Context(), disk.Disk{FS: vfs.NewMemory(), SegmentSize: 4096})
+	c := Config{ID: 1, Members: []Member{{ID: 1}, {ID: 2}, {ID: 3}}, Dir: "/d"}
+	cfg := c.withDefaults()
+	s, _, err := openStorage(ctx, &cfg)
+	check(err)
+	snap := &zab.Snapshot{}
+	r := core.NewZnodes(1 << 20).Snapshot(1 << 10)
+	for last := false; !last; {
+		var b []byte
+		b, last = r.Next()
+		snap.Chunks = append(snap.Chunks, b)
+		snap.Length += uint64(len(b))
+		snap.Digest = crc64.Update(snap.Digest, crc64.MakeTable(crc64.ECMA), b)
+	}
+	r.Close()
+	mark := zab.Mark{Ensemble: zab.EnsembleID{1}, Member: 1, Born: true}
+	check(s.log.Append([]zab.Record{{Kind: zab.RecordMark, Mark: mark}}), s.install(mark.Ensemble, snap),
+		s.log.Append([]zab.Record{{Kind: zab.RecordReset, Pos: 1, Snapshot: snap}}), s.log.Close())
+	s, f, err := openStorage(ctx, &cfg)
+	check(err)
+	if f.damage != nil || f.Snapshot == nil || f.Snapshot.Length != snap.Length {
+		t.Fatalf("%+v %+v", f.damage, f.Snapshot)
+	}
+	check(s.log.Close())
+}
