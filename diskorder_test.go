@@ -97,10 +97,20 @@ func (l lingering) Close() error {
 	return l.Transport.Close()
 }
 
-// One of three is down, and a sync of the log fails at the follower that is left, once. The leader alone is no quorum: it answers nobody.
+// One of three is down, and a sync of the log fails at the follower that is left, once. It acknowledges nothing of that, and the leader,
+// which alone is no quorum, answers nobody.
 func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDisks(t, func(c *ensemble.Config) { c.Transport = lingering{c.Transport} })
+		var mu sync.Mutex
+		acked := map[ensemble.ID]ensemble.Zxid{} // by the member
+		d := newDisks(t, func(c *ensemble.Config) {
+			c.Transport = lingering{c.Transport}
+			c.Trace = &ensemble.Trace{Acknowledged: func(a ensemble.AckInfo) {
+				mu.Lock()
+				defer mu.Unlock()
+				acked[c.ID] = max(acked[c.ID], a.Zxid)
+			}}
+		})
 		leader := d.leader()
 		down, left := leader%3+1, (leader+1)%3+1
 		paths := d.fill(d.nodes[leader], "/a", 5, 100)
@@ -110,6 +120,7 @@ func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
 		if d.leader() != leader {
 			t.Fatal("another leads now")
 		}
+		before := d.nodes[leader].Status().Logged
 		once := make(chan struct{}, 1)
 		once <- struct{}{}
 		d.disk[left].SetHook(func(o vfs.Op) *vfs.Fault {
@@ -127,6 +138,12 @@ func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
 		<-d.nodes[left].Done()
 		if why := d.nodes[left].Err(); !errors.Is(why, syscall.EIO) {
 			t.Fatal(why)
+		}
+		mu.Lock()
+		said := acked[left]
+		mu.Unlock()
+		if said > before {
+			t.Fatalf("%v was acknowledged, and could not be written: %v was the last that was", said, before)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
