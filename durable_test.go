@@ -27,6 +27,8 @@ type disks struct {
 	disk  map[ensemble.ID]*vfs.Memory
 	nodes map[ensemble.ID]*ensemble.Node
 	opt   func(*ensemble.Config)
+	wrap  func(ensemble.ID, transport.Transport) transport.Transport // nil: nothing is put before the network
+	tail  int                                                        // bytes of history that each keeps in memory; 0: as many as usual
 
 	mu    sync.Mutex
 	hurts map[ensemble.ID]int // repairs that are to be expected; any other is a false alarm
@@ -89,7 +91,10 @@ func onDisk(m *vfs.Memory) context.Context {
 func (d *disks) try(id ensemble.ID) (*ensemble.Node, error) {
 	cfg := d.config(id)
 	cfg.Transport = d.net.Peer(id)
-	return ensemble.Open(d.on(id), cfg)
+	if d.wrap != nil {
+		cfg.Transport = d.wrap(id, cfg.Transport)
+	}
+	return ensemble.Open(disk.With(context.Background(), disk.Disk{FS: d.disk[id], SegmentSize: 16 << 10, Tail: d.tail}), cfg)
 }
 
 func (d *disks) open(id ensemble.ID) *ensemble.Node {

@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -18,11 +19,11 @@ import (
 //
 //	frames ---> lanes ---.
 //	callers --> queue ----+--> drain: links, machine.Step --> carryOut: tree and status published,
-//	decoded --> loaded ---'       ^                              messages sent, calls answered
+//	read, taken -> loaded '       ^                              messages sent, calls answered
 //	writer ---> news              |   Writes to the writer, and at times a snapshot to be kept
 //	time -----> tick              '-- Persisted: without a directory, what is written is durable at once
 //
-// Inputs are stepped in the order Persisted, Loaded, Control, Tick (one at most), Log, Bulk, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
+// Inputs are stepped in the order Persisted, loaded, Control, Tick (one at most), Log, Bulk, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
 // never waits long behind a burst.
 const (
 	drainBytes = 256 << 10
@@ -89,12 +90,12 @@ type peerLink struct {
 }
 
 // initLoop makes the machine. It begins with what was found, and may say that it cannot.
-func (h *host) initLoop(f found) {
+func (h *host) initLoop(f found, tail int) {
 	cfg := h.cfg
 	cc := core.Config{
 		Self: cfg.ID, Members: cfg.Members, Join: cfg.Join, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
 		MaxInFlight: 2 * mostFlight, // the shell counts
-		MaxTail:     tailBytes, Window: windowBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
+		MaxTail:     cmp.Or(tail, tailBytes), ReadsLog: h.writer != nil, Window: windowBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
 	}
 	random(cc.Run[:])
 	random(cc.Incarnation[:])
@@ -217,6 +218,7 @@ func (h *host) drain() {
 	h.keep()
 	h.backUp()
 	if ticked && h.failed == nil {
+		h.stats.serves(h.m.Zab().Served())
 		h.statusChanged(h.m.Status()) // what moves all the time, such as how far the peers are
 	}
 	if took := time.Since(now); took > h.cfg.Tick {
@@ -432,10 +434,11 @@ func (h *host) end() {
 			h.cfg.Logger.Warn("ensemble: closing the transport", "member", h.cfg.ID, "err", err)
 		}
 	}
+	h.receiver.close()
 	h.loaded.group.Wait()
 	if h.writer != nil {
 		h.keeper.end(closedErrOf(h.failed))
-		if err := h.writer.close(); err != nil && h.failed == nil {
+		if err := errors.Join(h.receiver.closeFile(), h.writer.close()); err != nil && h.failed == nil {
 			h.cfg.Logger.Error("ensemble: closing the directory", "member", h.cfg.ID, "err", err)
 		}
 	}

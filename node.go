@@ -11,6 +11,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/disk"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/transport"
 )
@@ -61,6 +62,7 @@ type host struct {
 	queue    calls
 	lanes    [transport.Classes]lane
 	loaded   loads
+	receiver receiver
 	sleeping atomic.Bool   // the goroutine waits, or is about to
 	wake     chan struct{} // has room for one
 	stop     chan struct{} // closed by the first Close
@@ -102,9 +104,9 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		if s, f, err = openStorage(ctx, &cfg); err != nil {
 			return nil, err
 		}
-		h.writer = newWriter(s, f.Mark.Ensemble, h.wakeUp)
+		h.writer = newWriter(s, h.wakeUp)
 	}
-	h.initLoop(f)
+	h.initLoop(f, disk.Of(ctx).Tail)
 	err := h.m.Err()
 	if err != nil {
 		err = impaired(cfg.Dir, snapshotsDir, "the newest cannot be decoded: "+err.Error())

@@ -597,9 +597,9 @@ type given struct {
 
 func (g *given) Zxid() zab.Zxid { return g.zxid }
 func (g *given) Close()         {}
-func (g *given) Next() (chunk []byte, last bool) {
+func (g *given) Next() (chunk []byte, last bool, err error) {
 	chunk, g.chunks = g.chunks[0], g.chunks[1:]
-	return chunk, len(g.chunks) == 0
+	return chunk, len(g.chunks) == 0, nil
 }
 
 func TestRestoreRefuses(t *testing.T) {

@@ -32,8 +32,9 @@ type storage struct {
 	states *snapshot.Store
 	newest atomic.Uint64 // zxid of the newest snapshot that fits
 
-	mu   sync.Mutex    // guards what follows; never held during I/O
-	need snapshot.Need // what a snapshot must be to be of use; Upto is only set in copies
+	mu    sync.Mutex         // guards what follows; never held during I/O
+	whole *snapshot.Receiver // a received snapshot whose RESET is yet to come
+	need  snapshot.Need      // what a snapshot must be to be of use; Upto is only set in copies
 }
 
 // found is what a directory held, beside what the machine begins with.
@@ -231,23 +232,40 @@ func (s *storage) load(cfg *Config, rec *wal.Recovery) (snapshot.Info, *zab.Snap
 // recordBytes is what a record counts towards Config.SnapshotBytes.
 func recordBytes(data int) int64 { return int64(data) + 64 }
 
-// install makes a received snapshot durable, before the RESET that names it.
-func (s *storage) install(e zab.EnsembleID, snap *zab.Snapshot) error {
-	w, err := s.states.Create(snapshot.Meta{Ensemble: e, Zxid: snap.Zxid, Spans: snap.Spans, Members: snap.Members})
-	if err != nil {
-		return err
+// hold keeps a snapshot that has come until the log names it; what was held before is given up.
+func (s *storage) hold(r *snapshot.Receiver) {
+	s.mu.Lock()
+	r, s.whole = s.whole, r
+	s.mu.Unlock()
+	if r != nil {
+		r.Abort()
 	}
-	defer w.Abort()
-	for _, c := range snap.Chunks {
-		if err := w.Add(c); err != nil {
-			return err
-		}
+}
+
+// install makes the received snapshot durable, before the RESET that names it.
+func (s *storage) install(snap *zab.Snapshot) error {
+	s.mu.Lock()
+	r := s.whole
+	s.whole = nil
+	s.mu.Unlock()
+	if r == nil {
+		return errors.New("a RESET names a snapshot that was not received")
 	}
-	info, err := w.Commit()
-	if err == nil && (info.Length != snap.Length || info.Digest != snap.Digest) {
-		err = errors.New("a received snapshot is not what its sender said")
-	}
+	_, err := r.Commit(snap.Length, snap.Digest)
 	return err
+}
+
+// close lets go of everything, the log last.
+func (s *storage) close() error {
+	s.mu.Lock()
+	r := s.whole
+	s.whole = nil
+	s.mu.Unlock()
+	var err error
+	if r != nil {
+		err = r.Close()
+	}
+	return errors.Join(err, s.log.Close())
 }
 
 // began notes that the history begins anew with r, durably.

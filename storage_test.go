@@ -1,12 +1,12 @@
 package ensemble
 
 import (
-	"hash/crc64"
 	"testing"
 
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
 	"github.com/ensemble-go/ensemble/internal/vfs"
+	"github.com/ensemble-go/ensemble/snapshot"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -25,18 +25,22 @@ func TestSnapshotOfNothing(t *testing.T) {
 	cfg := c.withDefaults()
 	s, _, err := openStorage(ctx, &cfg)
 	check(err)
-	snap := &zab.Snapshot{}
+	snap := &zab.Snapshot{ID: zab.SnapshotID{1}}
+	mark := zab.Mark{Ensemble: zab.EnsembleID{1}, Member: 1, Born: true}
+	file, err := s.states.Receive(snapshot.Meta{ID: snapshot.ID(snap.ID), Ensemble: mark.Ensemble}, nil)
+	check(err)
 	r := core.NewZnodes(1 << 20).Snapshot(1 << 10)
+	var at zab.Position
 	for last := false; !last; {
 		var b []byte
-		b, last = r.Next()
-		snap.Chunks = append(snap.Chunks, b)
-		snap.Length += uint64(len(b))
-		snap.Digest = crc64.Update(snap.Digest, crc64.MakeTable(crc64.ECMA), b)
+		b, last, err = r.Next()
+		check(err, file.Add(at.Chunk, b))
+		at = at.After(b)
 	}
 	r.Close()
-	mark := zab.Mark{Ensemble: zab.EnsembleID{1}, Member: 1, Born: true}
-	check(s.log.Append([]zab.Record{{Kind: zab.RecordMark, Mark: mark}}), s.install(mark.Ensemble, snap),
+	snap.Length, snap.Digest = at.Length, at.Digest
+	s.hold(file)
+	check(s.log.Append([]zab.Record{{Kind: zab.RecordMark, Mark: mark}}), s.install(snap),
 		s.log.Append([]zab.Record{{Kind: zab.RecordReset, Pos: 1, Snapshot: snap}}), s.log.Close())
 	s, f, err := openStorage(ctx, &cfg)
 	check(err)

@@ -63,16 +63,13 @@ func copyChunks(ctx context.Context, m *Meta, r zab.SnapshotReader, add func([]b
 	if r.Zxid() != m.Zxid {
 		return errors.New("snapshot: the state is of another zxid than its Meta")
 	}
-	from, _ := r.(interface{ Err() error }) // a Reader of this package can fail
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		chunk, last := r.Next()
-		if from != nil {
-			if err := from.Err(); err != nil {
-				return err
-			}
+		chunk, last, err := r.Next()
+		if err != nil {
+			return err
 		}
 		if err := add(chunk); err != nil {
 			return err

@@ -286,7 +286,7 @@ func (j *journey) receive() error {
 	other := state{}.apply([]byte(zxid.String()))
 	c := other.content(j.meta(zxid))
 	le.PutUint64(c.meta.ID[:], j.r.Uint64())
-	r, err := j.store.Receive(c.meta)
+	r, err := j.store.Receive(c.meta, nil)
 	if err != nil {
 		return err
 	}

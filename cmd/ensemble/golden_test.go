@@ -51,12 +51,6 @@ var cases = []struct {
 		must(t, os.RemoveAll("d/snapshots"))
 		keep(t, zab.EnsembleID{1}, zab.MakeZxid(4, 9), 12)
 	}},
-	{"snapshots-alone", 1, func(t *testing.T) {
-		for _, name := range append([]string{"mark.0", "mark.1"}, segments...) {
-			must(t, os.Remove("d/"+name))
-		}
-	}},
-	{"node", 0, func(t *testing.T) { enterNode(t, 3) }},
 	{"repaired", 0, func(t *testing.T) { repair(t) }},
 	{"repair-cut-short", 1, func(t *testing.T) { must(t, os.Rename("d/"+repair(t)+"/repair.done", "d/repair")) }},
 	{"repair-marker", 1, func(t *testing.T) { repair(t); must(t, os.WriteFile("d/repair", nil, 0o600)) }},
@@ -64,6 +58,12 @@ var cases = []struct {
 		dir := repair(t)
 		must(t, os.Rename("d/"+dir, "e"), os.RemoveAll("d"), os.Rename("e", "d"))
 	}},
+	{"snapshots-alone", 1, func(t *testing.T) {
+		for _, name := range append([]string{"mark.0", "mark.1"}, segments...) {
+			must(t, os.Remove("d/"+name))
+		}
+	}},
+	{"node", 0, func(t *testing.T) { enterNode(t, 3) }},
 	{"new", 0, func(t *testing.T) {
 		must(t, os.RemoveAll("d"), os.Mkdir("d", 0o700), os.WriteFile("d/lock", nil, 0o600))
 	}},
@@ -109,7 +109,7 @@ func openLog(t *testing.T, member quorum.ID, name string) *wal.Log {
 func repair(t *testing.T) string {
 	t.Helper()
 	flip(t, segments[1], 1700)
-	o := wal.Options{Dir: "d", Member: 3, Name: "test", Random: rand.New(rand.NewPCG(1, 2)).Uint64, SegmentSize: 4096, Repair: true}
+	o := wal.Options{Dir: "d", Member: 3, Name: "test", Random: rand.New(rand.NewPCG(1, 2)).Uint64, SegmentSize: 4096, Repair: true, Aside: []string{"snapshots"}}
 	l, rec, err := wal.Open(vfs.OS(), o)
 	must(t, err)
 	if l == nil {

@@ -41,8 +41,11 @@ func TestLoader(t *testing.T) {
 		r := sm.Snapshot(size)
 		for last := false; !last; {
 			var c []byte
-			c, last = r.Next()
-			if err := l.Add(c); err != nil {
+			var err error
+			if c, last, err = r.Next(); err == nil {
+				err = l.Add(c)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -55,7 +58,7 @@ func TestLoader(t *testing.T) {
 	cut := NewLoader(1 << 20) // as many chunks as it may have without being whole
 	r := sm.Snapshot(7)
 	for {
-		c, last := r.Next()
+		c, last, _ := r.Next()
 		if last {
 			break
 		}

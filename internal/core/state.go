@@ -22,6 +22,8 @@ type Result struct {
 // ErrState is given for a transaction or a snapshot that no member with this history made.
 var ErrState = errors.New("core: transaction or snapshot does not belong to this state")
 
+var errClosed = errors.New("core: the snapshot is closed")
+
 // Znodes is the state machine of the tree of znodes and the sessions that write to it.
 //
 // A refusal of a request is an *datatree.OpError with Index and Err only: the member that asked knows the rest.
@@ -342,16 +344,17 @@ func (s *Znodes) Snapshot(chunk int) zab.SnapshotReader {
 
 func (r *reader) Zxid() zab.Zxid { return r.zxid }
 
-func (r *reader) Next() (chunk []byte, last bool) {
+func (r *reader) Next() (chunk []byte, last bool, err error) {
 	switch {
 	case r.view == nil:
-		return nil, true
+		return nil, false, errClosed
 	case len(r.head) > 0:
 		n := min(len(r.head), r.chunk)
 		chunk, r.head = r.head[:n:n], r.head[n:]
-		return chunk, false
+		return chunk, false, nil
 	}
-	return r.tree.Next()
+	chunk, last = r.tree.Next()
+	return chunk, last, nil
 }
 
 func (r *reader) Close() {
