@@ -3,6 +3,7 @@ package ensemble
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -52,7 +53,9 @@ type loop struct {
 	issued, persisted zab.WriteID
 	unproven          []logged // handed to the writer, and to be told to the trace when it is durable
 	places            durable.Places
-	grown             int64 // bytes of log since the last snapshot
+	grown             int64         // bytes of log since the last snapshot
+	pause             time.Duration // before a snapshot is tried again; 0: the last did not fail
+	retryAt           time.Time
 	core              core.Status
 	damage            *DamageInfo // to be told to the trace
 	waited            int         // ticks impaired, without a leader
@@ -250,6 +253,9 @@ func (h *host) step(in core.Input) {
 	h.issued = max(h.issued, h.out.LastWrite)
 	if h.out.Failed != nil {
 		h.failed = h.out.Failed
+		if errors.Is(h.failed, core.ErrSuperseded) {
+			h.failed = fmt.Errorf("ensemble: %w: %w", ErrSuperseded, ErrSessionExpired)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -82,6 +83,9 @@ func (w *writer) run() {
 		}
 		if err := w.work(retain); err != nil {
 			w.mu.Lock()
+			if n := len(w.batch); n > 0 && mutant.On("failed-batch-told") {
+				w.persisted = w.batch[n-1].ID
+			}
 			w.err = dirError(w.disk.dir, err)
 			w.queue = nil
 			w.mu.Unlock()

@@ -44,6 +44,17 @@ func (p *Places) add(z zab.Zxid, pos uint64) {
 	*p = append(s, placeRun{z, pos, 1})
 }
 
+// Trim forgets runs that end before pos, which the log was told to begin with.
+func (p *Places) Trim(pos uint64) {
+	n := 0
+	for n < len(*p) && (*p)[n].pos+(*p)[n].n <= pos {
+		n++
+	}
+	if n > 0 {
+		*p = append(Places(nil), (*p)[n:]...)
+	}
+}
+
 // Of returns the position of the entry z, or of an earlier one where that of z is not known: of the first there ever was, if nothing is.
 func (p Places) Of(z zab.Zxid) uint64 {
 	i := sort.Search(len(p), func(i int) bool { return p[i].first > z }) - 1

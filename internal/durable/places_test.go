@@ -40,6 +40,12 @@ func TestPlaces(t *testing.T) {
 				rec = zab.Record{Kind: zab.RecordEntry, Pos: pos, Entry: zab.Entry{Zxid: last}}
 			}
 			p.Note(&rec)
+			if i := len(twin) - 10; i > 0 && r.IntN(20) == 0 {
+				p.Trim(twin[i].pos)
+				if twin = twin[i:]; len(p) > len(twin) || p[0].pos+p[0].n <= twin[0].pos {
+					t.Fatalf("seed %d: %d runs for %d entries, the first %+v", seed, len(p), len(twin), p[0])
+				}
+			}
 			for _, e := range twin {
 				if got := p.Of(e.z); got != e.pos {
 					t.Fatalf("seed %d: %v is at %d, not %d", seed, e.z, e.pos, got)

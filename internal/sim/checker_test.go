@@ -426,6 +426,10 @@ var corruptions = []struct {
 		w.reread(n)
 	}},
 	{"inv/C6", "a sync behind what was answered before it", func(w *World, n *node) { syncAgain(w, n, w.lastCommitted()+1) }},
+	{"inv/C7", "a member that is ready again with less than it has shown", func(w *World, n *node) {
+		n.status.Ready, n.shown = true, n.view.Zxid()+1
+		w.noWayBack(n)
+	}},
 	{"inv/C6", "a sync that is not applied", func(w *World, n *node) { n.view = core.NewZnodes(0).View(); syncAgain(w, n, 1) }},
 	{"inv/C12", "half of a pair", func(w *World, n *node) {
 		t := datatree.New(maxData)

@@ -72,6 +72,7 @@ type node struct {
 	status   core.Status
 	ensemble zab.EnsembleID // that the links know of
 	view     *datatree.View
+	shown    zab.Zxid         // by this member, in any of its runs: the newest state while it was ready
 	held     []*datatree.View // by readers who take their time
 	holder   *holder          // of this run's session
 	clients  []caller
@@ -189,6 +190,7 @@ func (n *node) carryOut(w *World) {
 	if out.Published {
 		w.publish(n, out.State)
 	}
+	w.noWayBack(n)
 	if len(writes) > 0 {
 		n.disk.pending = append(n.disk.pending, writes...)
 		for i := range writes {
