@@ -127,7 +127,7 @@ func (h *host) keep() {
 		k.busy, k.cancel = false, nil
 	}
 	due := h.grown >= h.cfg.SnapshotBytes && (h.pause == 0 || !time.Now().Before(h.retryAt))
-	begin := !k.busy && (due || len(k.asks) > 0)
+	begin := !k.busy && (done == nil || done.dead == nil) && (due || len(k.asks) > 0)
 	var asks []chan kept
 	if begin {
 		asks, k.asks = k.asks, nil
@@ -140,7 +140,7 @@ func (h *host) keep() {
 			h.settle()
 		}
 	}
-	if begin && h.failed == nil {
+	if begin {
 		h.snapshot(asks)
 	}
 }

@@ -27,6 +27,7 @@ func TestNoSpaceForASnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, func(c *ensemble.Config) { c.SnapshotBytes = 16 << 10 })
 		n := d.nodes[1]
+		must[ensemble.Zxid](t)(n.Sync(t.Context())) // so that there is something to keep
 		failOn(d.disk[1], vfs.OpWrite, "", syscall.ENOSPC)
 		if _, err := n.Snapshot(t.Context()); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatal(err)
@@ -87,4 +88,37 @@ func TestSnapshotStoreFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who asks for a snapshot while the one is being written by which the store ends is told so, too.
+func TestSnapshotStoreFailsForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisks(t, nil)
+		d.fill(d.nodes[1], "/a", 5, 1000)
+		n, gate := d.nodes[1], make(chan struct{})
+		d.disk[1].SetHook(func(o vfs.Op) *vfs.Fault {
+			if o.Kind == vfs.OpRename && strings.Contains(o.Name, ".snap") {
+				<-gate
+				return &vfs.Fault{Err: syscall.EIO}
+			}
+			return nil
+		})
+		answers := make(chan error, 2)
+		ask := func() {
+			_, err := n.Snapshot(t.Context())
+			answers <- err
+		}
+		go ask()
+		synctest.Wait()
+		d.fill(d.nodes[2], "/b", 1, 10)
+		go ask()
+		synctest.Wait()
+		close(gate)
+		for range 2 {
+			if err := <-answers; !errors.Is(err, ensemble.ErrDirFailed) {
+				t.Error(err)
+			}
+		}
+		<-n.Done()
+	})
 }

@@ -29,6 +29,7 @@ func TestMutants(t *testing.T) {
 		{"restore-unchecked", "a backup that was cut is taken", "TestRestoreRefusesWhatIsNoBackup"},
 		{"reset-before-snapshot", "a RESET is durable before the snapshot that it names", "TestPowerLossAtEachStepOfReceiving"},
 		{"failed-batch-told", "what could not be written is told as durable", "TestFailedSyncIsNoAcknowledgement"},
+		{"aside-nobodys-born", "a damaged directory of which nothing tells whose it is becomes that of a founder", "TestDamagedIdentityFoundsNothing"},
 		{"backupdir-without-tail", "what is not known to be committed is left out", "TestBackupDirHasTheTail"},
 	} {
 		for _, name := range []string{"", m.name} {

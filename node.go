@@ -95,9 +95,6 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		cfg: cfg, tr: cfg.Transport,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), served: make(chan struct{}),
 	}
-	if len(cfg.Members) == 1 {
-		h.tr = cfg.Transport // may be nil
-	}
 	var f durable.Found
 	if cfg.Dir != "" {
 		var s *storage

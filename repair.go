@@ -30,6 +30,7 @@ func (s *storage) judge(cfg *Config, so snapshot.Options, rec *wal.Recovery) (du
 		return durable.Found{}, err
 	}
 	var ensemble zab.EnsembleID
+	var unread error
 	for i := range kept {
 		k := &kept[i]
 		_, version := errors.AsType[*snapshot.VersionError](k.Fault)
@@ -38,6 +39,9 @@ func (s *storage) judge(cfg *Config, so snapshot.Options, rec *wal.Recovery) (du
 		case version || identity:
 			return durable.Found{}, k.Fault
 		case k.Fault != nil:
+			if d, ok := errors.AsType[*snapshot.DamageError](k.Fault); ok && d.Err != nil && !vfs.OfMedium(d.Err) {
+				unread = d
+			}
 		case ensemble == zab.EnsembleID{}:
 			ensemble = k.Ensemble
 		case k.Ensemble != ensemble:
@@ -59,8 +63,13 @@ func (s *storage) judge(cfg *Config, so snapshot.Options, rec *wal.Recovery) (du
 		}
 		return f, err
 	}
-	if (ensemble != zab.EnsembleID{}) {
+	switch none := (zab.EnsembleID{}); {
+	case ensemble != none:
 		rec.Mark.Ensemble, rec.Mark.Born = ensemble, true
+	case unread != nil && rec.Mark.Ensemble == none: // it may tell whose this is, when it can be read again
+		return durable.Found{}, unread
+	case len(kept) > 0:
+		rec.Mark.Spoilt = true
 	}
 	return durable.Found{}, nil
 }

@@ -110,7 +110,6 @@ func (m *Machine) leaderInfo(l *learner, x *LeaderInfo) {
 		return
 	}
 	promise := m.mark.Counts && (x.Epoch > m.mark.Promised || mutant.On("promise-twice"))
-	l.answerAt = m.persisted
 	if x.Epoch > m.mark.Promised {
 		l.answerAt = m.Write(func(k *Mark) { k.Promised = x.Epoch })
 	} else {

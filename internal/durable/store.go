@@ -14,7 +14,8 @@ import (
 // SnapshotsDir is where in a data directory the snapshots are. The log has the directory itself.
 const SnapshotsDir = "snapshots"
 
-// Store is the log and the snapshots of a data directory. One goroutine calls Append and uses the Log, another writes snapshots.
+// Store is the log and the snapshots of a data directory. One goroutine calls Append; beside it others may write snapshots and Retain, Hold what is received, and
+// Recall.
 type Store struct {
 	Log    *wal.Log
 	States *snapshot.Store

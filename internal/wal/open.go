@@ -99,7 +99,7 @@ func (l *Log) open() (rec Recovery, opened bool, err error) {
 		if rec.Refused = im.irreparable(); rec.Refused != "" {
 			return rec, false, nil
 		}
-		m := l.plan(&rec)
+		m := l.plan(&rec, names)
 		if err := l.announce(m, names); err != nil {
 			return Recovery{}, false, err
 		}
