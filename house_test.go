@@ -28,13 +28,14 @@ const module = "github.com/ensemble-go/ensemble"
 var arrows = []struct{ pkg, may string }{
 	{"quorum", ""},
 	{"internal/mutant", ""}, // a constant in a normal build
+	{"internal/msgpack", ""},
 	{"zab", "internal/mutant quorum"},
 	{"election", "internal/mutant zab quorum"},
 	{"session", "internal/mutant zab quorum"},
-	{"datatree", "internal/mutant zab quorum"},
+	{"datatree", "internal/msgpack internal/mutant zab quorum"},
 	{"internal/core", "internal/mutant election session datatree zab quorum"},
 	{"internal/link", "internal/mutant quorum"},
-	{"internal/wire", "zab election internal/core quorum internal/link"},
+	{"internal/wire", "internal/msgpack zab election internal/core quorum internal/link"},
 	{"internal/script", ""},
 	{"internal/crashtest", "internal/mutant internal/vfs"},
 	{"internal/vfs", ""},
@@ -55,7 +56,7 @@ var arrows = []struct{ pkg, may string }{
 // onlyTests are imported by tests alone: they bring the flags of package testing into whatever links them.
 var onlyTests = strings.Fields("internal/sim internal/script internal/crashtest")
 
-var pure = strings.Fields("quorum zab election datatree session internal/core internal/link")
+var pure = strings.Fields("quorum zab election datatree session internal/core internal/link internal/msgpack")
 
 // notPure are the packages of the standard library that bring in time, chance, I/O or concurrency. A name ending in / is
 // for everything below it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 
+	"github.com/ensemble-go/ensemble/internal/msgpack"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -27,11 +28,11 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 	t.results = t.results[:0]
 	before := t.now
 	t.now.zxid = z
-	d := decoder{b: txn}
-	for n := d.array(); n > 0 && !d.bad; n-- {
+	d := decoder{msgpack.Decoder{B: txn}}
+	for n := d.Array(); n > 0 && !d.Bad; n-- {
 		t.record(&d, at)
 	}
-	if d.bad || len(d.b) != 0 {
+	if !d.Done() {
 		t.takeBack(before)
 		return nil, ErrCorrupt
 	}
@@ -66,30 +67,30 @@ func (t *Tree) record(d *decoder, at int64) {
 	z := t.now.zxid
 	t.results = append(t.results, Result{Zxid: z})
 	r := &t.results[len(t.results)-1]
-	fields := d.array()
-	switch kind := d.uint(); {
+	fields := d.Array()
+	switch kind := d.Uint(); {
 	case kind == kindCreate && fields == 5:
-		path, data := d.path(), d.bytes(math.MaxInt32)
-		mode, creates := Mode(d.uintTo(uint64(allModes))), int64(d.uintTo(math.MaxInt64))
-		if d.bad || path == rootPath {
-			d.fail()
+		path, data := d.String(MaxPath), d.Bytes(math.MaxInt32)
+		mode, creates := Mode(d.UintTo(uint64(allModes))), int64(d.UintTo(math.MaxInt64))
+		if d.Bad || path == rootPath {
+			d.Fail()
 			return
 		}
 		v := t.create(path, data, creates)
 		if v == nil {
-			d.fail()
+			d.Fail()
 			return
 		}
 		v.czxid, v.mzxid, v.pzxid, v.ctime, v.mtime, v.mode = z, z, z, at, at, mode
 		r.Path = v.path
 		v.stat(&r.Stat)
 	case kind == kindSet && fields == 4:
-		path, data := d.path(), d.bytes(math.MaxInt32)
-		version := int32(uint32(d.uintTo(math.MaxUint32)))
+		path, data := d.String(MaxPath), d.Bytes(math.MaxInt32)
+		version := int32(uint32(d.UintTo(math.MaxUint32)))
 		hash := hashPath(path)
 		old, slot := t.index.locate(path, hash)
-		if d.bad || old == nil || old.dead {
-			d.fail()
+		if d.Bad || old == nil || old.dead {
+			d.Fail()
 			return
 		}
 		v := t.rewrite(old, slot, data)
@@ -97,10 +98,10 @@ func (t *Tree) record(d *decoder, at int64) {
 		r.Path = v.path
 		v.stat(&r.Stat)
 	case kind == kindDelete && fields == 2:
-		path := d.path()
+		path := d.String(MaxPath)
 		v, slot := t.index.locate(path, hashPath(path))
-		if d.bad || v == nil || v.dead || v.children > 0 || reserved(path) {
-			d.fail()
+		if d.Bad || v == nil || v.dead || v.children > 0 || reserved(path) {
+			d.Fail()
 			return
 		}
 		r.Path = v.path
@@ -111,15 +112,15 @@ func (t *Tree) record(d *decoder, at int64) {
 		up.pzxid = z
 		t.now.count--
 	case kind == kindCheck && fields == 2:
-		path := d.path()
+		path := d.String(MaxPath)
 		v := t.index.find(path, hashPath(path))
-		if d.bad || v == nil || v.dead {
-			d.fail()
+		if d.Bad || v == nil || v.dead {
+			d.Fail()
 			return
 		}
 		r.Path = v.path
 	default:
-		d.fail()
+		d.Fail()
 	}
 }
 

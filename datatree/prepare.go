@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ensemble-go/ensemble/internal/msgpack"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -22,7 +23,7 @@ func (t *Tree) Prepare(z zab.Zxid, at int64, ops []Op, multi bool, dst []byte) (
 		return dst, opError("", "", -1, multi, ErrBadArguments)
 	}
 	undo := t.changes.end()
-	txn = appendArray(dst, len(ops))
+	txn = msgpack.AppendArray(dst, len(ops))
 	for i, op := range ops {
 		o := plain(op)
 		if txn, err = t.judge(z, &o, txn); err != nil {
@@ -40,20 +41,20 @@ func (t *Tree) PrepareRequest(z zab.Zxid, at int64, request, dst []byte) (txn []
 	if z <= t.now.zxid || z <= t.last {
 		return dst, ErrOutOfOrder
 	}
-	d := decoder{b: request}
+	d := decoder{msgpack.Decoder{B: request}}
 	multi, n := d.request()
 	undo := t.changes.end()
-	txn = appendArray(dst, n)
-	for i := 0; i < n && !d.bad; i++ {
+	txn = msgpack.AppendArray(dst, n)
+	for i := 0; i < n && !d.Bad; i++ {
 		o := d.operation()
-		if d.bad || err != nil { // what comes after a refused op is read all the same: it may be no request
+		if d.Bad || err != nil { // what comes after a refused op is read all the same: it may be no request
 			continue
 		}
 		if txn, err = t.judge(z, &o, txn); err != nil {
 			err = opError(o.op, strings.Clone(o.path), i, multi, err)
 		}
 	}
-	if d.bad || len(d.b) != 0 {
+	if !d.Done() {
 		err = opError("", "", -1, multi, ErrBadArguments)
 	}
 	if err != nil {
@@ -95,9 +96,9 @@ func (t *Tree) judge(z zab.Zxid, o *operation, txn []byte) ([]byte, error) {
 	case kindSet:
 		p.version = nextVersion(p.version)
 		t.leave(path, hash, p)
-		txn = appendUint(appendArray(txn, 4), kindSet)
-		txn = appendBytes(appendString(txn, path, nil), o.data)
-		return appendUint(txn, uint64(uint32(p.version))), nil
+		txn = msgpack.AppendUint(msgpack.AppendArray(txn, 4), kindSet)
+		txn = msgpack.AppendBytes(msgpack.AppendString(txn, path, nil), o.data)
+		return msgpack.AppendUint(txn, uint64(uint32(p.version))), nil
 	case kindDelete:
 		if p.children > 0 {
 			return txn, ErrNotEmpty
@@ -108,11 +109,11 @@ func (t *Tree) judge(z zab.Zxid, o *operation, txn []byte) ([]byte, error) {
 		parent.children--
 		t.leave(up, upHash, parent)
 		t.leave(path, hash, pending{})
-		txn = appendUint(appendArray(txn, 2), kindDelete)
-		return appendString(txn, path, nil), nil
+		txn = msgpack.AppendUint(msgpack.AppendArray(txn, 2), kindDelete)
+		return msgpack.AppendString(txn, path, nil), nil
 	}
-	txn = appendUint(appendArray(txn, 2), kindCheck)
-	return appendString(txn, path, nil), nil
+	txn = msgpack.AppendUint(msgpack.AppendArray(txn, 2), kindCheck)
+	return msgpack.AppendString(txn, path, nil), nil
 }
 
 func (t *Tree) judgeCreate(z zab.Zxid, o *operation, txn []byte) ([]byte, error) {
@@ -153,10 +154,10 @@ func (t *Tree) judgeCreate(z zab.Zxid, o *operation, txn []byte) ([]byte, error)
 	parent.children++
 	t.leave(up, upHash, parent)
 	t.leave(kept, hash, pending{czxid: z, exists: true})
-	txn = appendUint(appendArray(txn, 5), kindCreate)
-	txn = appendBytes(appendString(txn, kept, nil), o.data)
-	txn = appendUint(txn, uint64(o.mode&^Sequential))
-	return appendUint(txn, uint64(parent.creates)), nil
+	txn = msgpack.AppendUint(msgpack.AppendArray(txn, 5), kindCreate)
+	txn = msgpack.AppendBytes(msgpack.AppendString(txn, kept, nil), o.data)
+	txn = msgpack.AppendUint(txn, uint64(o.mode&^Sequential))
+	return msgpack.AppendUint(txn, uint64(parent.creates)), nil
 }
 
 // numbered returns path with a sequence number, ten digits.
