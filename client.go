@@ -195,9 +195,15 @@ func (c client) Sync(ctx context.Context) (Zxid, error) {
 // encode makes c's payload, which is the machine's until the call is answered. It copies the ops' data, on the goroutine of the caller.
 func (h *host) encode(c *call, multi bool, ops ...Op) (err error) {
 	size := 24
-	for _, op := range ops {
+	for i, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
+			if o.Mode&(Ephemeral|Container) != 0 || o.TTL != 0 || o.Parents {
+				if !multi {
+					i = -1
+				}
+				return &OpError{Op: "create", Path: o.Path, Index: i, Err: ErrUnsupported} // nobody would let it go in time
+			}
 			size += len(o.Path) + len(o.Data) + 24
 		case SetOp:
 			size += len(o.Path) + len(o.Data) + 24

@@ -109,7 +109,7 @@ func TestRefusals(t *testing.T) {
 			{second(n.Get(ctx, "none")), ensemble.ErrBadPath, "get", "none"},
 			{second(n.Children(ctx, "/none")), ensemble.ErrNoNode, "children", "/none"},
 			{second(n.Do(ctx, ensemble.CreateOp{Path: "/a", Parents: true})), ensemble.ErrUnsupported, "create", "/a"},
-			{second(n.Do(ctx, ensemble.DeleteOp{Path: "/a", Recursive: true})), ensemble.ErrUnsupported, "delete", "/a"},
+			{second(n.Do(ctx, ensemble.DeleteOp{Path: "/a", Recursive: true})), ensemble.ErrNoNode, "delete", "/a"},
 			{second(n.Submit(ensemble.SetOp{Path: "/none"}).Wait(ctx)), ensemble.ErrNoNode, "set", "/none"},
 			{second(n.Submit(ensemble.SetOp{Path: "none"}).Wait(ctx)), ensemble.ErrBadPath, "set", "none"},
 		} {

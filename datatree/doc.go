@@ -21,9 +21,8 @@
 //
 // # Differences from ZooKeeper
 //
-// Every path gets the full check before anything else, as ZooKeeper's own client does; reads do not know "" as a name of "/". Times are never
+// AppendOps checks every path before anything else, as ZooKeeper's own client does; Prepare answers like its server. Times are never
 // judged. A sequence counter that has run out is an error (ErrSequenceExhausted) and never wraps. A failed write needs no zxid of its own.
-// /zookeeper/config is there, and nobody may write it or make children below it: the membership is not kept as text in the tree.
-//
-// Not there yet, and refused with ErrUnsupported: ephemeral, container and TTL znodes, parents made on the way, recursive deletes.
+// /zookeeper/config is there, and nobody but a super user may write it or make children below it, and nobody may set its ACL: the membership is not kept as
+// text in the tree. Quotas are always enforced. A request whose Caller has no session cannot make ephemeral znodes (ErrUnsupported).
 package datatree

@@ -22,12 +22,13 @@ type twinNode struct {
 	data    []byte
 	stat    Stat
 	creates int64
+	acl     []ACL
 }
 
 func newTwin() *twin {
 	t := &twin{nodes: map[string]twinNode{}}
 	for _, p := range []string{"/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"} {
-		n := twinNode{data: []byte{}}
+		n := twinNode{data: []byte{}, acl: []ACL{{31, "world", "anyone"}}}
 		n.stat.Ctime, n.stat.Mtime = time.UnixMilli(0).UTC(), time.UnixMilli(0).UTC()
 		n.stat.Version, n.stat.Aversion = VersionOf(0), VersionOf(0)
 		t.nodes[p] = n
@@ -102,7 +103,7 @@ func (t *twin) one(z zab.Zxid, at time.Time, op Op) (Result, error) {
 		if _, ok := t.nodes[path]; ok {
 			return Result{}, ErrNodeExists
 		}
-		n := twinNode{data: twinCopy(o.Data)}
+		n := twinNode{data: twinCopy(o.Data), acl: []ACL{{31, "world", "anyone"}}}
 		n.stat = Stat{Czxid: z, Mzxid: z, Pzxid: z, Ctime: at, Mtime: at, Version: VersionOf(0), Aversion: VersionOf(0), DataLength: len(o.Data)}
 		t.nodes[path] = n
 		t.count(up, 1, 1, z)
@@ -184,7 +185,7 @@ func (t *twin) names(path string) []string {
 func (t *twin) digest() uint64 {
 	var sum uint64
 	for p, n := range t.nodes {
-		sum += twinDigest(p, n.data, n.stat, n.creates)
+		sum += twinDigest(p, n.data, n.stat, n.creates, n.acl)
 	}
 	return sum
 }
@@ -194,12 +195,13 @@ func recompute(v *View) uint64 {
 	var sum uint64
 	for z := range v.Walk("/") {
 		creates := (int64(z.Stat.Cversion) + int64(z.Stat.NumChildren)) / 2
-		sum += twinDigest(z.Path, z.Data, z.Stat, creates)
+		list, _, _ := v.For(nil).ACL(z.Path)
+		sum += twinDigest(z.Path, z.Data, z.Stat, creates, list)
 	}
 	return sum
 }
 
-func twinDigest(path string, data []byte, s Stat, creates int64) uint64 {
+func twinDigest(path string, data []byte, s Stat, creates int64, list []ACL) uint64 {
 	p := plainXXH64([]byte(path), 0)
 	c := plainXXH64(data, p)
 	flags := uint64(s.NumChildren)<<8 | uint64(s.Mode)
@@ -213,7 +215,37 @@ func twinDigest(path string, data []byte, s Stat, creates int64) uint64 {
 	} {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}
+	if path != "/zookeeper/config" && !slices.Equal(list, []ACL{{31, "world", "anyone"}}) {
+		b = binary.LittleEndian.AppendUint64(b, plainXXH64(twinACL(list), 0))
+	}
 	return plainXXH64(b, c)
+}
+
+// twinACL writes an ACL as MessagePack; numbers and strings are short.
+func twinACL(list []ACL) []byte {
+	b := []byte{0x90 | byte(len(list))}
+	for _, a := range list {
+		b = append(b, 0x93)
+		switch p := uint32(a.Perm); {
+		case p < 1<<7:
+			b = append(b, byte(p))
+		case p < 1<<8:
+			b = append(b, 0xcc, byte(p))
+		case p < 1<<16:
+			b = binary.BigEndian.AppendUint16(append(b, 0xcd), uint16(p))
+		default:
+			b = binary.BigEndian.AppendUint32(append(b, 0xce), p)
+		}
+		for _, s := range []string{a.Scheme, a.ID} {
+			if len(s) < 32 {
+				b = append(b, 0xa0|byte(len(s)))
+			} else {
+				b = append(b, 0xd9, byte(len(s)))
+			}
+			b = append(b, s...)
+		}
+	}
+	return b
 }
 
 // plainXXH64 follows the specification of XXH64 step by step.
