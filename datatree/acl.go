@@ -217,8 +217,8 @@ func appendACL(b []byte, list []ACL) []byte {
 	return b
 }
 
-// sizeOf bounds what appendACL appends.
-func sizeOf(list []ACL) int {
+// ACLSize bounds the bytes that an ACL takes in a request.
+func ACLSize(list []ACL) int {
 	n := 0
 	for _, a := range list {
 		n += 16 + len(a.Scheme) + len(a.ID)

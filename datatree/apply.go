@@ -263,7 +263,7 @@ func fits(mode Mode, r *rare) bool {
 // readACL reads one as the tree keeps it.
 func (t *Tree) readACL(d *decoder) *acl {
 	list := d.acl()
-	if d.Bad || len(list) == 0 || sizeOf(list) > 2*MaxACL {
+	if d.Bad || len(list) == 0 || ACLSize(list) > 2*MaxACL {
 		d.Fail()
 		return openACL
 	}

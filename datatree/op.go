@@ -220,7 +220,7 @@ func (o *operation) sane(maxData int) error {
 		return ErrBadArguments
 	case o.ttl != 0 && (o.ttl < 0 || o.ttl > MaxTTL || o.ttl%time.Millisecond != 0 || o.mode&(Ephemeral|Container) != 0):
 		return ErrBadArguments
-	case len(o.data) > maxData, sizeOf(o.acl) > MaxACL:
+	case len(o.data) > maxData, ACLSize(o.acl) > MaxACL:
 		return ErrTooLarge
 	}
 	return nil

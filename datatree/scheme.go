@@ -111,6 +111,9 @@ func network(id string) (p netip.Prefix, ok bool) {
 			return p, false
 		}
 	}
+	if a.Is4In6() { // the same address
+		a, n = a.Unmap(), n-96
+	}
 	p = netip.PrefixFrom(a, n)
 	return p.Masked(), p.IsValid()
 }

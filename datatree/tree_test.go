@@ -366,6 +366,15 @@ func noLeftovers(t *testing.T, tree *Tree) {
 			t.Fatal(err)
 		}
 	}
+	found := special{}
+	v := tree.View()
+	for z := range v.Walk("/") {
+		found.note(v.find(z.Path), true)
+	}
+	v.Release()
+	if a, b := fmt.Sprint(found), fmt.Sprint(tree.special); len(tree.quotas)+len(tree.mortal)+len(tree.owned) != len(found.quotas)+len(found.mortal)+len(found.owned) || a != b {
+		t.Errorf("ephemerals, containers and quotas are %s, want %s", b, a)
+	}
 	d := tree.index.dir.Load()
 	seen := map[*segment]bool{}
 	n := 0

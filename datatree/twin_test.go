@@ -515,9 +515,13 @@ func twinDigest(path string, data []byte, s Stat, creates int64, list []ACL) uin
 	return plainXXH64(b, c)
 }
 
-// twinACL writes an ACL as MessagePack; numbers and strings are short.
+// twinACL writes an ACL as MessagePack.
 func twinACL(list []ACL) []byte {
+	be := binary.BigEndian
 	b := []byte{0x90 | byte(len(list))}
+	if len(list) > 15 {
+		b = be.AppendUint16([]byte{0xdc}, uint16(len(list)))
+	}
 	for _, a := range list {
 		b = append(b, 0x93)
 		switch p := uint32(a.Perm); {
@@ -526,15 +530,20 @@ func twinACL(list []ACL) []byte {
 		case p < 1<<8:
 			b = append(b, 0xcc, byte(p))
 		case p < 1<<16:
-			b = binary.BigEndian.AppendUint16(append(b, 0xcd), uint16(p))
+			b = be.AppendUint16(append(b, 0xcd), uint16(p))
 		default:
-			b = binary.BigEndian.AppendUint32(append(b, 0xce), p)
+			b = be.AppendUint32(append(b, 0xce), p)
 		}
 		for _, s := range []string{a.Scheme, a.ID} {
-			if len(s) < 32 {
-				b = append(b, 0xa0|byte(len(s)))
-			} else {
-				b = append(b, 0xd9, byte(len(s)))
+			switch n := len(s); {
+			case n < 32:
+				b = append(b, 0xa0|byte(n))
+			case n < 1<<8:
+				b = append(b, 0xd9, byte(n))
+			case n < 1<<16:
+				b = be.AppendUint16(append(b, 0xda), uint16(n))
+			default:
+				b = be.AppendUint32(append(b, 0xdb), uint32(n))
 			}
 			b = append(b, s...)
 		}
