@@ -13,6 +13,11 @@
 // Prepare judges a request against the state that all outstanding transactions (prepared and not yet applied) will leave behind. A
 // transaction sets state; it is never judged again. A transaction, a multi too, takes effect all at once: no reader ever sees a part of it.
 //
+// Who asks is a Caller: its session owns the ephemeral znodes it makes, its identities are what ACLs are about. The host itself is asked nothing. Containers,
+// znodes with a TTL and the ephemerals of an ended session do not go by themselves: whoever leads has ReapOp (see Tree.Due) and CloseSessionOp agreed on.
+//
+// Watches belong to the writer too, and are no part of the state.
+//
 // A View is the whole tree at one zxid. It costs constant time to take and keeps in memory what has changed since, until Release or until
 // the garbage collector finds it unreachable.
 //

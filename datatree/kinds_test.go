@@ -1,0 +1,188 @@
+package datatree
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// as prepares and applies one request of who, at a time.
+func as(t *testing.T, tree *Tree, who *Caller, at int64, ops ...Op) ([]Result, error) {
+	t.Helper()
+	z := tree.Zxid() + 1
+	txn, err := tree.PrepareFor(who, z, at, ops, len(ops) != 1, nil)
+	if err != nil {
+		return nil, err
+	}
+	r, err := tree.Apply(z, at, txn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, nil
+}
+
+// A znode with a TTL that was set, or has got a child, after it was chosen is not reaped.
+func TestReapLooksAgain(t *testing.T) {
+	tree := New(64)
+	must(t, tree, CreateOp{Path: "/t", TTL: 10 * time.Millisecond}, CreateOp{Path: "/c/x", Parents: true})
+	must(t, tree, DeleteOp{Path: "/c/x"})
+	if due := tree.Due(11); fmt.Sprint(due) != "[{/c 0.1}]" {
+		t.Fatalf("due at 11: %v", due)
+	}
+	due := tree.Due(12)
+	if fmt.Sprint(due) != "[{/c 0.1} {/t 0.1}]" {
+		t.Fatalf("due at 12: %v", due)
+	}
+	if _, err := as(t, tree, nil, 12, SetOp{Path: "/t"}); err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[int64]error{12: ErrBadVersion, 22: ErrBadVersion} {
+		if _, err := as(t, tree, nil, at, due[1]); !errors.Is(err, want) {
+			t.Errorf("at %d: %v", at, err)
+		}
+	}
+	must(t, tree, CreateOp{Path: "/c/y"})
+	if _, err := as(t, tree, nil, 30, due[0]); !errors.Is(err, ErrNotEmpty) {
+		t.Error(err)
+	}
+	must(t, tree, DeleteOp{Path: "/c", Recursive: true})
+	must(t, tree, CreateOp{Path: "/c", Mode: Container})
+	if _, err := as(t, tree, nil, 30, due[0]); !errors.Is(err, ErrBadVersion) { // another /c
+		t.Error(err)
+	}
+	if _, err := as(t, tree, nil, 30, ReapOp{Path: "/c"}); !errors.Is(err, ErrBadVersion) { // it never had a child
+		t.Error(err)
+	}
+	if _, err := as(t, tree, &Caller{}, 30, due[1]); !errors.Is(err, ErrBadArguments) { // not for clients
+		t.Error(err)
+	}
+	if _, err := as(t, tree, nil, 30, due[1]); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is bounded is refused as a whole, and leaves nothing outstanding.
+func TestBoundsOfOneOp(t *testing.T) {
+	tree := New(64)
+	deep := strings.Repeat("/d", MaxParents)
+	must(t, tree, CreateOp{Path: deep + "/x", Parents: true})
+	if _, err := do(t, tree, CreateOp{Path: strings.Repeat("/e", MaxParents+2), Parents: true}); !errors.Is(err, ErrTooLarge) {
+		t.Error(err)
+	}
+	var ops []Op
+	must(t, tree, CreateOp{Path: "/wide"})
+	for i := range MaxRecursive - 1 {
+		ops = append(ops, CreateOp{Path: fmt.Sprintf("/wide/%d", i)})
+	}
+	must(t, tree, ops...)
+	// One more that is only outstanding counts too.
+	z := tree.Zxid() + 1
+	txn, err := tree.Prepare(z, 1, []Op{CreateOp{Path: "/wide/more"}}, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tree.Prepare(z+1, 1, []Op{DeleteOp{Path: "/wide", Recursive: true}}, false, nil); !errors.Is(err, ErrTooLarge) {
+		t.Error(err)
+	}
+	if _, err := tree.Apply(z, 1, txn); err != nil {
+		t.Fatal(err)
+	}
+	must(t, tree, DeleteOp{Path: "/wide/more"})
+	must(t, tree, DeleteOp{Path: "/wide", Recursive: true}, DeleteOp{Path: "/d", Recursive: true})
+	if tree.Len() != 4 || len(tree.overlay) != 0 {
+		t.Errorf("%d znodes, %d changes are left", tree.Len(), len(tree.overlay))
+	}
+	noLeftovers(t, tree)
+}
+
+// Without znodes that have it, an ACL is forgotten.
+func TestACLsAreForgotten(t *testing.T) {
+	tree := New(64)
+	for i := range 2000 {
+		must(t, tree, CreateOp{Path: "/x", ACL: []ACL{{PermAll, "digest", fmt.Sprintf("u:%d", i)}}})
+		must(t, tree, DeleteOp{Path: "/x"})
+		if i%100 == 99 {
+			runtime.GC()
+		}
+	}
+	if n := len(tree.acls); n > 400 {
+		t.Errorf("%d ACLs are kept", n)
+	}
+}
+
+// Transactions and states of before there were ACLs are read as they were written.
+func TestOldForms(t *testing.T) {
+	tree := New(64)
+	txn := []byte{0x91, 0x95, kindCreate, 0xa2, '/', 'a', 0xc0, 0, 1}
+	r, err := tree.Apply(1, 1, txn)
+	if err != nil || r[0].Path != "/a" {
+		t.Fatal(r, err)
+	}
+	if now, err := tree.Prepare(2, 1, []Op{CreateOp{Path: "/b"}}, false, nil); err != nil || len(now) != len(txn) {
+		t.Errorf("a plain create is % x, %v", now, err)
+	}
+	v := tree.View()
+	chunk, _ := v.Chunks(1 << 20).Next()
+	for b := chunk[4:]; ; {
+		d := decoder{}
+		d.B = b
+		n := d.Array()
+		if n == 1 {
+			break
+		}
+		if n != nodeFields {
+			t.Fatalf("a plain znode has %d fields", n)
+		}
+		d.String(MaxPath)
+		d.Bytes(64)
+		for range nodeFields - 2 {
+			d.Uint()
+		}
+		if b = d.B; d.Bad {
+			t.Fatal("cannot be read")
+		}
+	}
+}
+
+// The session's own ephemerals go with it, those of an outstanding transaction too, and no other's.
+func TestCloseSession(t *testing.T) {
+	tree := New(64)
+	one, two := &Caller{Session: 1}, &Caller{Session: 2}
+	var txns [][]byte
+	prepare := func(who *Caller, op Op) {
+		t.Helper()
+		txn, err := tree.PrepareFor(who, zab.Zxid(len(txns)+1), 1, []Op{op}, false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		txns = append(txns, txn)
+	}
+	prepare(one, CreateOp{Path: "/a", Mode: Ephemeral})
+	prepare(two, CreateOp{Path: "/b", Mode: Ephemeral})
+	prepare(nil, CloseSessionOp{1})
+	prepare(two, CreateOp{Path: "/a", Mode: Ephemeral}) // it will be gone
+	prepare(nil, CloseSessionOp{2})
+	prepare(one, CreateOp{Path: "/b", Mode: Ephemeral})
+	for i, txn := range txns {
+		if _, err := tree.Apply(zab.Zxid(i+1), 1, txn); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if e := fmt.Sprint(tree.Ephemerals(1), tree.Ephemerals(2), tree.Len()); e != "[/b] [] 5" {
+		t.Error(e)
+	}
+	if _, err := as(t, tree, one, 1, CreateOp{Path: "/b/c"}); !errors.Is(err, ErrNoChildrenForEphemerals) {
+		t.Error(err)
+	}
+	if _, err := as(t, tree, one, 1, CreateOp{Path: "/b/c/d", Parents: true}); !errors.Is(err, ErrNoChildrenForEphemerals) {
+		t.Error(err)
+	}
+	if _, err := as(t, tree, one, 1, CloseSessionOp{1}); !errors.Is(err, ErrBadArguments) {
+		t.Error(err)
+	}
+}
