@@ -81,9 +81,10 @@ func (h *host) carryOut() {
 	}
 	h.send(o.Sends)
 	h.answer(o.Replies)
-	for _, l := range o.Loads {
-		h.load(l)
+	for _, r := range o.Reads {
+		h.recall(r)
 	}
+	h.takeIn(o.Pieces)
 	o.Reset()
 }
 

@@ -18,7 +18,8 @@ type Config struct {
 	ID ID
 	// Members are the founders, the same list on each of them.
 	Members []Member
-	// Join says that this member joins an ensemble that exists: it never takes part in a birth.
+	// Join says that this member joins an ensemble that exists: it never takes part in a birth. With an empty Dir it waits for a leader, which brings it
+	// up to date and readmits it; with one that took part before, or was begun by Bootstrap or Restore, it changes nothing.
 	Join bool
 	// Transport moves frames to and from the other members. The node starts it and closes it. It may be nil for an ensemble of one.
 	Transport transport.Transport
@@ -87,9 +88,9 @@ const (
 	chunkBytes  = 256 << 10
 )
 
-// ConfigError is one fault of a Config. Open joins all of them by errors.Join.
+// ConfigError is one fault of a Config, or of RestoreOptions. Open, Bootstrap and Restore join all of them by errors.Join.
 type ConfigError struct {
-	Field string // of Config, such as "Members" or "Tick"
+	Field string // such as "Members" or "Tick"
 	Err   error  // what is wrong with it; for Members it may wrap a *quorum.ConfigError
 }
 
@@ -106,6 +107,11 @@ var (
 
 // check returns every fault of c, joined.
 func (c *Config) check() error {
+	return errors.Join(c.faults(false)...)
+}
+
+// faults returns every fault of c. Offline it needs no transport.
+func (c *Config) faults(offline bool) []error {
 	var faults []error
 	fault := func(bad bool, field string, err error) {
 		if bad {
@@ -128,7 +134,7 @@ func (c *Config) check() error {
 	for _, err := range split(quorum.Validate(c.Members)) {
 		fault(true, "Members", err)
 	}
-	fault(c.Transport == nil && len(c.Members) > 1, "Transport", errNoTransport)
+	fault(!offline && c.Transport == nil && len(c.Members) > 1, "Transport", errNoTransport)
 	fault(c.SnapshotBytes != 0 && c.SnapshotBytes < leastSnapshotBytes, "SnapshotBytes", fmt.Errorf("%d is below %d", c.SnapshotBytes, leastSnapshotBytes))
 	within("SnapshotsKept", c.SnapshotsKept, 1, mostSnapshots)
 	lasting("Tick", c.Tick, shortTick, longTick)
@@ -144,7 +150,7 @@ func (c *Config) check() error {
 	fault(c.MaxData != 0 && (c.MaxData < 1 || c.MaxData > mostData), "MaxData",
 		fmt.Errorf("%d is not between 1 and %d, the most that one request may carry: it has to fit into the %d bytes that a transport queues for a peer", c.MaxData, mostData, transport.QueueBytes))
 	within("MaxInFlight", c.MaxInFlight, 1, mostFlight)
-	return errors.Join(faults...)
+	return faults
 }
 
 // split undoes errors.Join.

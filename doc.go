@@ -27,11 +27,19 @@
 //
 // With [Config].Dir a member is durable: what it has acknowledged is synced to its log first, and an intact directory makes an ordinary member of it
 // again, whatever ended it. The tree is written to a snapshot now and then, and the log before the oldest that is kept goes. A failed write or sync is
-// final: the node ends, and [Node.Err] is a [*DirError]. A directory that may have lost something is refused by [Open]; the same happens to one
-// that is in use, or somebody else's.
+// final: the node ends, and [Node.Err] is a [*DirError]. One that is in use, or somebody else's, is refused
+// by [Open].
+//
+// A damaged directory is repaired by itself from three voters on: what is in it is set aside in a directory damaged-* within it, to the last byte, and the member is blank. Until it
+// has the state of the others, [Status].Reason is Impaired and reads are given [ErrImpaired]; then it is readmitted. If so many are damaged that
+// no quorum of the others is intact, the ensemble stops, and says so. With one voter or two, [Open] refuses. What was set aside is for an operator to look
+// into and to remove: after three repairs there is no fourth until that is done.
+//
+// [Bootstrap] begins the directories of founders one by one, before the first start. [Node.Backup] writes the state of the ensemble to a stream, [BackupDir]
+// that of a member which does not run, and [Restore] makes a new ensemble of it: the way out when a majority of the disks is lost.
 //
 // # What is not there yet
 //
-// A damaged data directory is refused, not repaired, and there is no transport from one process to another. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions, changes of membership and backups will follow;
+// There is no transport from one process to another. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions and changes of membership will follow;
 // what has a place in the present API is refused by an error that says so.
 package ensemble

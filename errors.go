@@ -36,7 +36,8 @@ var (
 	ErrClosed         = errors.New("node is closed")
 	ErrSessionExpired = errors.New("session has ended")
 	ErrSessionMoved   = errors.New("session has moved")
-	// ErrImpaired is given to reads of a member whose state is known to be wrong, until it has the ensemble's again. Only View still shows it.
+	// ErrImpaired is given to reads of a member whose state is known to be wrong, or was damaged on its disk, until it has the ensemble's again. Only View
+	// still shows it. Open gives it, in a *DirError, where nobody could bring that about.
 	ErrImpaired = errors.New("member is impaired")
 )
 
@@ -48,6 +49,9 @@ var (
 	ErrNewConfigNoQuorum  = errors.New("the new membership has no quorum")
 	ErrRemoved            = errors.New("member was removed from the ensemble")
 )
+
+// ErrBadBackup says that what was to be restored is not a whole backup: it is cut, damaged, or something else.
+var ErrBadBackup = errors.New("not a whole backup")
 
 // OpError says which operation failed, and where: its Index is the op's place in a Multi, -1 outside one.
 type OpError = datatree.OpError

@@ -47,6 +47,7 @@ var arrows = []struct{ pkg, may string }{
 	{"recipe/...", "public"},
 	{"recipe", "public"},
 	{"internal/disk", "internal/vfs"},
+	{"internal/ext4", ""},                                      // imported by tests only
 	{"ensembletest", ". transport internal/disk internal/vfs"}, // the public API, and a disk for each member
 	{"examples/...", "public"},
 	{"cmd/...", "any"},

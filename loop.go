@@ -1,6 +1,8 @@
 package ensemble
 
 import (
+	"cmp"
+	"errors"
 	"runtime"
 	"time"
 
@@ -16,11 +18,11 @@ import (
 //
 //	frames ---> lanes ---.
 //	callers --> queue ----+--> drain: links, machine.Step --> carryOut: tree and status published,
-//	decoded --> loaded ---'       ^                              messages sent, calls answered
+//	read, taken -> loaded '       ^                              messages sent, calls answered
 //	writer ---> news              |   Writes to the writer, and at times a snapshot to be kept
 //	time -----> tick              '-- Persisted: without a directory, what is written is durable at once
 //
-// Inputs are stepped in the order Persisted, Loaded, Control, Tick (one at most), Log, Bulk, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
+// Inputs are stepped in the order Persisted, loaded, Control, Tick (one at most), Log, Bulk, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
 // never waits long behind a burst.
 const (
 	drainBytes = 256 << 10
@@ -51,6 +53,8 @@ type loop struct {
 	places            places
 	grown             int64 // bytes of log since the last snapshot
 	core              core.Status
+	damage            *DamageInfo // to be told to the trace
+	waited            int         // ticks impaired, without a leader
 	hasServed         bool
 	ensemble          zab.EnsembleID // that the links know of
 	applied           Zxid
@@ -83,19 +87,19 @@ type peerLink struct {
 }
 
 // initLoop makes the machine. It begins with what was found, and may say that it cannot.
-func (h *host) initLoop(f found) {
+func (h *host) initLoop(f found, tail int) {
 	cfg := h.cfg
 	cc := core.Config{
 		Self: cfg.ID, Members: cfg.Members, Join: cfg.Join, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
 		MaxInFlight: 2 * mostFlight, // the shell counts
-		MaxTail:     tailBytes, Window: windowBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
+		MaxTail:     cmp.Or(tail, tailBytes), ReadsLog: h.writer != nil, Window: windowBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
 	}
 	random(cc.Run[:])
 	random(cc.Incarnation[:])
 	random(cc.Ensemble[:])
 	h.sm = replica{core.NewZnodes(cfg.MaxData)}
 	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
-	h.places, h.grown = f.places, f.grown
+	h.places, h.grown, h.damage = f.places, f.grown, f.damage
 	h.tree.Store(h.sm.View())
 	for _, m := range cfg.Members {
 		if m.ID != cfg.ID {
@@ -114,6 +118,9 @@ func (h *host) run() {
 	for i := range h.links {
 		h.links[i].link.Open(&h.links[i].in)
 		h.linkDone(&h.links[i])
+	}
+	if h.damage != nil && h.cfg.Trace.Damaged != nil {
+		h.cfg.Trace.Damaged(*h.damage)
 	}
 	for h.failed == nil && h.wait() {
 		h.drain()
@@ -181,7 +188,7 @@ func (h *host) idleNow() bool {
 			return false
 		}
 	}
-	return h.loaded.empty()
+	return h.loaded.empty() && !h.backups.waits()
 }
 
 // drain steps what waits, within bounds, and carries it out.
@@ -206,7 +213,9 @@ func (h *host) drain() {
 	}
 	h.settle()
 	h.keep()
+	h.backUp()
 	if ticked && h.failed == nil {
+		h.stats.serves(h.m.Zab().Served())
 		h.statusChanged(h.m.Status()) // what moves all the time, such as how far the peers are
 	}
 	if took := time.Since(now); took > h.cfg.Tick {
@@ -256,6 +265,7 @@ func (h *host) tick(now time.Time) {
 	if !h.core.Ready {
 		h.weed()
 	}
+	h.alone()
 }
 
 // frames gives what has arrived in one class to the links, and what they make of it to the machine.
@@ -418,13 +428,15 @@ func (h *host) end() {
 			h.cfg.Logger.Warn("ensemble: closing the transport", "member", h.cfg.ID, "err", err)
 		}
 	}
+	h.receiver.close()
 	h.loaded.group.Wait()
 	if h.writer != nil {
 		h.keeper.end(closedErrOf(h.failed))
-		if err := h.writer.close(); err != nil && h.failed == nil {
+		if err := errors.Join(h.receiver.closeFile(), h.writer.close()); err != nil && h.failed == nil {
 			h.cfg.Logger.Error("ensemble: closing the directory", "member", h.cfg.ID, "err", err)
 		}
 	}
+	h.backups.end(closedErrOf(h.failed))
 	if h.failed != nil {
 		h.cfg.Logger.Error("ensemble: node has failed", "member", h.cfg.ID, "err", h.failed)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/disk"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/transport"
 )
@@ -61,6 +62,7 @@ type host struct {
 	queue    calls
 	lanes    [transport.Classes]lane
 	loaded   loads
+	receiver receiver
 	sleeping atomic.Bool   // the goroutine waits, or is about to
 	wake     chan struct{} // has room for one
 	stop     chan struct{} // closed by the first Close
@@ -80,6 +82,7 @@ type host struct {
 	inFlight atomic.Int64
 	waiters  waiters
 	keeper   keeper
+	backups  backups
 	stats    counters
 	writer   *writer // nil: everything is in memory
 
@@ -101,9 +104,9 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		if s, f, err = openStorage(ctx, &cfg); err != nil {
 			return nil, err
 		}
-		h.writer = newWriter(s, f.Mark.Ensemble, h.wakeUp)
+		h.writer = newWriter(s, h.wakeUp)
 	}
-	h.initLoop(f)
+	h.initLoop(f, disk.Of(ctx).Tail)
 	err := h.m.Err()
 	if err != nil {
 		err = impaired(cfg.Dir, snapshotsDir, "the newest cannot be decoded: "+err.Error())
@@ -114,7 +117,12 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		return nil, errors.Join(err, h.closeDisk())
 	}
 	h.session.Store(&Session{client: client{h}})
-	h.cell.Store(&cell{Status{ID: cfg.ID, Role: Looking, Reason: NoQuorum, Peers: h.peerStatus(core.Status{})}, make(chan struct{})})
+	first := Status{ID: cfg.ID, Role: Looking, Reason: NoQuorum, Peers: h.peerStatus(core.Status{})}
+	if f.Mark.Spoilt {
+		h.impaired.Store(true)
+		first.Reason = Impaired
+	}
+	h.cell.Store(&cell{first, make(chan struct{})})
 	return h, nil
 }
 
@@ -158,7 +166,11 @@ func (n *Node) Ready(ctx context.Context) error {
 		select {
 		case <-c.next:
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), ErrNoQuorum)
+			err := errors.Join(context.Cause(ctx), ErrNoQuorum)
+			if c.Reason == Impaired {
+				err = errors.Join(err, ErrImpaired)
+			}
+			return err
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"github.com/ensemble-go/ensemble/zab"
 )
 
 // Stats counts what a node has done since Open. Nothing is registered anywhere: a host exports what it likes.
@@ -23,6 +25,12 @@ type Stats struct {
 	Logged    uint64 // transactions written to the log
 	Elections uint64 // times this node began to look for a leader
 	Stalls    uint64 // turns that took longer than a tick
+
+	// Learners that this node has begun to bring up to date while it led, by the way in which it did; as of the last tick.
+	SyncedByMemory   uint64 // what they lacked was in memory
+	SyncedByLog      uint64 // it was read back from the log of the data directory
+	SyncedBySnapshot uint64 // they were sent the tree
+	SnapshotsResumed uint64 // of these, those that went on where an earlier transfer was interrupted
 
 	Latency Histogram // of answered writes and syncs, from call to answer
 	Batch   Histogram // writes and syncs per turn that had any; counted as nanoseconds
@@ -62,7 +70,15 @@ type counters struct {
 	framesSent, bytesSent                        atomic.Uint64
 	framesReceived, bytesReceived, framesDropped atomic.Uint64 // by the transport's goroutines
 	turns, steps, logged, elections, stalls      atomic.Uint64
+	byMemory, byLog, bySnapshot, resumed         atomic.Uint64
 	latency, batch                               histogram
+}
+
+func (c *counters) serves(s zab.Served) {
+	c.byMemory.Store(s.Memory)
+	c.byLog.Store(s.Log)
+	c.bySnapshot.Store(s.Snapshot)
+	c.resumed.Store(s.Resumed)
 }
 
 type histogram struct {
@@ -92,6 +108,7 @@ func (c *counters) read() Stats {
 		FramesSent: c.framesSent.Load(), BytesSent: c.bytesSent.Load(),
 		FramesReceived: c.framesReceived.Load(), BytesReceived: c.bytesReceived.Load(), FramesDropped: c.framesDropped.Load(),
 		Turns: c.turns.Load(), Steps: c.steps.Load(), Logged: c.logged.Load(), Elections: c.elections.Load(), Stalls: c.stalls.Load(),
+		SyncedByMemory: c.byMemory.Load(), SyncedByLog: c.byLog.Load(), SyncedBySnapshot: c.bySnapshot.Load(), SnapshotsResumed: c.resumed.Load(),
 		Latency: c.latency.read(), Batch: c.batch.read(),
 	}
 }

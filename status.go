@@ -28,7 +28,7 @@ const (
 	NoQuorum      Reason = iota + 1 // it looks for a leader, or the ensemble is not born yet
 	Synchronising                   // it has a leader and catches up with it
 	Blank                           // it may have forgotten something and waits to be readmitted
-	Impaired                        // its state differs from the leader's; it gets the leader's by itself, and reads nothing meanwhile
+	Impaired                        // its state differs from the leader's, or its directory was damaged; it gets the leader's by itself, and reads nothing meanwhile
 	Ended                           // the node has ended
 )
 

@@ -34,6 +34,8 @@ func (h *host) statusChanged(s core.Status) {
 		h.impaired.Store(impaired)
 		if impaired {
 			h.cfg.Logger.Error("ensemble: the state of this member differs from its leader's", "member", h.cfg.ID, "leader", s.Leader, "zxid", s.Applied)
+		} else {
+			h.cfg.Logger.Info("ensemble: no longer impaired", "member", h.cfg.ID, "leader", s.Leader, "zxid", s.Applied)
 		}
 	}
 	if s.Session != old.Session {

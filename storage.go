@@ -32,15 +32,17 @@ type storage struct {
 	states *snapshot.Store
 	newest atomic.Uint64 // zxid of the newest snapshot that fits
 
-	mu   sync.Mutex    // guards what follows; never held during I/O
-	need snapshot.Need // what a snapshot must be to be of use; Upto is only set in copies
+	mu    sync.Mutex         // guards what follows; never held during I/O
+	whole *snapshot.Receiver // a received snapshot whose RESET is yet to come
+	need  snapshot.Need      // what a snapshot must be to be of use; Upto is only set in copies
 }
 
 // found is what a directory held, beside what the machine begins with.
 type found struct {
 	core.Recovered
-	places places // of entries, as far as they are known
-	grown  int64  // bytes of log since the snapshot
+	places places      // of entries, as far as they are known
+	grown  int64       // bytes of log since the snapshot
+	damage *DamageInfo // why it was set aside, if it was
 }
 
 // randomID draws what must not repeat.
@@ -54,47 +56,78 @@ func randomID() uint64 {
 func openStorage(ctx context.Context, cfg *Config) (*storage, found, error) {
 	d := disk.Of(ctx)
 	so := snapshot.Options{Dir: filepath.Join(cfg.Dir, snapshotsDir), FS: d.FS, Random: randomID, Keep: cfg.SnapshotsKept}
-	if err := judgeOrphans(d.FS, cfg.Dir, so); err != nil {
-		return nil, found{}, err
+	lock, err := wal.Lock(d.FS, cfg.Dir)
+	if err != nil {
+		return nil, found{}, dirError(cfg.Dir, err)
 	}
-	log, rec, err := wal.Open(d.FS, wal.Options{Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Random: randomID, SegmentSize: d.SegmentSize})
+	names, err := d.FS.List(cfg.Dir)
+	if err != nil {
+		return nil, found{}, errors.Join(dirError(cfg.Dir, err), lock.Close())
+	}
+	if slices.Contains(names, unfinished) {
+		return nil, found{}, errors.Join(&DirError{cfg.Dir, ErrDirUnfinished}, lock.Close())
+	}
+	s := &storage{dir: cfg.Dir}
+	var f found
+	log, rec, err := wal.Open(d.FS, wal.Options{
+		Dir: cfg.Dir, Name: cfg.Name, Member: cfg.ID, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize,
+		Repair: readmittable(cfg), Aside: []string{snapshotsDir},
+		Judge: func(rec *wal.Recovery) (err error) {
+			f, err = s.judge(cfg, so, rec)
+			return err
+		},
+	})
+	s.log = log
 	switch {
 	case err != nil:
 		return nil, found{}, dirError(cfg.Dir, err)
-	case rec.Verdict.Kind == wal.Impaired:
-		return nil, found{}, impaired(cfg.Dir, rec.Verdict.Where, rec.Verdict.Why)
+	case log == nil:
+		return nil, found{}, refused(cfg, &rec)
+	case rec.Evidence != "":
+		if f, err = s.afresh(cfg, so, &rec); err != nil {
+			return nil, found{}, errors.Join(dirError(cfg.Dir, err), log.Close())
+		}
 	case rec.Verdict.Kind == wal.TornTail:
 		cfg.Logger.Warn("ensemble: the last batch was being written when the member stopped; what is left of it was cut", "member", cfg.ID, "verdict", rec.Verdict.String())
 	}
-	s := &storage{dir: cfg.Dir, log: log}
-	f, err := s.recover(cfg, so, &rec)
-	if err != nil {
-		return nil, found{}, errors.Join(err, log.Close())
+	if rec.Aside >= wal.MostEvidence {
+		cfg.Logger.Warn("ensemble: what earlier damage has left fills all of its places: if the directory is damaged once more, it is not repaired", "member", cfg.ID, "dir", cfg.Dir, "directories", rec.Aside)
 	}
 	cfg.Logger.Info("ensemble: data directory opened", "member", cfg.ID, "dir", cfg.Dir, "verdict", rec.Verdict.String(),
-		"snapshot", Zxid(s.newest.Load()), "entries", len(f.Entries))
+		"snapshot", Zxid(s.newest.Load()), "entries", len(f.Entries), "evidence", rec.Aside)
 	return s, f, nil
 }
 
-// judgeOrphans refuses a directory that has snapshots and no log: whoever took the log away took promises with it.
-func judgeOrphans(fsys vfs.FS, dir string, so snapshot.Options) error {
-	kept, _, err := snapshot.Inspect(so)
-	if err != nil {
-		return dirError(dir, err)
-	}
-	if len(kept) == 0 {
-		return nil
-	}
+// listDir returns the names in a data directory. It refuses, before the log is touched, one in which a Restore was interrupted, one with snapshots of a
+// version that is not read, and one that has snapshots and no log: whoever took the log away took promises with it.
+func listDir(fsys vfs.FS, dir string, so snapshot.Options) ([]string, error) {
 	names, err := fsys.List(dir)
 	if err != nil {
-		return dirError(dir, err)
+		return nil, dirError(dir, err)
 	}
-	for _, name := range names {
-		if strings.HasPrefix(name, "mark.") || strings.HasSuffix(name, ".log") {
-			return nil
+	if slices.Contains(names, unfinished) {
+		return nil, &DirError{dir, ErrDirUnfinished}
+	}
+	kept, _, err := snapshot.Inspect(so)
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	for _, i := range kept {
+		if _, version := errors.AsType[*snapshot.VersionError](i.Fault); version {
+			return nil, dirError(dir, i.Fault)
 		}
 	}
-	return impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
+	if len(kept) > 0 && !hasLog(names) {
+		return nil, impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
+	}
+	return names, nil
+}
+
+// hasLog reports whether files with these names may be those of a log, or of the repair of one.
+func hasLog(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		return name == "mark.0" || name == "mark.1" || strings.HasSuffix(name, ".log") || name == "repair" || strings.HasPrefix(name, "damaged-")
+	})
 }
 
 // recover reads the newest snapshot that the log goes on from.
@@ -103,7 +136,7 @@ func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (
 	so.Ensemble = rec.Mark.Ensemble
 	states, err := snapshot.Open(so)
 	if err != nil {
-		return f, dirError(s.dir, err)
+		return f, err
 	}
 	s.states = states
 	if len(states.List()) > 0 && rec.Mark.Ensemble == (zab.EnsembleID{}) {
@@ -117,7 +150,7 @@ func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (
 	info, snap, err := s.load(cfg, rec)
 	switch {
 	case err != nil:
-		return f, dirError(s.dir, err)
+		return f, err
 	case snap != nil:
 		f.Snapshot = snap
 		s.newest.Store(uint64(snap.Zxid))
@@ -152,14 +185,13 @@ func (s *storage) load(cfg *Config, rec *wal.Recovery) (snapshot.Info, *zab.Snap
 		return ok || z == rec.Base
 	}
 	var unused []error
-	tried := Zxid(0)
-	for _, i := range s.states.List() {
-		if i.Zxid == tried || !ours(i.Zxid) {
+	list := s.states.List()
+	for n, i := range list {
+		if n > 0 && i.Zxid == list[n-1].Zxid || !ours(i.Zxid) {
 			continue
 		}
-		tried = i.Zxid
 		one := need
-		one.From, one.Upto = max(need.From, tried), min(need.Upto, tried)
+		one.From, one.Upto = max(need.From, i.Zxid), min(need.Upto, i.Zxid)
 		if one.From != one.Upto {
 			continue
 		}
@@ -200,23 +232,40 @@ func (s *storage) load(cfg *Config, rec *wal.Recovery) (snapshot.Info, *zab.Snap
 // recordBytes is what a record counts towards Config.SnapshotBytes.
 func recordBytes(data int) int64 { return int64(data) + 64 }
 
-// install makes a received snapshot durable, before the RESET that names it.
-func (s *storage) install(e zab.EnsembleID, snap *zab.Snapshot) error {
-	w, err := s.states.Create(snapshot.Meta{Ensemble: e, Zxid: snap.Zxid, Spans: snap.Spans, Members: snap.Members})
-	if err != nil {
-		return err
+// hold keeps a snapshot that has come until the log names it; what was held before is given up.
+func (s *storage) hold(r *snapshot.Receiver) {
+	s.mu.Lock()
+	r, s.whole = s.whole, r
+	s.mu.Unlock()
+	if r != nil {
+		r.Abort()
 	}
-	defer w.Abort()
-	for _, c := range snap.Chunks {
-		if err := w.Add(c); err != nil {
-			return err
-		}
+}
+
+// install makes the received snapshot durable, before the RESET that names it.
+func (s *storage) install(snap *zab.Snapshot) error {
+	s.mu.Lock()
+	r := s.whole
+	s.whole = nil
+	s.mu.Unlock()
+	if r == nil {
+		return errors.New("a RESET names a snapshot that was not received")
 	}
-	info, err := w.Commit()
-	if err == nil && (info.Length != snap.Length || info.Digest != snap.Digest) {
-		err = errors.New("a received snapshot is not what its sender said")
-	}
+	_, err := r.Commit(snap.Length, snap.Digest)
 	return err
+}
+
+// close lets go of everything, the log last.
+func (s *storage) close() error {
+	s.mu.Lock()
+	r := s.whole
+	s.whole = nil
+	s.mu.Unlock()
+	var err error
+	if r != nil {
+		err = r.Close()
+	}
+	return errors.Join(err, s.log.Close())
 }
 
 // began notes that the history begins anew with r, durably.

@@ -23,6 +23,8 @@ type Trace struct {
 	Committed func(CommitInfo)
 	// Applied: the tree was brought forward.
 	Applied func(AppliedInfo)
+	// Damaged: the data directory was found damaged by Open, which set it aside. It comes before anything else.
+	Damaged func(DamageInfo)
 	// SessionEnded: the end of a session was applied here. What a snapshot skips is not told.
 	SessionEnded func(SessionEndInfo)
 	// Stalled: one turn of the node's goroutine took longer than a tick. The host is short of CPU, or a hook is slow.
@@ -62,6 +64,12 @@ type SnapshotInfo struct {
 	Zxid  Zxid
 	Bytes int64 // of its file
 	Took  time.Duration
+}
+
+// DamageInfo tells what is wrong with a data directory that was set aside.
+type DamageInfo struct {
+	Where, Why string
+	Evidence   string // the directory that holds it now
 }
 
 // AckInfo tells about an acknowledgement.

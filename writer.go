@@ -12,9 +12,8 @@ import (
 type writer struct {
 	disk     *storage
 	wakeLoop func()
-	ensemble zab.EnsembleID // as of the mark that was written last
-	batch    []zab.Record   // being written
-	settled  uint64         // position up to which the log was told, at leisure, that it is acknowledged
+	batch    []zab.Record // being written
+	settled  uint64       // position up to which the log was told, at leisure, that it is acknowledged
 
 	wake chan struct{} // has room for one
 	done chan struct{} // closed when the goroutine has ended
@@ -32,8 +31,8 @@ const (
 	ackedEvery  = time.Second // how long the acknowledged position may stay unwritten
 )
 
-func newWriter(s *storage, e zab.EnsembleID, wakeLoop func()) *writer {
-	return &writer{disk: s, wakeLoop: wakeLoop, ensemble: e, settled: s.log.Pos(), wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newWriter(s *storage, wakeLoop func()) *writer {
+	return &writer{disk: s, wakeLoop: wakeLoop, settled: s.log.Pos(), wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // put hands records over. They are copied.
@@ -73,7 +72,7 @@ func (w *writer) close() error {
 	w.mu.Unlock()
 	w.nudge()
 	<-w.done
-	return w.disk.log.Close()
+	return w.disk.close()
 }
 
 // run is the goroutine.
@@ -138,7 +137,7 @@ func (w *writer) work(retain uint64) error {
 	for rest := w.batch; len(rest) > 0; {
 		r := &rest[0]
 		if r.Kind == zab.RecordReset {
-			if err := w.disk.install(w.ensemble, r.Snapshot); err != nil {
+			if err := w.disk.install(r.Snapshot); err != nil {
 				return err
 			}
 		}
@@ -175,11 +174,8 @@ func (w *writer) share(rest []zab.Record) int {
 	size := 0
 	for n := range rest {
 		r := &rest[n]
-		switch {
-		case n > 0 && (r.Kind == zab.RecordReset || size >= appendBytes):
+		if n > 0 && (r.Kind == zab.RecordReset || size >= appendBytes) {
 			return n
-		case r.Kind == zab.RecordMark:
-			w.ensemble = r.Mark.Ensemble
 		}
 		size += len(r.Entry.Data)
 	}

@@ -18,7 +18,11 @@ func (s *special) note(v *version, add bool) {
 	if v.dead {
 		return
 	}
-	if owner := v.rarely().owner; owner != 0 {
+	var r rare
+	if v.rare != nil {
+		r = *v.rare
+	}
+	if owner := r.owner; owner != 0 {
 		if add {
 			if s.owned == nil {
 				s.owned = make(map[uint64]map[string]struct{})
@@ -28,7 +32,7 @@ func (s *special) note(v *version, add bool) {
 			delete(s.owned, owner)
 		}
 	}
-	if v.mode&Container != 0 || v.rarely().ttl != 0 {
+	if v.mode&Container != 0 || r.ttl != 0 {
 		s.mortal = keepIf(s.mortal, v.path, add)
 	}
 	if path, ok := limited(v.path); ok {

@@ -6,7 +6,7 @@
 // Each member has a disk: Stop keeps it, Crash is a power loss and takes what was not synced, Wipe takes all of it. A member that has lost its disk
 // comes back blank; it is brought up to date and readmitted by itself, as long as a majority of the others is up and sound. An option that sets
 // Config.Dir to "" takes the disks away: then every restart makes a member blank. One that sets it to something else has the member use that directory
-// of the operating system.
+// of the operating system. A directory that is found damaged fails the test, unless an option has set Trace.Damaged.
 package ensembletest
 
 import (
@@ -98,6 +98,7 @@ func (c *Cluster) open(id ensemble.ID) *ensemble.Node {
 	if cfg.Dir == dataDir {
 		ctx = disk.With(ctx, disk.Disk{FS: c.disks[id], SegmentSize: segmentSize})
 	}
+	c.alarm(&cfg)
 	n, err := ensemble.Open(ctx, cfg)
 	if err != nil {
 		c.t.Fatalf("ensembletest: open member %d: %v", id, err)
@@ -106,6 +107,20 @@ func (c *Cluster) open(id ensemble.ID) *ensemble.Node {
 	c.nodes[id], c.last[id] = n, n
 	c.mu.Unlock()
 	return n
+}
+
+// alarm fails the test when a directory is found damaged, unless an option has set Trace.Damaged.
+func (c *Cluster) alarm(cfg *ensemble.Config) {
+	trace := ensemble.Trace{}
+	if cfg.Trace != nil {
+		trace = *cfg.Trace
+	}
+	if id := cfg.ID; trace.Damaged == nil {
+		trace.Damaged = func(i ensemble.DamageInfo) {
+			c.t.Errorf("ensembletest: the directory of member %d is damaged: %s: %s", id, i.Where, i.Why)
+		}
+	}
+	cfg.Trace = &trace
 }
 
 // Node returns the member's node; the one that was closed last, if it does not run.

@@ -103,7 +103,7 @@ func benchContent(b *testing.B) *content {
 	defer r.Close()
 	for last := false; !last; {
 		var chunk []byte
-		chunk, last = r.Next()
+		chunk, last, _ = r.Next()
 		c.chunks = append(c.chunks, chunk)
 	}
 	return c

@@ -10,7 +10,7 @@
 // before the last RESET. Store.Retain removes what is older than the newest few that fit, and tells what the log must keep.
 //
 // A state is given as a zab.SnapshotReader, which holds a View at exactly one zxid: writers of the tree never wait for it. Memory is bounded by a chunk and a
-// buffer. A Reader is a zab.SnapshotReader itself, so a stored snapshot can be sent on; there Err tells why it does not go on, since Next cannot.
+// buffer. A Reader is a zab.SnapshotReader itself, so a stored snapshot can be sent on.
 //
 // One Store at a time uses a directory; its owner holds a lock of its own. A Store may be used by several goroutines, a Writer, Receiver or Reader by one.
 // The package has no goroutine, reads no clock and draws nothing at random. Write and NewReader do the same over a stream, for backups.

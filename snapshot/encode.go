@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"runtime"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -62,20 +63,18 @@ func copyChunks(ctx context.Context, m *Meta, r zab.SnapshotReader, add func([]b
 	if r.Zxid() != m.Zxid {
 		return errors.New("snapshot: the state is of another zxid than its Meta")
 	}
-	from, _ := r.(interface{ Err() error }) // a Reader of this package can fail
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		chunk, last := r.Next()
-		if from != nil {
-			if err := from.Err(); err != nil {
-				return err
-			}
+		chunk, last, err := r.Next()
+		if err != nil {
+			return err
 		}
 		if err := add(chunk); err != nil {
 			return err
 		}
+		runtime.Gosched() // whoever waits for an answer comes first
 		if last {
 			return nil
 		}

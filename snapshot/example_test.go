@@ -20,10 +20,10 @@ type text struct {
 
 func (t *text) Zxid() zab.Zxid { return t.zxid }
 func (t *text) Close()         {}
-func (t *text) Next() ([]byte, bool) {
+func (t *text) Next() ([]byte, bool, error) {
 	c := t.chunks[0]
 	t.chunks = t.chunks[1:]
-	return []byte(c), len(t.chunks) == 0
+	return []byte(c), len(t.chunks) == 0, nil
 }
 
 func Example() {

@@ -170,7 +170,7 @@ func FuzzResume(f *testing.F) {
 		must(t, err, file.Close())
 		x.open()
 		must(t, x.err)
-		r, err := x.s.Receive(c.meta)
+		r, err := x.s.Receive(c.meta, nil)
 		must(t, err)
 		chunks, _, header, _ := slowParse(b)
 		at := Position{}

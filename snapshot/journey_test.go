@@ -190,7 +190,7 @@ func (j *journey) load(entries []zab.Entry, damaged int) error {
 func (j *journey) fallBack(entries []zab.Entry) error {
 	var fit []Info
 	for _, i := range j.store.List() {
-		if j.need.unfit(&i) == "" {
+		if j.need.Unfit(&i) == "" {
 			fit = append(fit, i)
 		}
 	}
@@ -286,7 +286,7 @@ func (j *journey) receive() error {
 	other := state{}.apply([]byte(zxid.String()))
 	c := other.content(j.meta(zxid))
 	le.PutUint64(c.meta.ID[:], j.r.Uint64())
-	r, err := j.store.Receive(c.meta)
+	r, err := j.store.Receive(c.meta, nil)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (s *Store) load(n Need, load func(*Reader) error) (Info, []error, error) {
 			faults = append(faults, i.Fault)
 			continue
 		}
-		if why := n.unfit(&i); why != "" {
+		if why := n.Unfit(&i); why != "" {
 			faults = append(faults, &UnfitError{i.File, why})
 			continue
 		}

@@ -53,9 +53,9 @@ type states struct {
 
 func (s *states) Zxid() zab.Zxid { return s.c.meta.Zxid }
 func (s *states) Close()         { s.closed = true }
-func (s *states) Next() ([]byte, bool) {
+func (s *states) Next() ([]byte, bool, error) {
 	s.next++
-	return bytes.Clone(s.c.chunks[s.next-1]), s.next == len(s.c.chunks)
+	return bytes.Clone(s.c.chunks[s.next-1]), s.next == len(s.c.chunks), nil
 }
 
 // draw makes a state at a zxid.
@@ -314,7 +314,7 @@ type cancelling struct {
 	cancel func()
 }
 
-func (c *cancelling) Next() ([]byte, bool) {
+func (c *cancelling) Next() ([]byte, bool, error) {
 	if c.left--; c.left < 0 {
 		c.cancel()
 	}
@@ -335,7 +335,7 @@ func (a *author) receive(s *Store) error {
 		c.meta.Pos = 0
 		a.receiving = c
 	}
-	p, err := s.Receive(c.meta)
+	p, err := s.Receive(c.meta, nil)
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,8 @@ func (n *Need) before(i *Info) bool {
 	return n.Reset != nil && !n.named(i) && i.Pos > 0 && (i.Pos < n.Reset.Pos || i.Zxid < n.Reset.Zxid)
 }
 
-// unfit tells why a snapshot does not fit; "" if it does.
-func (n *Need) unfit(i *Info) string {
+// Unfit tells why a snapshot that is whole does not fit; "" if it does.
+func (n *Need) Unfit(i *Info) string {
 	switch {
 	case i.Zxid < n.From:
 		return fmt.Sprintf("the log goes back to %v only", n.From)

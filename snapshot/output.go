@@ -12,7 +12,7 @@ import (
 
 const (
 	bufferSize = 256 << 10
-	flushEvery = 8 << 20 // so that a log on the same disk never waits for the whole of a snapshot
+	flushEvery = 256 << 10 // little, since a log on the same disk waits for as much
 )
 
 // output is a file on its way to become a snapshot.

@@ -113,10 +113,10 @@ func (r *Reader) Chunk() ([]byte, error) {
 	return nil, r.err
 }
 
-// Next is Chunk for those who take a zab.SnapshotReader. After an error there are only empty chunks and never a last one: ask Err.
-func (r *Reader) Next() (chunk []byte, last bool) {
-	chunk, _ = r.Chunk()
-	return chunk, r.err == io.EOF
+// Next is Chunk for those who take a zab.SnapshotReader.
+func (r *Reader) Next() (chunk []byte, last bool, err error) {
+	chunk, err = r.Chunk()
+	return chunk, err == nil && r.err == io.EOF, err
 }
 
 // Err returns why the Reader does not go on, if it does not and is not at the end.

@@ -9,8 +9,9 @@ import (
 type Receiver struct{ o *output }
 
 // Receive begins to receive a snapshot, or goes on: what is there of the same ID, ensemble, zxid, spans and members is used again, and Position tells how
-// far it goes. What is there of others is removed. Without an ID nothing can be used again. Pos is taken for 0.
-func (s *Store) Receive(m Meta) (*Receiver, error) {
+// far it goes. What is there of others is removed. Without an ID nothing can be used again. Pos is taken for 0. reused, if it is not nil, is shown each chunk that is
+// used again and keeps nothing of it; its error ends the Receiver, and what was shown is removed.
+func (s *Store) Receive(m Meta, reused func(chunk []byte) error) (*Receiver, error) {
 	m.Pos = 0 // it is no position of the log here
 	o, err := s.create(m, partSuffix)
 	if err != nil {
@@ -28,8 +29,9 @@ func (s *Store) Receive(m Meta) (*Receiver, error) {
 	slices.Sort(parts)
 	r := &Receiver{o}
 	for _, name := range parts {
-		if err := r.reuse(name); err != nil {
+		if err := r.reuse(name, reused); err != nil {
 			r.Abort()
+			s.removePart(name)
 			return nil, err
 		}
 	}
@@ -41,7 +43,7 @@ func (s *Store) Receive(m Meta) (*Receiver, error) {
 
 // reuse copies what is whole of an interrupted file. It is copied, since what can be read of it now may never have reached the disk, and a sync would not
 // tell.
-func (r *Receiver) reuse(name string) error {
+func (r *Receiver) reuse(name string, reused func([]byte) error) error {
 	from, err := r.o.s.opt.open(name)
 	if err != nil {
 		return nil // not even a header
@@ -56,6 +58,12 @@ func (r *Receiver) reuse(name string) error {
 			return nil // as far as it goes
 		}
 		if err := r.o.addChunk(chunk); err != nil {
+			return err
+		}
+		if reused == nil {
+			continue
+		}
+		if err := reused(chunk); err != nil {
 			return err
 		}
 	}

@@ -30,11 +30,11 @@ func (s *Store) Retain(n Need) (pos uint64, err error) {
 	var gone []*file
 	s.files = slices.DeleteFunc(s.files, func(f *file) bool {
 		switch {
-		case f.info.Fault == nil && n.unfit(&f.info) == "" && keep > 0:
+		case f.info.Fault == nil && n.Unfit(&f.info) == "" && keep > 0:
 			keep--
 			pos = n.position(&f.info)
 			return false
-		case f.info.File == s.received && n.unfit(&f.info) != "": // of no use to anybody without the RESET that names it
+		case f.info.File == s.received && n.Unfit(&f.info) != "": // of no use to anybody without the RESET that names it
 			return false
 		case f.info.Zxid > n.Upto && !n.before(&f.info) || f.readers > 0 || f.info.Fault != nil && keep > 0:
 			left = true
@@ -79,7 +79,7 @@ func (s *Store) sound(n Need) (keep int, err error) {
 		keep = s.opt.Keep
 		s.mu.Lock()
 		for _, f := range s.files {
-			if f.info.Fault != nil || n.unfit(&f.info) != "" || keep == 0 {
+			if f.info.Fault != nil || n.Unfit(&f.info) != "" || keep == 0 {
 				continue
 			}
 			if f.sound {

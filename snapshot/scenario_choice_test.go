@@ -182,7 +182,7 @@ func nothingFromBeforeReset() error {
 	c := draw(b.r, 6)
 	c.meta.Pos = 0
 	b.w.issue(c)
-	r, err := b.s.Receive(c.meta)
+	r, err := b.s.Receive(c.meta, nil)
 	if err != nil {
 		return err
 	}
@@ -299,7 +299,7 @@ func foreignEnsemble() error {
 	if _, err := s.Write(context.Background(), c.meta, c.reader()); !errors.As(err, &identity) {
 		return fmt.Errorf("written, with %v", err)
 	}
-	if _, err := s.Receive(c.meta); !errors.As(err, &identity) {
+	if _, err := s.Receive(c.meta, nil); !errors.As(err, &identity) {
 		return fmt.Errorf("received, with %v", err)
 	}
 	return nil

@@ -91,7 +91,7 @@ func diskFull() error {
 		if _, err := b.s.Write(context.Background(), c.meta, c.reader()); !errors.As(err, &failed) || !errors.Is(err, syscall.ENOSPC) {
 			return fmt.Errorf("written, with %v", err)
 		}
-		r, err := b.s.Receive(c.meta)
+		r, err := b.s.Receive(c.meta, nil)
 		if err != nil && !errors.As(err, &failed) {
 			return err
 		}
@@ -125,13 +125,13 @@ func diskFull() error {
 		if _, err := b.s.Write(context.Background(), c.meta, c.reader()); !errors.Is(err, syscall.EIO) {
 			return fmt.Errorf("written, with %v", err)
 		}
-		if r, err := b.s.Receive(c.meta); err == nil {
+		if r, err := b.s.Receive(c.meta, nil); err == nil {
 			for i, chunk := range c.chunks {
 				err = errors.Join(err, r.Add(uint32(i), chunk))
 			}
 			if kind == vfs.OpClose {
 				err = r.Close()
-				r, _ = b.s.Receive(c.meta)
+				r, _ = b.s.Receive(c.meta, nil)
 				r.Abort()
 			} else {
 				_, err = r.Commit(uint64(len(c.bytes())), c.digest())
@@ -167,7 +167,7 @@ func namesFail() error {
 			b.disk.SetHook(nil)
 			c2 := draw(b.r, 6)
 			for _, err := range []error{
-				second(b.s.Write(context.Background(), c2.meta, c2.reader())), second(b.s.Receive(c2.meta)), second(b.s.Retain(b.w.need)),
+				second(b.s.Write(context.Background(), c2.meta, c2.reader())), second(b.s.Receive(c2.meta, nil)), second(b.s.Retain(b.w.need)),
 			} {
 				if err != b.s.Err() {
 					return fmt.Errorf("afterwards: %v", err)

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ func receivedWithoutReset() error {
 	c := draw(b.r, 6, 10)
 	c.meta.Pos = 0
 	b.w.issue(c)
-	r, err := b.s.Receive(c.meta)
+	r, err := b.s.Receive(c.meta, nil)
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func resumedAtEveryChunk() error {
 			if i, from.err = from.s.Write(context.Background(), c.meta, c.reader()); from.err != nil {
 				return from.err
 			}
-			r, err := b.s.Receive(c.meta)
+			r, err := b.s.Receive(c.meta, nil)
 			if err != nil {
 				return err
 			}
@@ -85,13 +86,20 @@ func resumedAtEveryChunk() error {
 				b.err = r.Close()
 				meta.ID[0]++
 			}
+			var reused [][]byte
 			if how > 0 && b.err == nil {
-				r, b.err = b.s.Receive(meta)
+				r, b.err = b.s.Receive(meta, func(c []byte) error {
+					reused = append(reused, bytes.Clone(c))
+					return nil
+				})
 			}
 			if b.err != nil {
 				return b.err
 			}
 			at := r.Position()
+			if how > 0 && !slices.EqualFunc(reused, c.chunks[:at.Chunk], bytes.Equal) {
+				return fmt.Errorf("%d: %d chunks are shown, %d were used again", how, len(reused), at.Chunk)
+			}
 			if want := uint32(stop); how < 2 && at.Chunk != want || how == 2 && at.Chunk > want || how == 3 && at.Chunk != 0 {
 				return fmt.Errorf("%d: stopped at %d, goes on at %d", how, stop, at.Chunk)
 			}
@@ -104,8 +112,10 @@ func resumedAtEveryChunk() error {
 			}
 			for last := at.Chunk == 6; !last; {
 				var chunk []byte
-				chunk, last = rd.Next()
-				if err := errors.Join(rd.Err(), r.Add(r.Position().Chunk, chunk)); err != nil {
+				if chunk, last, err = rd.Next(); err == nil {
+					err = r.Add(r.Position().Chunk, chunk)
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -138,7 +148,7 @@ func partsAreNotTrusted() error {
 		c := draw(b.r, 9, 600, 600, 600, 600)
 		c.meta.Pos = 0
 		b.w.issue(c)
-		r, err := b.s.Receive(c.meta)
+		r, err := b.s.Receive(c.meta, nil)
 		if err != nil {
 			return err
 		}
@@ -165,7 +175,7 @@ func partsAreNotTrusted() error {
 		if err != nil {
 			return err
 		}
-		if r, err = other.Receive(c.meta); err != nil {
+		if r, err = other.Receive(c.meta, nil); err != nil {
 			return err
 		}
 		durable += int(r.Position().Chunk)
@@ -173,7 +183,7 @@ func partsAreNotTrusted() error {
 		if b.err != nil {
 			return b.err
 		}
-		if r, err = b.s.Receive(c.meta); err != nil {
+		if r, err = b.s.Receive(c.meta, nil); err != nil {
 			return err
 		}
 		readable += int(r.Position().Chunk)
@@ -212,9 +222,9 @@ func senderFails() error {
 	}
 	b.err = b.disk.FlipBit(b.path(i), 8*(c.meta.size()+headSize+500+headSize+10))
 	for n := range 5 {
-		chunk, last := rd.Next()
-		if last || n > 0 && (len(chunk) > 0 || rd.Err() == nil) {
-			return fmt.Errorf("chunk %d: %d bytes, last: %v, %v", n, len(chunk), last, rd.Err())
+		chunk, last, err := rd.Next()
+		if last || n > 0 && (len(chunk) > 0 || err == nil) {
+			return fmt.Errorf("chunk %d: %d bytes, last: %v, %v", n, len(chunk), last, err)
 		}
 	}
 	if err := rd.Resume(Position{Chunk: 2}); err == nil {
@@ -234,7 +244,7 @@ func senderFails() error {
 	if _, err := rd.Chunk(); !errors.As(err, &damage) {
 		return err
 	}
-	r, err := d.s.Receive(c.meta)
+	r, err := d.s.Receive(c.meta, nil)
 	if err != nil {
 		return err
 	}

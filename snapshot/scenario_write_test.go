@@ -55,7 +55,7 @@ type busy struct {
 	err error
 }
 
-func (b *busy) Next() ([]byte, bool) {
+func (b *busy) Next() ([]byte, bool, error) {
 	for range 3 {
 		b.err = errors.Join(b.err, b.m.random(b.r))
 	}

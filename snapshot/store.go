@@ -21,6 +21,8 @@ type Options struct {
 	// Random draws the ids of files and of snapshots, which must never repeat.
 	Random func() uint64
 
+	ReadOnly bool // Open makes, removes and syncs nothing, so what is listed need not be durable; the Store is only to be read
+
 	Keep int // how many snapshots Retain keeps at least; 0: 3
 
 	version uint16 // of the format that is written; 0: this package's. Tests stand in for the next one.
@@ -76,7 +78,7 @@ func Open(o Options) (*Store, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	if o.Random == nil {
+	if o.Random == nil && !o.ReadOnly {
 		return nil, errors.New("snapshot: Random is required")
 	}
 	infos, leftover, err := Inspect(o)
@@ -96,6 +98,9 @@ func Open(o Options) (*Store, error) {
 			}
 		}
 		s.files = append(s.files, &file{info: i})
+	}
+	if o.ReadOnly {
+		return s, nil
 	}
 	if err := makeDir(o.FS, o.Dir); err != nil {
 		return nil, &FailedError{"make " + o.Dir, err}

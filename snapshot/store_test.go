@@ -145,7 +145,7 @@ func TestRefusals(t *testing.T) {
 	if err := w.Add(nil); err == nil {
 		t.Error("after the end")
 	}
-	r, err := b.s.Receive(good.meta)
+	r, err := b.s.Receive(good.meta, nil)
 	must(t, err)
 	if _, err := r.Commit(0, 0); err == nil {
 		t.Error("no chunks")
@@ -215,7 +215,7 @@ func TestStream(t *testing.T) {
 	}
 	at := Position{}.after(c.chunks[0])
 	must(t, r.Resume(at))
-	if last, _ := r.Next(); !bytes.Equal(last, c.chunks[1]) {
+	if last, _, _ := r.Next(); !bytes.Equal(last, c.chunks[1]) {
 		t.Error("resumed elsewhere")
 	}
 	r, err = NewReader(io.MultiReader(bytes.NewReader(b[:100_000]), failing{}))
@@ -296,7 +296,7 @@ func TestInspect(t *testing.T) {
 		t.Fatal(infos, leftover, err)
 	}
 	c, i := b.write(4)
-	r, err := b.s.Receive(c.meta)
+	r, err := b.s.Receive(c.meta, nil)
 	must(t, err, r.Add(0, c.chunks[0]), r.Close(), r.Close())
 	for _, name := range []string{stem(5, 1) + tempSuffix, stem(5, 1) + suffix, "x.snap", strings.ToUpper(stem(0xa, 1)) + suffix} {
 		f, err := b.disk.Create("/d/snap/" + name)
@@ -397,11 +397,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	measure("written", func() (Info, error) { return s.Write(t.Context(), c.meta, large()) })
 	measure("to a stream", func() (Info, error) { return Write(t.Context(), io.Discard, c.meta, large()) })
 	measure("received", func() (Info, error) {
-		r, err := s.Receive(c.meta)
+		r, err := s.Receive(c.meta, nil)
 		must(t, err)
 		for from, last := large(), false; !last; {
 			var chunk []byte
-			chunk, last = from.Next()
+			chunk, last, err = from.Next()
+			must(t, err)
 			must(t, r.Add(r.Position().Chunk, chunk))
 		}
 		return r.Commit(r.Position().Length, r.Position().Digest)
@@ -416,9 +417,9 @@ type repeating struct {
 
 func (r *repeating) Zxid() zab.Zxid { return r.z }
 func (r *repeating) Close()         {}
-func (r *repeating) Next() ([]byte, bool) {
+func (r *repeating) Next() ([]byte, bool, error) {
 	r.left--
-	return r.chunk, r.left == 0
+	return r.chunk, r.left == 0, nil
 }
 
 // nowhere forgets what is written.
@@ -461,4 +462,25 @@ func TestTimes(t *testing.T) {
 			t.Errorf("%v became %v", at, got)
 		}
 	}
+}
+
+// Whoever is shown the chunks that are used again and cannot use them ends the Receiver, and is not shown them a second time.
+func TestReusedIsRefused(t *testing.T) {
+	b := newBench(41)
+	c := draw(b.r, 9, 600, 600, 600)
+	c.meta.Pos = 0
+	b.w.issue(c)
+	r, err := b.s.Receive(c.meta, nil)
+	must(t, err)
+	must(t, errors.Join(r.Add(0, c.chunks[0]), r.Add(1, c.chunks[1]), r.Close(), b.err))
+	unusable, shown := errors.New("unusable"), 0
+	if _, err := b.s.Receive(c.meta, func([]byte) error { shown++; return unusable }); err != unusable || shown != 1 {
+		t.Fatal(shown, err)
+	}
+	r, err = b.s.Receive(c.meta, func([]byte) error { shown++; return nil })
+	must(t, err)
+	if r.Position() != (Position{}) || shown != 1 {
+		t.Errorf("%+v, %d shown", r.Position(), shown)
+	}
+	r.Abort()
 }

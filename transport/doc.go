@@ -2,7 +2,7 @@
 // by id.
 //
 // A host gives each node a [Transport]. [NewMemory] is one that lives in the program itself, with cuts, delays and losses
-// to be set at will, for tests and for ensembles inside one process; a package transport/tcp for real networks will follow.
+// to be set at will, for tests and for ensembles inside one process; the package transport/tcp is for real networks.
 // A host can write its own: the package transport/transporttest holds the suite that it must pass.
 //
 // # What is asked of a transport

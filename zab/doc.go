@@ -18,6 +18,10 @@
 // of the initial history under the old joined epoch, a snapshot without what follows it. Joined epochs are written after the
 // history they stand for, never before (ZOOKEEPER-4643), and nothing is applied that is not both committed and durable here.
 //
+// A leader whose host can read its log (Config.ReadsLog) asks for what a lagging learner lacks by Output.Reads; what is not to be had there comes as a snapshot.
+// A learner hands the chunks of a snapshot out as Output.Pieces: the host decodes and keeps them, and sets the pace. Both are optional work beside the loop: no
+// answer costs no safety.
+//
 // A member that may have forgotten what it promised or acknowledged is blank (Mark.Counts is false): it follows, and nothing
 // of it is counted, until a quorum without it has committed its readmission and its own mark records that.
 package zab

@@ -42,7 +42,7 @@ func (m *Machine) handOver() {
 	}
 	for _, l := range ld.learners {
 		m.send(l.id, &Handover{l.session, ld.epoch, ld.handover})
-		l.close()
+		l.transfer.close()
 	}
 	ld.learners = nil
 	m.out.Handover = ld.handover

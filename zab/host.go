@@ -4,8 +4,8 @@ package zab
 type SnapshotReader interface {
 	// Zxid is the position of the state.
 	Zxid() Zxid
-	// Next returns the next chunk, which the caller owns, and whether it is the last.
-	Next() (chunk []byte, last bool)
+	// Next returns the next chunk, which the caller owns, and whether it is the last. After an error, which is for good, there are no more.
+	Next() (chunk []byte, last bool, err error)
 	// Close lets go of the state; it may be called early.
 	Close()
 }

@@ -26,10 +26,11 @@ type leader struct {
 	initial  Zxid            // end of the initial history of the epoch
 	served   bool            // the initial history is applied
 	learners []*learnerState // in ascending order of id
-	live     run             // the newest of what it proposed
+	parked   []waitingTransfer
+	live     run // the newest of what it proposed
 
 	ticks     int    // since the role began
-	since     int    // ticks when the phase began
+	since     int    // ticks when the phase began, or last came on
 	progress  int    // ticks when this member's own disk last kept up
 	inTouch   int    // ticks when a quorum last was in contact
 	shutOut   uint32 // a promise above the epoch that some voter has given: renew above it
@@ -48,6 +49,7 @@ func (m *Machine) Lead() {
 	}
 	m.role = Leading
 	m.lead = &leader{}
+	m.forgetPart()
 	waiting := m.waiting
 	m.waiting = nil
 	for _, w := range waiting {
@@ -293,9 +295,20 @@ func (m *Machine) leaderTick() {
 	}
 	for i := 0; i < len(ld.learners); {
 		l := ld.learners[i]
-		if ld.ticks-l.heard > m.cfg.SyncLimit || m.stalled(l) || l.streaming && l.cursor < m.hist.first {
-			m.send(l.id, &Refuse{Session: l.session})
-			m.dropLearner(l.id)
+		if ld.ticks-l.heard > m.cfg.SyncLimit || m.stalled(l) {
+			m.letGo(l)
+			continue
+		}
+		if l.streaming && l.older == nil && l.cursor < m.hist.first {
+			if m.stream(l, l.sent); m.learnerOf(l.id) != l {
+				continue
+			}
+		}
+		i++
+	}
+	for i := 0; i < len(ld.parked); {
+		if p := &ld.parked[i]; ld.ticks > p.until {
+			m.unpark(p.learner).close()
 			continue
 		}
 		i++

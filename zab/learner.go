@@ -1,8 +1,6 @@
 package zab
 
 import (
-	"hash/crc64"
-
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 )
@@ -25,15 +23,14 @@ type learner struct {
 	ready            Zxid // committed position told by UPTODATE: what is applied before this member serves
 	acked            Zxid
 
-	receiving *Snapshot // chunks on their way
-	snapshot  *Snapshot // complete, being decoded or written
-	next      uint32    // chunk expected
+	receiving *Snapshot // on its way, until it is installed
+	begun     bool      // the host has told where it goes on
+	at        Position  // of the next chunk
+	taken     uint32    // chunks that the host has taken over
+	whole     bool      // the last chunk is here
 
 	ticks, heard, moved int
 }
-
-// chunksAhead is how many chunks of a snapshot a learner has in flight.
-const chunksAhead = 8
 
 // Follow makes this member ask a peer to lead it; the link to it is up.
 func (m *Machine) Follow(leader quorum.ID) {
@@ -139,89 +136,6 @@ func (m *Machine) answerEpoch(l *learner) {
 	m.send(l.leader, a)
 }
 
-// sync cuts the history to what it has in common with the leader's, or begins to fetch a snapshot.
-func (m *Machine) sync(l *learner, x *Sync) {
-	if x.Epoch != l.epoch || l.synced || l.receiving != nil || l.snapshot != nil {
-		return
-	}
-	l.moved = l.ticks
-	if x.Snapshot {
-		if m.mark.Counts && x.Zxid < x.Common && !mutant.On("old-snapshot") {
-			m.endRole() // it would go back behind what this member may have acknowledged (trace F3 of the model)
-			return
-		}
-		if x.Zxid < m.committed && m.mark.Spoilt {
-			m.endRole() // the leader has not applied yet what this member knows to be committed: again, when it has
-			return
-		}
-		if x.Zxid < m.committed {
-			m.fail(ErrCommittedTruncated)
-			return
-		}
-		l.receiving = &Snapshot{Zxid: x.Zxid, Spans: x.Spans, Members: x.Members}
-		m.send(l.leader, &Fetch{l.session, chunksAhead})
-		return
-	}
-	if x.Keep < m.committed {
-		m.fail(ErrCommittedTruncated)
-		return
-	}
-	if _, ok := m.hist.after(x.Keep); !ok {
-		m.endRole()
-		return
-	}
-	l.synced = true
-	if x.Keep < m.hist.last() {
-		m.truncate(x.Keep)
-	}
-	if mutant.On("join-before-history") && m.mark.Promised == x.Epoch {
-		m.Write(func(k *Mark) { k.Joined = x.Epoch })
-	}
-	m.ackUpTo(l)
-}
-
-func (m *Machine) chunk(l *learner, x *Chunk) {
-	s := l.receiving
-	if s == nil || x.Index != l.next {
-		return
-	}
-	l.next++
-	l.moved = l.ticks
-	s.Chunks = append(s.Chunks, x.Data)
-	s.Length += uint64(len(x.Data))
-	s.Digest = crc64.Update(s.Digest, crcTable, x.Data)
-	if !x.Last {
-		m.send(l.leader, &Fetch{l.session, l.next + chunksAhead})
-		return
-	}
-	l.receiving = nil
-	if s.Length != x.Length || s.Digest != x.Digest {
-		m.endRole()
-		return
-	}
-	l.snapshot = s
-	m.out.Load = s
-}
-
-// Loaded answers Output.Load: the snapshot is decoded. Its RESET is written now, and the state replaced when that is durable.
-func (m *Machine) Loaded(s *Snapshot, state any, err error) {
-	l := m.learn
-	if m.failed != nil || l == nil || l.snapshot != s || m.install != nil {
-		return
-	}
-	if err != nil {
-		m.endRole()
-		return
-	}
-	m.pendingReadmits = nil
-	id := m.issue(Record{Kind: RecordReset, Zxid: s.Zxid, Snapshot: s})
-	m.hist.restart(s, id)
-	m.lastDone = 0
-	m.install = &install{id, s, state}
-	l.synced = true
-	l.moved = l.ticks
-}
-
 // accept appends proposals to the history: log first, memory is derived from it.
 func (m *Machine) accept(l *learner, x *Propose) {
 	if !l.synced || m.install != nil {
@@ -321,7 +235,7 @@ func (m *Machine) pong(l *learner, x *Ping) {
 func (m *Machine) learnerTick() {
 	l := m.learn
 	l.ticks++
-	if l.snapshot != nil {
+	if l.receiving != nil && (!l.begun || l.whole || l.taken < l.at.Chunk) {
 		l.moved = l.ticks // decoding and writing it is this member's own work
 	}
 	if l.ticks-l.heard > m.cfg.SyncLimit || !l.upToDate && l.ticks-l.moved > m.cfg.InitLimit {

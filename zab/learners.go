@@ -1,7 +1,7 @@
 package zab
 
 import (
-	"hash/crc64"
+	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
@@ -25,17 +25,17 @@ type learnerState struct {
 	told     bool   // UPTODATE was sent: committed positions follow
 	toldIn   uint32 // the epoch of the last UPTODATE
 
-	streaming bool   // the cursor is valid
-	cursor    uint64 // absolute index of the next entry to send
+	streaming bool   // entries follow one another behind sent
+	sent      Zxid   // the last one that was sent, or that the learner has
+	cursor    uint64 // absolute index of the next entry to send, unless that is older
+	older     *older // it is no more in memory
 	window    uint64 // history.bytes up to which the learner has acknowledged
 	acked     Zxid
 	newLeader bool // NEWLEADER of the present epoch is sent
 
-	reader   SnapshotReader // of a snapshot in transfer
-	snapZxid Zxid
-	chunk    uint32
-	length   uint64
-	digest   uint64
+	keep     Zxid // the longest common prefix, as it was when synchronisation began
+	transfer *transfer
+	snapZxid Zxid // of the snapshot that was sent
 
 	heard     int // tick of the last message
 	moved     int // tick of the last progress
@@ -45,13 +45,6 @@ type learnerState struct {
 	open       *Propose // last message to it in this Output: more entries may join
 	openCommit *Commit  // the same
 	openAt     uint64
-}
-
-func (l *learnerState) close() {
-	if l.reader != nil {
-		l.reader.Close()
-		l.reader = nil
-	}
 }
 
 func (m *Machine) learnerOf(id quorum.ID) *learnerState {
@@ -67,11 +60,17 @@ func (m *Machine) dropLearner(id quorum.ID) {
 	m.touch() // with it
 	for i, l := range m.lead.learners {
 		if l.id == id {
-			l.close()
+			m.park(l)
 			m.lead.learners = append(m.lead.learners[:i:i], m.lead.learners[i+1:]...)
 			return
 		}
 	}
+}
+
+// letGo ends a learner's attempt: it begins again.
+func (m *Machine) letGo(l *learnerState) {
+	m.send(l.id, &Refuse{Session: l.session})
+	m.dropLearner(l.id)
 }
 
 // learnerGone takes the goodbye of a learner, which may carry a promise that shuts it out.
@@ -108,16 +107,11 @@ func (m *Machine) fromLearner(from quorum.ID, msg Message) {
 			m.confirm()
 		}
 	case *Fetch:
-		m.sendChunks(l, x)
+		m.fetch(l, x)
 	case *Installed:
-		if l.reader == nil && !l.streaming {
-			i, ok := m.hist.after(l.snapZxid)
-			if !ok { // what follows the snapshot has left the memory meanwhile
-				m.send(l.id, &Refuse{Session: l.session})
-				m.dropLearner(l.id)
-				return
-			}
-			m.stream(l, i, l.snapZxid)
+		if t := l.transfer; t != nil && t.reader == nil {
+			l.transfer = nil
+			m.stream(l, l.snapZxid)
 		}
 	}
 }
@@ -158,53 +152,51 @@ func sessionOf(msg Message) Session {
 	return 0
 }
 
-// beginSync brings a learner to this leader's history: from the longest common prefix on if that is held in memory,
-// otherwise by a snapshot of the applied state, which is never older than the common prefix, since only what is applied has
-// left the memory.
+// beginSync brings a learner to this leader's history: from the longest common prefix on if that is held in memory, or in a log that the host can read;
+// otherwise by a snapshot.
 func (m *Machine) beginSync(l *learnerState) {
-	if l.streaming || l.reader != nil || l.snapZxid != 0 { // a renewal: the session goes on
+	if l.streaming || l.older != nil || l.snapZxid != 0 { // a renewal: the session goes on
 		m.pump(l)
 		return
 	}
-	keep := common(m.hist.spans, l.spans)
+	l.keep = common(m.hist.spans, l.spans)
 	l.moved = m.lead.ticks
-	i, ok := m.hist.after(keep)
-	if ok && !l.spoilt && !(mutant.On("old-snapshot") && keep > m.applied && m.applied > 0) {
-		m.send(l.id, &Sync{Session: l.session, Epoch: m.lead.epoch, Keep: keep, Common: keep})
-		m.stream(l, i, keep)
-		return
-	}
-	l.reader, l.snapZxid = m.host.Snapshot(), m.applied
-	m.send(l.id, &Sync{
-		Session: l.session, Epoch: m.lead.epoch, Snapshot: true, Common: keep, Zxid: m.applied,
-		Spans: spansUpTo(m.hist.spans, m.applied), Members: append([]Readmitted(nil), m.readmitted...),
-	})
-}
-
-var crcTable = crc64.MakeTable(crc64.ECMA)
-
-// sendChunks sends the chunks that were asked for: the learner sets the pace.
-func (m *Machine) sendChunks(l *learnerState, x *Fetch) {
-	for l.reader != nil && l.chunk < x.Upto {
-		data, last := l.reader.Next()
-		l.length += uint64(len(data))
-		l.digest = crc64.Update(l.digest, crcTable, data)
-		c := &Chunk{Session: l.session, Index: l.chunk, Data: data, Last: last}
-		l.chunk++
-		l.moved = m.lead.ticks
-		if last {
-			c.Length, c.Digest = l.length, l.digest
-			l.close()
-		}
-		m.send(l.id, c)
+	_, held := m.hist.after(l.keep)
+	waits := slices.ContainsFunc(m.lead.parked, func(p waitingTransfer) bool { return p.learner == l.id })
+	switch {
+	case l.spoilt, mutant.On("old-snapshot") && l.keep > m.applied && m.applied > 0:
+		m.sendSnapshot(l)
+	case held:
+		m.unpark(l.id).close()
+		m.served.Memory++
+		m.keepOnly(l, l.keep)
+		m.stream(l, l.keep)
+	case m.cfg.ReadsLog && !waits:
+		l.sent = l.keep
+		m.fromLog(l, false)
+	default:
+		m.sendSnapshot(l)
 	}
 }
 
-// stream sets the cursor behind what the learner holds.
-func (m *Machine) stream(l *learnerState, i uint64, z Zxid) {
-	l.streaming, l.cursor, l.window = true, i, m.hist.sizeTo(i)
-	l.moved = m.lead.ticks
-	m.pump(l)
+// keepOnly tells a learner what of its history is this leader's too.
+func (m *Machine) keepOnly(l *learnerState, z Zxid) {
+	m.send(l.id, &Sync{Session: l.session, Epoch: m.lead.epoch, Keep: z, Common: z})
+}
+
+// stream sets the cursor behind z, which the learner holds.
+func (m *Machine) stream(l *learnerState, z Zxid) {
+	l.sent, l.streaming, l.moved = z, true, m.lead.ticks
+	i, held := m.hist.after(z)
+	switch {
+	case held:
+		l.cursor, l.window = i, m.hist.sizeTo(i)
+		m.pump(l)
+	case m.cfg.ReadsLog:
+		m.fromLog(l, true)
+	default: // what follows has left the memory meanwhile
+		m.letGo(l)
+	}
 }
 
 // pump sends what the window allows, and NEWLEADER when the cursor passes the end of the initial history.
@@ -213,9 +205,12 @@ func (m *Machine) pump(l *learnerState) {
 	if !l.streaming {
 		return
 	}
-	if l.cursor < m.hist.first { // kept back too long: what it needs has left the memory
-		m.send(l.id, &Refuse{Session: l.session})
-		m.dropLearner(l.id)
+	if l.older != nil {
+		m.pumpOlder(l)
+		return
+	}
+	if l.cursor < m.hist.first { // kept back too long
+		m.stream(l, l.sent)
 		return
 	}
 	if mutant.On("no-proposals-before-uptodate") && l.newLeader && !l.told {
@@ -223,9 +218,7 @@ func (m *Machine) pump(l *learnerState) {
 	}
 	for l.cursor < m.hist.end() && m.hist.sizeTo(l.cursor)-l.window < uint64(m.cfg.Window) {
 		e := m.hist.at(l.cursor)
-		if l.promised && !l.newLeader && ld.phase >= synchronising && e.Zxid > ld.initial {
-			m.sendNewLeader(l)
-		}
+		m.endInitial(l)
 		if l.open == nil || l.openAt != m.sealed || m.hist.sizeTo(l.cursor)-m.openFrom(l) > uint64(m.cfg.MaxBatch) {
 			l.open = &Propose{Session: l.session, Epoch: ld.epoch, Commit: m.committed}
 			l.openCommit, l.openAt = nil, m.sealed
@@ -237,12 +230,9 @@ func (m *Machine) pump(l *learnerState) {
 			l.open.Entries = append(l.open.Entries, e.Entry)
 		}
 		l.cursor++
+		l.sent = e.Zxid
 	}
-	if l.promised && !l.newLeader && ld.phase >= synchronising {
-		if i, ok := m.hist.after(ld.initial); !ok || l.cursor >= i {
-			m.sendNewLeader(l)
-		}
-	}
+	m.endInitial(l)
 }
 
 // openFrom is the size of the history before the first entry of the open message.
@@ -253,7 +243,11 @@ func (m *Machine) openFrom(l *learnerState) uint64 {
 	return m.hist.sizeTo(l.cursor - uint64(len(l.open.Entries)))
 }
 
-func (m *Machine) sendNewLeader(l *learnerState) {
+// endInitial sends NEWLEADER where the initial history ends.
+func (m *Machine) endInitial(l *learnerState) {
+	if !l.promised || l.newLeader || m.lead.phase < synchronising || l.sent < m.lead.initial {
+		return
+	}
 	l.newLeader, l.open, l.openCommit = true, nil, nil
 	m.send(l.id, &NewLeader{Session: l.session, Epoch: m.lead.epoch, Last: m.lead.initial, Snapshot: l.snapZxid})
 }
@@ -262,7 +256,7 @@ func (m *Machine) ack(l *learnerState, x *Ack) {
 	ld := m.lead
 	if x.Zxid > l.acked {
 		l.acked = x.Zxid
-		l.moved = ld.ticks
+		m.progress(l)
 		if i, ok := m.hist.after(x.Zxid); ok {
 			l.window = max(l.window, m.hist.sizeTo(i))
 		}
@@ -306,11 +300,21 @@ func (m *Machine) upToDate(l *learnerState) {
 	m.send(l.id, &UpToDate{l.session, m.lead.epoch, commit})
 }
 
+// progress notes that a learner comes on. A leader that is about to bring a voter up to date, and may need it for its quorum, is not slow meanwhile.
+func (m *Machine) progress(l *learnerState) {
+	l.moved = m.lead.ticks
+	if m.lead.phase == synchronising && l.voter && !l.joined {
+		m.lead.since = m.lead.ticks
+	}
+}
+
 // stalled reports a learner that answers and does not move: it counts as lost.
 func (m *Machine) stalled(l *learnerState) bool {
 	ld := m.lead
-	busy := l.reader != nil || l.asked && !l.promised || l.streaming && (l.acked < m.sentTo(l) || l.newLeader && !l.joined)
-	if !busy {
+	sending := l.transfer != nil && l.transfer.reader != nil
+	reading := l.older != nil && l.older.read != 0 // which is this member's own work
+	busy := sending || l.asked && !l.promised || l.streaming && (l.acked < l.sent || l.newLeader && !l.joined)
+	if !busy || reading {
 		l.moved = ld.ticks
 		return false
 	}
@@ -321,37 +325,34 @@ func (m *Machine) stalled(l *learnerState) bool {
 	return ld.ticks-l.moved > limit
 }
 
-func (m *Machine) sentTo(l *learnerState) Zxid {
-	if l.cursor <= m.hist.first {
-		return m.hist.base
-	}
-	return m.hist.at(l.cursor - 1).Zxid
-}
-
 // maxHeldBack is how many bytes of applied history a learner that catches up may hold back in memory. Beyond it the learner
-// is let go, and begins again with a snapshot.
+// is served from the log, or let go, and begins again with a snapshot.
 const maxHeldBack = 64 << 20
 
 // tailFloor is the position up to which applied entries may leave the memory: a learner's cursor, and what follows a
-// snapshot in transfer, holds them back.
+// snapshot in transfer or what is being read from the log, holds them back.
 func (m *Machine) tailFloor() Zxid {
 	z := m.applied
 	if m.lead == nil {
 		return z
 	}
-	for _, l := range m.lead.learners {
-		from := z
-		switch {
-		case l.streaming && l.cursor > m.hist.first:
-			from = m.hist.at(l.cursor - 1).Zxid
-		case l.streaming:
-			from = m.hist.base
-		case l.snapZxid != 0:
-			from = l.snapZxid
-		}
+	hold := func(from Zxid) {
 		if i, ok := m.hist.after(from); ok && m.hist.bytes-m.hist.sizeTo(i) <= maxHeldBack {
 			z = min(z, from)
 		}
+	}
+	for _, l := range m.lead.learners {
+		switch {
+		case l.older != nil:
+			hold(l.older.upTo)
+		case l.streaming:
+			hold(l.sent)
+		case l.snapZxid != 0:
+			hold(l.snapZxid)
+		}
+	}
+	for _, p := range m.lead.parked {
+		hold(p.snap.Zxid)
 	}
 	return z
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Window     int    // bytes sent to a learner and not acknowledged
 	MaxBatch   int    // bytes of one Propose
 	MaxCounter uint32 // of a zxid before the epoch is renewed in place
+	ReadsLog   bool   // the host answers Output.Reads with what has left the memory; otherwise lagging learners are sent snapshots
 	// NextSession draws the number of an attempt to follow; it must never repeat among all members.
 	NextSession func() Session
 }
@@ -54,7 +55,8 @@ type Send struct {
 type Output struct {
 	Writes   []Record
 	Sends    []Send
-	Load     *Snapshot // to be decoded; answered by Loaded
+	Reads    []Read    // of older history; each answered by ReadDone, unless the role ends before
+	Pieces   []Piece   // of a snapshot that is being received, in order; answered by Received
 	Ended    bool      // the role has ended: look for a leader
 	Handover quorum.ID // with Ended: who leads next, if the leader said so
 	Err      error     // the machine has ended for good
@@ -79,7 +81,10 @@ type Machine struct {
 	committed         Zxid // known committed, and in the history
 	applied           Zxid
 	readmitted        []Readmitted
-	pendingReadmits   []Zxid // uncommitted EntryReadmit in the history, in order
+	pendingReadmits   []Zxid    // uncommitted EntryReadmit in the history, in order
+	part              *Snapshot // received last, and not installed: the host has what there is of it
+	reads             uint64    // asked for
+	served            Served
 
 	role     Role
 	lead     *leader
@@ -313,8 +318,9 @@ func (m *Machine) installed(i *install) {
 	if m.mark.Spoilt {
 		m.Write(func(k *Mark) { k.Spoilt = false })
 	}
-	if l := m.learn; l != nil && l.snapshot == i.snap {
-		l.snapshot, l.receiving = nil, nil
+	if l := m.learn; l != nil && l.receiving == i.snap {
+		l.receiving = nil
+		m.part = nil
 		m.send(l.leader, &Installed{l.session})
 	}
 	m.checkReadmitted()
@@ -460,8 +466,11 @@ func (m *Machine) endRole() {
 	switch {
 	case m.lead != nil:
 		for _, l := range m.lead.learners {
-			l.close()
+			l.transfer.close()
 			m.send(l.id, &Refuse{Session: l.session})
+		}
+		for _, p := range m.lead.parked {
+			p.close()
 		}
 	case m.learn != nil:
 		m.send(m.learn.leader, &Refuse{Session: m.learn.session})

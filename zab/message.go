@@ -54,14 +54,16 @@ type Sync struct {
 	Keep     Zxid
 	Snapshot bool
 	Common   Zxid // longest common prefix of both histories, as the leader sees it
+	ID       SnapshotID
 	Zxid     Zxid // of the snapshot
 	Spans    []Span
 	Members  []Readmitted
 }
 
-// Fetch asks for the chunks of the snapshot up to index Upto, exclusively.
+// Fetch asks for the chunks of the snapshot up to index Upto, exclusively. At tells what the learner has taken over: with the first Fetch, where it goes on.
 type Fetch struct {
 	Session Session
+	At      Position
 	Upto    uint32
 }
 

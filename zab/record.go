@@ -69,13 +69,14 @@ type Record struct {
 // Span says that a history holds entries of Epoch, the last of them with counter Last.
 type Span struct{ Epoch, Last uint32 }
 
-// Snapshot is a received state of the state machine, complete and checked.
+// Snapshot is a state of the state machine, complete and checked, or one that is on its way.
 type Snapshot struct {
+	ID      SnapshotID // of its chunks, as their sender says
 	Zxid    Zxid
-	Spans   []Span // of the whole history up to Zxid
-	Length  uint64 // bytes of all chunks
-	Digest  uint64 // CRC-64 (ECMA) of all chunks
-	Chunks  [][]byte
+	Spans   []Span   // of the whole history up to Zxid
+	Length  uint64   // bytes of all chunks
+	Digest  uint64   // CRC-64 (ECMA) of all chunks
+	Chunks  [][]byte // in Recovered; otherwise the host's, which may keep there what it receives
 	Members []Readmitted
 }
 

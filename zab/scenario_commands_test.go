@@ -24,6 +24,8 @@ func (s *stage) do(verb string, f []string) {
 				s.cfg.MaxCounter = uint32(n)
 			case field != nil:
 				*field = n
+			case name == "log":
+				s.cfg.ReadsLog = n != 0
 			default:
 				s.Fatalf("no limit %q", name)
 			}
@@ -100,6 +102,18 @@ func (s *stage) do(verb string, f []string) {
 			return
 		}
 		s.decode(a, len(f) > 1)
+	case "read":
+		without := Zxid(0)
+		if len(f) > 2 {
+			without = s.zxid(f[2])
+		}
+		if s.read(s.actor(f[0]), len(f) == 2, without) == 0 {
+			s.Tell("  reads nothing")
+		}
+	case "torn":
+		s.actor(f[0]).torn = int(script.Number(s, f[1]))
+	case "served":
+		s.Tell("  %+v", s.actor(f[0]).m.Served())
 	case "batch":
 		a := s.actor(f[0])
 		a.m.Collect(&a.out)

@@ -2,6 +2,7 @@ package zab
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"reflect"
 	"strings"
@@ -81,12 +82,12 @@ func describe(msg Message) string {
 	case *Sync:
 		session = x.Session
 		if x.Snapshot {
-			s = fmt.Sprintf("epoch %d snapshot %v spans %s common %v", x.Epoch, x.Zxid, spans(x.Spans), x.Common)
+			s = fmt.Sprintf("epoch %d snapshot %v spans %s common %v id %d", x.Epoch, x.Zxid, spans(x.Spans), x.Common, binary.BigEndian.Uint64(x.ID[:]))
 		} else {
 			s = fmt.Sprintf("epoch %d keep %v", x.Epoch, x.Keep)
 		}
 	case *Fetch:
-		session, s = x.Session, fmt.Sprintf("chunks below %d", x.Upto)
+		session, s = x.Session, fmt.Sprintf("chunks %d to %d", x.At.Chunk, x.Upto-1)
 	case *Chunk:
 		session, s = x.Session, fmt.Sprintf("%d %q%s", x.Index, x.Data, word(x.Last, "last", ""))
 	case *Installed:

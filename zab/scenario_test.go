@@ -14,7 +14,7 @@ import (
 // Nothing happens by itself: what is sent lies on its link until it is delivered, and what is written is on its way to the disk
 // until it is persisted.
 //
-//	limits sync=3 init=5 tail=9 window=9 batch=9 counter=9 chunk=2   of all members made from here on (chunk: entries)
+//	limits sync=3 init=5 tail=9 window=9 batch=9 counter=9 chunk=2 log=1   of all members made from here on (chunk: entries; log: they can read it)
 //	members 1 2 3 4o                 without a history; they count, and their ensemble is born
 //	member 1 promised=2 joined=1 blank 1.1=a 1.2 ...    what member 1 has on its disk
 //	lead 3, follow 1 3               the election said so
@@ -27,6 +27,9 @@ import (
 //	repeat 1 3                       delivers once more what 1 last sent to 3 and was delivered
 //	persist, persist 1, persist 1 2  all that is written, what 1 wrote, or that up to write 2
 //	load 1, load 1 damaged           the snapshot that 1 has received is decoded
+//	read 3, read 3 gone, read 3 without 1.2   what 3 reads in its log; run does it for those that are not slow
+//	torn 3 2                         3 cannot read the second chunk of its state
+//	served 3                         what it has done for learners
 //	batch 3, end 3                   what member 3 is told between them goes into one Output
 //	propose 3 a b 100*               entries, one Output each; the last of 100 bytes
 //	confirm 3                        a round of confirmation
@@ -62,9 +65,13 @@ type actor struct {
 	out     Output
 	open    bool
 	slow    bool
-	disk    []Record // what was issued
-	durable int      // of disk
-	load    *Snapshot
+	disk    []Record  // what was issued
+	durable int       // of disk
+	load    *Snapshot // all chunks of it are here
+	part    *Snapshot // being received, with its chunks
+	at      Position  // of the next
+	reads   []Read
+	torn    int      // chunks until reading the state fails; 0: never
 	state   []string // applied
 	done    []string // what happened in this Output
 }
@@ -153,11 +160,16 @@ type reading struct {
 
 func (r *reading) Zxid() Zxid { return r.zxid }
 
-func (r *reading) Next() ([]byte, bool) {
+func (r *reading) Next() ([]byte, bool, error) {
+	if r.a.torn > 0 {
+		if r.a.torn--; r.a.torn == 0 {
+			return nil, false, errors.New("unreadable")
+		}
+	}
 	n := min(r.chunk, len(r.left))
 	c := strings.Join(r.left[:n], " ")
 	r.left = r.left[n:]
-	return []byte(c), len(r.left) == 0
+	return []byte(c), len(r.left) == 0, nil
 }
 
 func (r *reading) Close() { r.a.done = append(r.a.done, "lets go of the snapshot") }
@@ -192,9 +204,8 @@ func (s *stage) carryOut(a *actor) {
 		s.lines[e] = append(s.lines[e], send.Message)
 		s.Tell("  %d->%d %s", a.id, send.To, describe(send.Message))
 	}
-	if o.Load != nil {
-		a.load = o.Load
-		s.Tell("  %d has the snapshot %v: %d chunks, %d bytes", a.id, o.Load.Zxid, len(o.Load.Chunks), o.Load.Length)
+	for _, r := range o.Reads {
+		a.asked(r)
 	}
 	if o.Err != nil {
 		s.Tell("  %d fails: %v", a.id, o.Err)
@@ -204,6 +215,9 @@ func (s *stage) carryOut(a *actor) {
 		s.Tell("  %d ends its role, %d leads next", a.id, o.Handover)
 	case o.Ended:
 		s.Tell("  %d ends its role", a.id)
+	}
+	for _, p := range o.Pieces {
+		s.receive(a, p)
 	}
 }
 
@@ -275,20 +289,6 @@ func (s *stage) persist(a *actor, upto WriteID) (n int) {
 	return n
 }
 
-func (s *stage) decode(a *actor, damaged bool) {
-	snap := a.load
-	a.load = nil
-	var state []string
-	for _, c := range snap.Chunks {
-		state = append(state, strings.Fields(string(c))...)
-	}
-	var err error
-	if damaged {
-		err = errors.New("damaged")
-	}
-	s.step(a, func(m *Machine) { m.Loaded(snap, state, err) })
-}
-
 func (s *stage) run(f []string) {
 	limit := 50
 	if len(f) > 0 {
@@ -299,7 +299,7 @@ func (s *stage) run(f []string) {
 		for _, id := range s.ids {
 			a := s.actors[id]
 			if !a.slow {
-				n += s.persist(a, 1<<62)
+				n += s.persist(a, 1<<62) + s.read(a, false, 0)
 			}
 			if a.load != nil {
 				s.decode(a, false)

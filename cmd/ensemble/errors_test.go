@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ensemble-go/ensemble/internal/vfs"
+	"github.com/ensemble-go/ensemble/zab"
 )
 
 // What cannot be answered is refused with a reason, and nothing is written to standard output.
@@ -34,6 +35,9 @@ func TestRefusals(t *testing.T) {
 		{"newer", func(t *testing.T, _ *program) { overwrite(t, "mark.1", 8, []byte{9, 0, 0xf6, 0xff}) }, "inspect d",
 			"mark.1 was written by a newer version of the library (format 9, and this program reads up to 1): use the program of that version"},
 		{"older", func(t *testing.T, _ *program) { overwrite(t, segments[0], 8, []byte{0, 0, 0xff, 0xff}) }, "inspect d", "too old for this program"},
+		{"newer snapshot", func(t *testing.T, _ *program) {
+			overwrite(t, keep(t, fixtureEnsemble, zab.MakeZxid(4, 10), 13), 8, []byte{9, 0, 0xf6, 0xff})
+		}, "inspect d", ".snap was written by a newer version of the library (format 9, and"},
 		{"may not be listed", func(t *testing.T, p *program) { p.fs = &forbidden{FS: p.fs, list: true} }, "inspect d", "permission denied; run this as the user that"},
 		{"may not be read", func(t *testing.T, p *program) { p.fs = &forbidden{FS: p.fs} }, "inspect d", "permission denied; run this as the user that"},
 	} {
@@ -81,7 +85,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	// Every field of JSON is explained, below the type it belongs to.
-	for name, row := range map[string]any{"directory": directoryRow{}, "mark": markRow{}, "segment": segmentRow{}, "epoch": epochRow{}, "leftover": fileRow{}, "snapshot": fileRow{},
+	for name, row := range map[string]any{"directory": directoryRow{}, "mark": markRow{}, "segment": segmentRow{}, "epoch": epochRow{}, "leftover": fileRow{}, "snapshot": snapshotRow{},
 		"other": otherRow{}, "record": recordRow{}, "verify": verifyRow{}, "verdict": verdictRow{}} {
 		_, text, ok := strings.Cut(inspectText, "\n\t"+name+" ")
 		for ok && strings.Contains(text, "\n\t") {

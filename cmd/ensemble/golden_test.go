@@ -45,10 +45,25 @@ var cases = []struct {
 		must(t, os.WriteFile("d/notes.txt", []byte("x"), 0o600), os.Mkdir("d/lost+found", 0o700), os.WriteFile("d/lock.tmp", nil, 0o600))
 	}},
 	{"foreign-segment", 1, func(t *testing.T) { must(t, os.Rename("d/"+segments[0], "d/0000000000000005-5b9af89f2153dd5d.log")) }},
-	{"snapshots", 0, func(t *testing.T) {
-		must(t, os.Mkdir("d/snapshots", 0o700), os.Mkdir("d/snap-old", 0o700), os.WriteFile("d/snapshots/1.7", make([]byte, 1000), 0o600),
-			os.WriteFile("d/snapshots/4.10", make([]byte, 99), 0o600), os.WriteFile("d/mark.1.tmp", make([]byte, 7), 0o600))
+	{"snapshots", 1, snapshotCases},
+	{"snapshots-lost", 1, func(t *testing.T) { must(t, os.RemoveAll("d/snapshots")) }},
+	{"snapshots-foreign", 1, func(t *testing.T) {
+		must(t, os.RemoveAll("d/snapshots"))
+		keep(t, zab.EnsembleID{1}, zab.MakeZxid(4, 9), 12)
 	}},
+	{"repaired", 0, func(t *testing.T) { repair(t) }},
+	{"repair-cut-short", 1, func(t *testing.T) { must(t, os.Rename("d/"+repair(t)+"/repair.done", "d/repair")) }},
+	{"repair-marker", 1, func(t *testing.T) { repair(t); must(t, os.WriteFile("d/repair", nil, 0o600)) }},
+	{"evidence", 1, func(t *testing.T) {
+		dir := repair(t)
+		must(t, os.Rename("d/"+dir, "e"), os.RemoveAll("d"), os.Rename("e", "d"))
+	}},
+	{"snapshots-alone", 1, func(t *testing.T) {
+		for _, name := range append([]string{"mark.0", "mark.1"}, segments...) {
+			must(t, os.Remove("d/"+name))
+		}
+	}},
+	{"node", 0, func(t *testing.T) { enterNode(t, 3) }},
 	{"new", 0, func(t *testing.T) {
 		must(t, os.RemoveAll("d"), os.Mkdir("d", 0o700), os.WriteFile("d/lock", nil, 0o600))
 	}},
@@ -63,7 +78,7 @@ var cases = []struct {
 	}},
 }
 
-// enter makes a copy of the fixture as d in a directory of its own, and goes there.
+// enter makes a copy of the fixture as d in a directory of its own, with the snapshot that its log needs, and goes there.
 func enter(t *testing.T) {
 	t.Helper()
 	from, err := filepath.Abs(fixture)
@@ -76,6 +91,7 @@ func enter(t *testing.T) {
 		b, err := os.ReadFile(filepath.Join(from, n.Name()))
 		must(t, err, os.WriteFile("d/"+n.Name(), b, 0o600))
 	}
+	keep(t, fixtureEnsemble, zab.MakeZxid(4, 8), 11)
 }
 
 func openLog(t *testing.T, member quorum.ID, name string) *wal.Log {
@@ -89,6 +105,20 @@ func openLog(t *testing.T, member quorum.ID, name string) *wal.Log {
 	return l
 }
 
+// repair damages the directory and has it set aside, in the one that it returns.
+func repair(t *testing.T) string {
+	t.Helper()
+	flip(t, segments[1], 1700)
+	o := wal.Options{Dir: "d", Member: 3, Name: "test", Random: rand.New(rand.NewPCG(1, 2)).Uint64, SegmentSize: 4096, Repair: true, Aside: []string{"snapshots"}}
+	l, rec, err := wal.Open(vfs.OS(), o)
+	must(t, err)
+	if l == nil {
+		t.Fatal(rec.Verdict, rec.Refused)
+	}
+	must(t, l.Close())
+	return rec.Evidence
+}
+
 // kill leaves the directory as a process that is killed does.
 func kill(t *testing.T, l *wal.Log) {
 	t.Helper()
@@ -96,7 +126,7 @@ func kill(t *testing.T, l *wal.Log) {
 	names, err := os.ReadDir("d")
 	must(t, err)
 	for _, n := range names {
-		if n.Name() != "lock" {
+		if n.Name() != "lock" && !n.IsDir() {
 			before[n.Name()], err = os.ReadFile("d/" + n.Name())
 			must(t, err)
 		}

@@ -2,37 +2,29 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 
 	"github.com/ensemble-go/ensemble/internal/wal"
+	"github.com/ensemble-go/ensemble/snapshot"
 )
 
 // inspect carries out the verb.
 func (p *program) inspect(args []string) int {
-	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("inspect")
 	asJSON := flags.Bool("json", false, "")
 	records := flags.Bool("records", false, "")
 	verify := flags.Bool("verify", false, "")
 	progress := flags.Bool("progress", false, "")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(p.out, inspectText)
-		return exitOK
-	case err != nil:
-		return p.fail("inspect: %v; see: ensemble help inspect", err)
-	case flags.NArg() == 0:
-		return p.fail("inspect: which directory? See: ensemble help inspect")
-	case flags.NArg() > 1:
-		return p.fail("inspect: one directory at a time; flags come before it. See: ensemble help inspect")
+	dir, status := p.oneDir(flags, args, inspectText)
+	if dir == "" {
+		return status
 	}
 	m := &meter{w: io.Discard, now: p.now}
 	if *progress || p.terminal {
 		m.w = p.err
 	}
-	f, err := p.look(flags.Arg(0), m)
+	f, err := p.look(dir, *verify, m)
 	if err != nil {
 		return p.fail("inspect: %v", explain(err))
 	}
@@ -73,6 +65,11 @@ func explain(err error) error {
 	if errors.As(err, &version) {
 		return fmt.Errorf("%s has format %d, which is too old for this program (it reads %d and the one before): use an older one",
 			version.File, version.Version, version.Newest)
+	}
+	var snap *snapshot.VersionError
+	if errors.As(err, &snap) {
+		version = &wal.VersionError{File: snapshotsDir + "/" + snap.File, Version: snap.Version, Newest: snap.Newest}
+		return explain(version)
 	}
 	return err
 }

@@ -36,13 +36,14 @@ func (s *jsonSheet) directory(r directoryRow)           { s.put(r) }
 func (s *jsonSheet) marks(rows []markRow)               { putAll(s, rows) }
 func (s *jsonSheet) segments(rows []segmentRow)         { putAll(s, rows) }
 func (s *jsonSheet) epochs(rows []epochRow, _ bool)     { putAll(s, rows) }
+func (s *jsonSheet) snapshots(rows []snapshotRow)       { putAll(s, rows) }
+func (s *jsonSheet) evidence(rows []evidenceRow)        { putAll(s, rows) }
 func (s *jsonSheet) records(_ string, rows []recordRow) { putAll(s, rows) }
 func (s *jsonSheet) verify(r verifyRow)                 { s.put(r) }
 func (s *jsonSheet) verdict(r verdictRow)               { s.put(r) }
 
-func (s *jsonSheet) files(leftover, snapshots []fileRow, _ []string, others []otherRow) {
+func (s *jsonSheet) files(leftover []fileRow, others []otherRow) {
 	putAll(s, leftover)
-	putAll(s, snapshots)
 	putAll(s, others)
 }
 

@@ -19,9 +19,9 @@ type finding struct {
 	dir       string
 	use       usage
 	report    wal.Report
+	zxids     []zab.Zxid // of the entries in force
 	leftover  []fileRow
-	snapshots []fileRow
-	folders   []string // of snapshots
+	snapshots []snapshotFound
 	others    []string
 }
 
@@ -29,14 +29,12 @@ type finding struct {
 // it. Two looks that agree are enough.
 const looks = 3
 
-// look reads and judges a directory.
-func (p *program) look(dir string, m *meter) (*finding, error) {
-	if dir == "" {
-		return nil, errors.New("the name of the directory is empty")
-	}
+// look reads and judges a directory; the snapshots to their ends only if verify.
+func (p *program) look(dir string, verify bool, m *meter) (*finding, error) {
 	f := &finding{dir: dir, use: p.use(filepath.Join(dir, "lock"))}
 	for i := 1; ; i++ {
-		before := f.report
+		before := f.judgement()
+		f.zxids, f.leftover, f.others = f.zxids[:0], nil, nil
 		names, err := p.names(dir)
 		if err != nil {
 			return nil, err
@@ -50,11 +48,17 @@ func (p *program) look(dir string, m *meter) (*finding, error) {
 			}
 		}
 		m.begin("judged", total)
-		f.report, err = wal.Inspect(p.fs, dir, func(file string, offset int64, _ *zab.Record) { m.at(file, offset) })
+		f.report, err = wal.Inspect(p.fs, dir, func(file string, offset int64, r *zab.Record) {
+			m.at(file, offset)
+			f.log(r)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", dir, err)
 		}
-		if !f.damaged() || i == looks || i > 1 && f.report.Verdict == before.Verdict && f.report.Slots == before.Slots {
+		if err := f.readSnapshots(p.fs, verify, m); err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
+		if !f.damaged() || i == looks || i > 1 && f.judgement() == before {
 			f.sort(p.fs, names)
 			return f, nil
 		}
@@ -94,7 +98,7 @@ func isOurs(name string) bool {
 		return true
 	}
 	name = strings.TrimSuffix(name, ".tmp")
-	if name == "mark.0" || name == "mark.1" {
+	if name == "mark.0" || name == "mark.1" || name == "repair" {
 		return true
 	}
 	base, ok := strings.CutSuffix(name, ".log")
@@ -108,18 +112,14 @@ func isOurs(name string) bool {
 func (f *finding) sort(fsys vfs.FS, names []string) {
 	for _, name := range names {
 		file := filepath.Join(f.dir, name)
-		below, err := fsys.List(file)
+		_, err := fsys.List(file)
 		switch {
 		case slices.Contains(f.report.Leftover, name):
 			n, _ := size(fsys, file) // it may be gone by now
 			f.leftover = append(f.leftover, fileRow{"leftover", name, n})
-		case isOurs(name) && !strings.HasSuffix(name, ".tmp"):
-		case err == nil && strings.HasPrefix(name, "snap"):
-			f.folders = append(f.folders, name)
-			for _, s := range below {
-				n, _ := size(fsys, filepath.Join(file, s))
-				f.snapshots = append(f.snapshots, fileRow{"snapshot", name + "/" + s, n})
-			}
+		case isOurs(name) && !strings.HasSuffix(name, ".tmp"), name == "repair.done":
+		case name == snapshotsDir:
+		case slices.ContainsFunc(f.report.Evidence, func(e wal.EvidenceReport) bool { return e.Dir == name }):
 		case err == nil:
 			f.others = append(f.others, name+"/")
 		default:
@@ -139,9 +139,21 @@ func size(fsys vfs.FS, name string) (int64, error) {
 
 // damaged is what -verify answers.
 func (f *finding) damaged() bool {
+	if f.unopened() != "" || slices.ContainsFunc(f.snapshots, func(s snapshotFound) bool { return s.state == snapDamaged }) {
+		return true
+	}
 	if f.report.Recovery.Fresh {
 		return false
 	}
 	s := f.report.Slots
 	return f.report.Verdict.Kind == wal.Impaired || s[0].Fault != "" || s[1].Fault != ""
+}
+
+// judgement is all that a second look is compared by.
+func (f *finding) judgement() string {
+	text := fmt.Sprint(f.report.Verdict, f.report.Slots)
+	for _, s := range f.snapshots {
+		text += fmt.Sprintln(s.File, s.state, s.Fault)
+	}
+	return text
 }

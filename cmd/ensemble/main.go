@@ -1,9 +1,14 @@
-// Ensemble is a program for those who operate members of an ensemble. It looks at what a member keeps on disk, and changes nothing.
+// Ensemble is a program for those who operate members of an ensemble. It looks at what a member keeps on disk, makes a backup of it, and begins
+// directories from a backup.
 //
 //	go run ./cmd/ensemble inspect [-json] [-records] [-verify] [-progress] DIR
+//	go run ./cmd/ensemble backup DIR > FILE
+//	go run ./cmd/ensemble restore -members 1,2,3 [-observers 4,5] [-name NAME] [-epoch N] DIR < FILE
 //
-// DIR is the directory of one member. The answer is who it belongs to, what the mark says, which segments the log has, and a verdict with
-// what to do next. With -records every record is listed, without its data; with -json each line is a JSON object, whose fields
+// "ensemble help backup" explains the last two. The first changes nothing:
+//
+// DIR is the directory of one member. The answer is who it belongs to, what the mark says, which segments the log has, which snapshots
+// there are and which of them a start would use, and a verdict with what to do next. With -records every record is listed, without its data; with -json each line is a JSON object, whose fields
 // "ensemble help inspect" explains. With -verify every file is read to its end and the exit status tells whether damage was found:
 //
 //	0  the directory could be read; with -verify: and it is not damaged
@@ -30,12 +35,13 @@ const (
 )
 
 func main() {
-	p := program{out: os.Stdout, err: os.Stderr, fs: vfs.OS(), use: lookUse, now: time.Now, pause: time.Sleep, terminal: isTerminal(os.Stderr)}
+	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, fs: vfs.OS(), use: lookUse, now: time.Now, pause: time.Sleep, terminal: isTerminal(os.Stderr)}
 	os.Exit(p.run(os.Args[1:]))
 }
 
 // program is what a run needs of the world.
 type program struct {
+	in       io.Reader
 	out, err io.Writer
 	fs       vfs.FS
 	use      func(lock string) usage
@@ -52,15 +58,24 @@ func (p *program) run(args []string) int {
 	switch verb, rest := args[0], args[1:]; verb {
 	case "inspect":
 		return p.inspect(rest)
+	case "backup":
+		return p.backup(rest)
+	case "restore":
+		return p.restore(rest)
 	case "help", "-h", "-help", "--help":
-		if len(rest) > 0 && rest[0] == "inspect" {
-			fmt.Fprint(p.out, inspectText)
-		} else {
-			fmt.Fprint(p.out, usageText)
+		text := usageText
+		if len(rest) > 0 {
+			switch rest[0] {
+			case "inspect":
+				text = inspectText
+			case "backup", "restore":
+				text = backupText
+			}
 		}
+		fmt.Fprint(p.out, text)
 		return exitOK
 	default:
-		return p.fail("no verb %q; there is: inspect", verb)
+		return p.fail("no verb %q; there are: inspect, backup, restore", verb)
 	}
 }
 

@@ -71,7 +71,26 @@ type epochRow struct {
 	Entries int    `json:"entries"`
 }
 
-// fileRow is a leftover or a snapshot.
+type snapshotRow struct {
+	Type     string   `json:"type"`
+	File     string   `json:"file"`
+	State    string   `json:"state"`
+	Checked  string   `json:"checked,omitempty"`
+	Fault    string   `json:"fault,omitempty"`
+	Zxid     string   `json:"zxid,omitempty"`
+	Position uint64   `json:"position,omitempty"`
+	Bytes    int64    `json:"bytes"`
+	Chunks   uint32   `json:"chunks,omitempty"`
+	Length   uint64   `json:"length,omitempty"`
+	Digest   string   `json:"digest,omitempty"`
+	Spans    []string `json:"spans,omitempty"`
+	Members  int      `json:"members,omitempty"`
+	Created  string   `json:"created,omitempty"`
+	ID       string   `json:"id,omitempty"`
+	Ensemble string   `json:"ensemble,omitempty"`
+}
+
+// fileRow is a leftover.
 type fileRow struct {
 	Type  string `json:"type"`
 	File  string `json:"file"`
@@ -106,6 +125,16 @@ type verifyRow struct {
 	Bytes   int64  `json:"bytes"`
 	Records int    `json:"records"`
 	Faulty  int    `json:"faulty"`
+
+	Snapshots        int `json:"snapshots"`
+	DamagedSnapshots int `json:"damagedSnapshots"`
+}
+
+type evidenceRow struct {
+	Type  string `json:"type"`
+	Dir   string `json:"dir"`
+	State string `json:"state"`
+	Why   string `json:"why,omitempty"`
 }
 
 type verdictRow struct {
@@ -122,6 +151,7 @@ type verdictRow struct {
 	Seen         string   `json:"seen,omitempty"`
 	Reset        string   `json:"reset,omitempty"`
 	Base         string   `json:"base,omitempty"`
+	Snapshot     string   `json:"snapshot,omitempty"`
 	Summary      string   `json:"summary"`
 	Advice       []string `json:"advice"`
 }

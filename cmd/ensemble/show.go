@@ -15,7 +15,9 @@ type sheet interface {
 	marks([]markRow)
 	segments([]segmentRow)
 	epochs(rows []epochRow, impaired bool)
-	files(leftover, snapshots []fileRow, folders []string, others []otherRow)
+	snapshots([]snapshotRow)
+	files(leftover []fileRow, others []otherRow)
+	evidence([]evidenceRow)
 	records(file string, rows []recordRow)
 	verify(verifyRow)
 	verdict(verdictRow)
@@ -43,7 +45,21 @@ func (f *finding) show(s sheet) {
 	for _, name := range f.others {
 		others = append(others, otherRow{"other", name})
 	}
-	s.files(f.leftover, f.snapshots, f.folders, others)
+	var snapshots []snapshotRow
+	for i := range f.snapshots {
+		snapshots = append(snapshots, f.snapshots[i].row())
+	}
+	s.snapshots(snapshots)
+	s.files(f.leftover, others)
+	var evidence []evidenceRow
+	for _, e := range r.Evidence {
+		row := evidenceRow{"evidence", e.Dir, "whole", e.Why}
+		if !e.Whole {
+			row.State = "in part"
+		}
+		evidence = append(evidence, row)
+	}
+	s.evidence(evidence)
 }
 
 func (f *finding) marks() []markRow {

@@ -106,31 +106,54 @@ func (s *textSheet) epochs(rows []epochRow, impaired bool) {
 	s.table("Epochs of the entries in force", t)
 }
 
-func (s *textSheet) files(leftover, snapshots []fileRow, folders []string, others []otherRow) {
-	list := func(heading string, rows []fileRow) {
+func (s *textSheet) snapshots(rows []snapshotRow) {
+	if len(rows) == 0 {
+		s.print("\nSnapshots\n  none\n")
+		return
+	}
+	t := newTable("snapshot", "state", ">zxid", ">position", ">chunks", ">bytes", "spans end at", ">readmitted", "created", "checked", "fault")
+	for _, r := range rows {
+		cells := []string{printable(r.File), r.State, r.Zxid, some(r.Position), "", number(r.Bytes), strings.Join(r.Spans, " "), some(r.Members), r.Created, "", r.Fault}
+		if r.Chunks > 0 {
+			cells[4] = number(r.Chunks)
+		}
+		switch r.Checked {
+		case "ends":
+			cells[9] = "header and trailer"
+		case "all":
+			cells[9] = "every byte"
+		}
+		t.row(cells...)
+	}
+	s.table("Snapshots", t)
+}
+
+func (s *textSheet) files(leftover []fileRow, others []otherRow) {
+	if len(leftover) > 0 {
 		t := newTable("file", ">bytes")
-		for _, r := range rows {
+		for _, r := range leftover {
 			t.row(printable(r.File), number(r.Bytes))
 		}
-		if len(rows) > 0 {
-			s.table(heading, t)
-		} else {
-			s.print("\n%s\n  none\n", heading)
-		}
-	}
-	if len(leftover) > 0 {
-		list("Left over: the next start removes these", leftover)
-	}
-	if len(folders) > 0 {
-		list("Snapshots, as files; what is in them is not looked at", snapshots)
-	} else {
-		s.print("\nSnapshots\n  none: they are listed when the directory has a folder of them\n")
+		s.table("Left over: the next start removes these", t)
 	}
 	if len(others) > 0 {
 		s.print("\nOther files, which the member leaves alone\n")
 		for _, r := range others {
 			s.print("  %s\n", printable(r.File))
 		}
+	}
+}
+
+func (s *textSheet) evidence(rows []evidenceRow) {
+	t := newTable("directory", "state", "what was wrong")
+	for _, r := range rows {
+		if r.Dir == "." {
+			r.Dir = "this one"
+		}
+		t.row(r.Dir, r.State, printable(r.Why))
+	}
+	if len(rows) > 0 {
+		s.table("Set aside as evidence, and never used again", t)
 	}
 }
 
@@ -157,7 +180,11 @@ func (s *textSheet) records(file string, rows []recordRow) {
 }
 
 func (s *textSheet) verify(r verifyRow) {
-	s.print("\nRead\n  %s, %s: %s, and %s without one\n", count(r.Files, "file"), count(r.Bytes, "byte"), count(r.Records, "whole record"), count(r.Faulty, "stretch"))
+	s.print("\nRead\n  %s, %s: %s, and %s without one", count(r.Files, "file"), count(r.Bytes, "byte"), count(r.Records, "whole record"), count(r.Faulty, "stretch"))
+	if r.Snapshots+r.DamagedSnapshots > 0 {
+		s.print("; %s, and %d damaged", count(r.Snapshots, "whole snapshot"), r.DamagedSnapshots)
+	}
+	s.print("\n")
 }
 
 func (s *textSheet) verdict(r verdictRow) {
@@ -176,6 +203,9 @@ func (s *textSheet) verdict(r verdictRow) {
 		s.print("; the history begins with a snapshot up to %s", r.Reset)
 	} else if r.Base != "" {
 		s.print("; the history begins after %s", r.Base)
+	}
+	if r.Snapshot != "" {
+		s.print("; a start begins with %s", printable(r.Snapshot))
 	}
 	s.print("\n\nVerdict: %s\n  %s\n", r.Verdict, r.Summary)
 	for _, a := range r.Advice {

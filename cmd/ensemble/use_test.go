@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ensemble-go/ensemble/snapshot"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -57,7 +59,7 @@ func TestTornWhileInUse(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	flip(t, segments[1], 1700)
-	for state, want := range map[string]string{inUse: "  - The member runs, and", unknown: "  - If the member runs,", unused: "  - Keep the directory"} {
+	for state, want := range map[string]string{inUse: "  - The member runs, and", unknown: "  - If the member runs,", unused: "  - Nothing of it is thrown away"} {
 		r := run(t, func(p *program) { p.use = func(string) usage { return usage{state: state} } }, "inspect", "-verify", "d")
 		if r.status != exitDamaged || !strings.Contains(r.out, "damaged record.\n"+want) {
 			t.Errorf("%s: %+v", state, r)
@@ -98,11 +100,31 @@ func TestLooksAgain(t *testing.T) {
 	}
 }
 
-// A log that is written all the while, with marks, new segments and old ones going, is not called damaged.
+// A directory that is written all the while, with marks, new segments and snapshots and old ones going, is not called damaged.
 func TestLooksWhileItRuns(t *testing.T) {
 	enter(t)
 	l := openLog(t, 3, "test")
 	defer l.Close()
+	states, err := snapshot.Open(snapshot.Options{Dir: "d/snapshots", Random: rand.New(rand.NewPCG(3, 3)).Uint64, Keep: 2})
+	must(t, err)
+	retain := func(pos uint64, z zab.Zxid) error {
+		w, err := states.Create(snapshot.Meta{Ensemble: fixtureEnsemble, Zxid: z, Pos: pos})
+		if err != nil {
+			return err
+		}
+		if err := w.Add(make([]byte, 5000)); err != nil {
+			return err
+		}
+		if _, err := w.Commit(); err != nil {
+			return err
+		}
+		reset := zab.MakeZxid(4, 7)
+		from, err := states.Retain(snapshot.Need{From: reset, Upto: z, Reset: &snapshot.Reset{Pos: 10, Zxid: reset, Length: 5, Digest: 6}})
+		if err != nil {
+			return err
+		}
+		return l.Retain(from)
+	}
 	written := make(chan error, 1)
 	go func() {
 		m := zab.Mark{Member: 3, Incarnation: zab.Incarnation{7}, Ensemble: zab.EnsembleID{0xe1, 2, 3}, Counts: true, Promised: 5}
@@ -118,7 +140,7 @@ func TestLooksWhileItRuns(t *testing.T) {
 				return
 			}
 			if pos%40 == 0 {
-				if err := l.Retain(pos - 20); err != nil {
+				if err := retain(pos, z); err != nil {
 					written <- err
 					return
 				}

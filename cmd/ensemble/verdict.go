@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/wal"
 )
@@ -15,7 +16,23 @@ func (f *finding) verdict() verdictRow {
 	if r.Recovery.Reset != nil {
 		row.Reset = zxid(r.Recovery.Reset.Zxid)
 	}
+	for _, s := range f.snapshots {
+		if s.state == snapNext {
+			row.Snapshot = snapshotsDir + "/" + s.File
+		}
+	}
+	why := ""
+	if v.Kind != wal.Impaired {
+		why = f.unopened()
+	}
 	switch {
+	case slices.Contains(f.others, "restore.unfinished"):
+		row.Summary = "A restore of this directory was interrupted, or is at work: no member opens it."
+		row.Advice = []string{"Repeat the restore. What it left here is of no account to anybody else."}
+	case why != "":
+		row.Verdict, row.Where, row.Why = wal.Impaired.String(), snapshotsDir, why
+		row.Summary = fmt.Sprintf("Damaged: %s: %s.", row.Where, why)
+		row.Advice = f.impaired()
 	case r.Recovery.Fresh:
 		row.Summary = "Nothing was ever written here."
 		row.Advice = []string{"If this member had data before, its disk was wiped or another one is mounted here: look for the right one before it starts."}
@@ -70,10 +87,21 @@ func (f *finding) remarks() []string {
 				"A stop in the middle of a write of the mark can leave that behind. If there was none, look for errors of the disk.")
 		}
 	}
+	for _, s := range f.snapshots {
+		if s.state == snapDamaged {
+			to = append(to, fmt.Sprintf("%s/%s is damaged; a start passes over it and begins with another one, or with the log alone. Look for errors of the disk.", snapshotsDir, s.File))
+		}
+	}
 	if f.report.Recovery.Mark.Spoilt {
 		to = append(to, "The member has given up its state. It does not count until it has a snapshot from another member, for which it asks by itself when it runs.")
 	} else if !f.report.Recovery.Mark.Counts {
 		to = append(to, "The member does not count: it neither votes nor confirms until the others have brought it up to date, which they do by themselves when it runs.")
+	}
+	if n := len(f.report.Evidence); n > 0 {
+		to = append(to, evidenceText(n))
+	}
+	if k := &f.report.Recovery.Mark; k.Member == 0 {
+		to = append(to, "The directory was restored from a backup, and becomes that of the first member who opens it.")
 	}
 	switch {
 	case v.Kind == wal.TornTail && f.use.state == inUse:
@@ -89,7 +117,16 @@ func (f *finding) remarks() []string {
 	return to
 }
 
-// impaired is for a directory that a member does not open.
+// evidenceText says what to do with n directories of evidence.
+func evidenceText(n int) string {
+	what := fmt.Sprintf("%d directories hold", n)
+	if n == 1 {
+		what = "1 directory holds"
+	}
+	return what + fmt.Sprintf(" what earlier damage has left, which this program can look at too. Find out what the disk does, then remove them: with %d, no more damage is repaired.", wal.MostEvidence)
+}
+
+// impaired is for a directory that a member does not open as it is.
 func (f *finding) impaired() []string {
 	var to []string
 	switch f.use.state {
@@ -98,10 +135,24 @@ func (f *finding) impaired() []string {
 	case unknown:
 		to = append(to, "If the member runs, what it writes meanwhile may look like this: stop it, and look again before anything else.")
 	}
+	for _, e := range f.report.Evidence {
+		if e.Dir == "." {
+			return append(to, "This is evidence, set aside by a member, and not the directory of one: no member is to be started with it.")
+		}
+	}
+	switch v := &f.report.Verdict; {
+	case f.report.CutShort:
+		return append(to, "Nothing to do: what is in here is of both logs, the damaged one and the new one, and the next start goes on with setting the damaged one aside.")
+	case v.Where == "repair":
+		return append(to, "No start goes on with it. Keep the directory, and give the member a new, empty one, on another disk if in doubt: the others bring it up to date.")
+	}
+	if n := len(f.report.Evidence); n > 0 {
+		to = append(to, evidenceText(n))
+	}
 	return append(to,
-		"Keep the directory as it is, or a copy of it: it is evidence. A member does not open it, and nothing repairs it in place.",
-		"Make sure that a quorum of the other members runs, and that their directories are not damaged: they hold all that was acknowledged.",
+		"Nothing of it is thrown away: with three voters or more, and for an observer, the next start sets all of it aside in a directory damaged-* in here, and begins as a member that has lost its memory.",
+		"Make sure that a quorum of the other members runs, and that their directories are not damaged: they hold all that was acknowledged, and bring this member up to date.",
 		"Look for errors of the disk, and whether files were removed, restored from an older copy, or taken from another member.",
-		"Give the member a new, empty directory, on another disk if in doubt. It starts as one that has lost its memory, and the others bring it up to date.",
-		"Do so with one member at a time. If half of the members or more are damaged, stop them all and keep every directory before anything else.")
+		"With one voter or two the member does not start, since nobody could readmit it: keep all directories, and go on with a backup or with what the other member has.",
+		"If half of the members or more are damaged, stop them all and keep a copy of every directory before anything else.")
 }

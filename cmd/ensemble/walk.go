@@ -36,6 +36,18 @@ func (f *finding) walk(fsys vfs.FS, m *meter, show func(file string, rows []reco
 		sum.Bytes += s.Size
 		show(s.File, rows)
 	}
+	for _, s := range f.snapshots {
+		switch {
+		case s.state == snapPart:
+			continue
+		case s.state == snapDamaged:
+			sum.DamagedSnapshots++
+		default:
+			sum.Snapshots++
+		}
+		sum.Files++
+		sum.Bytes += s.Size
+	}
 	for _, s := range f.report.Slots {
 		if s.Fault != "missing" {
 			sum.Files++

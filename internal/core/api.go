@@ -17,6 +17,7 @@ type Config struct {
 	MaxTail     int             // bytes of applied history kept in memory for lagging learners
 	Window      int             // bytes sent to a learner and not yet acknowledged
 	ChunkSize   int             // bytes of one chunk of a snapshot
+	ReadsLog    bool            // the shell has a log to answer Reads from
 	MaxCounter  uint32          // of a zxid, before the epoch is renewed in place; 0: the greatest there is
 	Incarnation zab.Incarnation // drawn by the shell when there is no mark
 	Ensemble    zab.EnsembleID  // used if this member is the founder that draws it
@@ -65,11 +66,19 @@ type TransferRequest struct {
 // Persisted tells that all writes up to Upto are durable.
 type Persisted struct{ Upto zab.WriteID }
 
-// Loaded answers a Load. State is what Config's state machine decoded.
-type Loaded struct {
-	ID    uint64
-	State any
-	Err   error
+// Taken tells how far the shell has come with the Pieces of a snapshot: all before At is taken over. State is what the state machine decoded, when that is
+// all there is. After Err there is nothing of it.
+type Taken struct {
+	Snapshot *zab.Snapshot
+	At       zab.Position
+	State    any
+	Err      error
+}
+
+// Recalled answers a Read; without entries there are none to be had.
+type Recalled struct {
+	ID      uint64
+	Entries []zab.Entry
 }
 
 // Failed tells that a write or sync failed: the end of this member's voting life.
@@ -83,7 +92,8 @@ func (*Request) input()         {}
 func (*SyncRequest) input()     {}
 func (*TransferRequest) input() {}
 func (*Persisted) input()       {}
-func (*Loaded) input()          {}
+func (*Taken) input()           {}
+func (*Recalled) input()        {}
 func (*Failed) input()          {}
 
 // Message is what travels between members: a zab.Message (as pointer), an *election.Notification, or one of the types of
@@ -115,12 +125,6 @@ type Reply[R any] struct {
 	Err    error
 }
 
-// Load asks for a snapshot to be decoded off the loop and given back as Loaded.
-type Load struct {
-	ID       uint64
-	Snapshot *zab.Snapshot
-}
-
 // Output is append-only: the shell steps many inputs into one Output, then carries it out. Writes and Sends may be carried
 // out in any order; State is published before Replies are given.
 type Output[V, R any] struct {
@@ -128,7 +132,8 @@ type Output[V, R any] struct {
 	LastWrite     zab.WriteID // of Writes
 	Sends         []Send
 	Replies       []Reply[R]
-	Loads         []Load
+	Reads         []zab.Read  // of the log, off the loop: each answered by Recalled
+	Pieces        []zab.Piece // of a snapshot, in order, to be decoded and kept off the loop: answered by Taken
 	State         V
 	Published     bool // State is set
 	SessionsEnded []SessionEnd
@@ -149,8 +154,9 @@ func (o *Output[V, R]) Reset() {
 	clear(o.Writes)
 	clear(o.Sends)
 	clear(o.Replies)
+	clear(o.Pieces)
 	*o = Output[V, R]{
-		Writes: o.Writes[:0], Sends: o.Sends[:0], Replies: o.Replies[:0], Loads: o.Loads[:0], SessionsEnded: o.SessionsEnded[:0],
+		Writes: o.Writes[:0], Sends: o.Sends[:0], Replies: o.Replies[:0], Reads: o.Reads[:0], Pieces: o.Pieces[:0], SessionsEnded: o.SessionsEnded[:0],
 		generation: o.generation + 1,
 	}
 }

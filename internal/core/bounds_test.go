@@ -217,7 +217,7 @@ func TestStrangers(t *testing.T) {
 	before := a.String()
 	for _, in := range []Input{
 		&Receive{From: 9, Message: &Birth{Born: true, Ensemble: zab.EnsembleID{1}}}, &Receive{From: 3, Message: &Birth{Born: true, Ensemble: zab.EnsembleID{1}}},
-		&Linked{Peer: 9}, &Lost{Peer: 9}, &Lost{Peer: 3}, &Loaded{ID: 0}, &Loaded{ID: 7}, &Receive{From: 2, Message: &Forward{Owner: 2, Open: true}},
+		&Linked{Peer: 9}, &Lost{Peer: 9}, &Lost{Peer: 3}, &Taken{}, &Taken{Snapshot: &zab.Snapshot{}}, &Recalled{ID: 7}, &Receive{From: 2, Message: &Forward{Owner: 2, Open: true}},
 		&Receive{From: 2, Message: &SyncAsk{1}}, &Receive{From: 2, Message: &SyncAnswer{1, 5}}, &Receive{From: 2, Message: "no message"}, &Receive{From: 2},
 	} {
 		a.m.Step(in, &a.out)

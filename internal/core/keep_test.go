@@ -51,7 +51,10 @@ func TestSnapshotToBeKept(t *testing.T) {
 	digest := sm.Digest()
 	create("/d") // while it is being written
 	for {
-		chunk, last := r.Next()
+		chunk, last, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if s.Chunks = append(s.Chunks, chunk); last {
 			break
 		}

@@ -60,9 +60,6 @@ type Machine[V, R any] struct {
 	syncs   syncs
 	ticket  uint64 // of a transfer under way, 0: none
 	tickets int    // ticks that it may take
-
-	load     *zab.Snapshot // being decoded: a newer one makes it void
-	loadings uint64        // the ID of the last Load
 }
 
 type settled struct {
@@ -129,7 +126,7 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 	}
 	m.zab = zab.New(zab.Config{
 		Self: cfg.Self, Verifier: verifier, Observer: !m.voter, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
-		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxCounter: cfg.MaxCounter,
+		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxCounter: cfg.MaxCounter, ReadsLog: cfg.ReadsLog,
 		NextSession: sessionNumbers(cfg.Run),
 	}, rec, host[V, R]{m})
 	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: rand.NewPCG(cfg.Seed, uint64(cfg.Self)).Uint64()})
@@ -281,8 +278,10 @@ func (m *Machine[V, R]) take(in Input) {
 		m.transfer(x)
 	case *Persisted:
 		m.zab.Persisted(x.Upto)
-	case *Loaded:
-		m.loaded(x)
+	case *Taken:
+		m.zab.Received(x.Snapshot, x.At, x.State, x.Err)
+	case *Recalled:
+		m.zab.ReadDone(x.ID, x.Entries)
 	case *Failed:
 		m.fail(x.Err)
 	}
@@ -374,12 +373,10 @@ func (m *Machine[V, R]) drain() {
 	}
 	clear(z.Sends)
 	z.Sends = z.Sends[:0]
-	if s := z.Load; s != nil {
-		z.Load = nil
-		m.load = s
-		m.loadings++
-		m.out.Loads = append(m.out.Loads, Load{ID: m.loadings, Snapshot: s})
-	}
+	m.out.Reads = append(m.out.Reads, z.Reads...)
+	m.out.Pieces = append(m.out.Pieces, z.Pieces...)
+	clear(z.Pieces)
+	z.Reads, z.Pieces = z.Reads[:0], z.Pieces[:0]
 	if z.Err != nil {
 		m.fail(z.Err)
 	}
@@ -516,13 +513,6 @@ func (m *Machine[V, R]) serve() {
 	m.serveSyncs()
 	m.serveDigests(false)
 	m.drain()
-}
-
-func (m *Machine[V, R]) loaded(x *Loaded) {
-	if s := m.load; s != nil && x.ID == m.loadings {
-		m.load = nil
-		m.zab.Loaded(s, x.State, x.Err)
-	}
 }
 
 func (m *Machine[V, R]) transfer(x *TransferRequest) {

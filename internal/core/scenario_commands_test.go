@@ -28,6 +28,10 @@ func (s *stage) do(verb string, f []string) {
 				s.cfg.MaxTail = n
 			case "window":
 				s.cfg.Window = n
+			case "log":
+				s.cfg.ReadsLog = n != 0
+			case "chunk":
+				s.cfg.ChunkSize = n
 			case "digest":
 				s.cfg.DigestEvery = uint32(n)
 			case "counter":

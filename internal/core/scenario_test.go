@@ -17,7 +17,7 @@ import (
 // are written, messages of this package that are sent, answers, failures. What election and zab say to each other has its own
 // scenarios, and is told here only with the directive messages.
 //
-//	limits flight=3 tail=9 counter=9 window=9 digest=4   of all members started from here on
+//	limits flight=3 tail=9 counter=9 window=9 digest=4 chunk=9 log=1   of all members started from here on
 //	members 1 2 3 4o            those of the ensemble; nobody runs yet
 //	disk 1 ensemble=7 counts born promised=2 joined=2 damaged|nonsense   what member 1 has on its disk: a snapshot that is damaged, an entry that is no transaction
 //	start 1 2, start all, start 1 join    new runs
@@ -84,7 +84,9 @@ type actor struct {
 	failed  bool
 	rec     zab.Recovered // what is persisted
 	writes  []zab.Record  // what is not
-	load    *Load
+	load    *zab.Piece    // the last of a snapshot, to be decoded
+	part    *zab.Snapshot // being received, with its chunks
+	at      zab.Position
 	waiting map[uint64]bool // tickets without an answer
 }
 
@@ -165,9 +167,6 @@ func (s *stage) carryOut(a *actor) {
 		delete(a.waiting, r.Ticket)
 		s.Tell("  %d answers #%d: %s", a.id, r.Ticket, answer(r))
 	}
-	for _, l := range o.Loads {
-		a.load = &l
-	}
 	if o.Failed != nil && !a.failed {
 		a.failed = true
 		s.Tell("  %d fails: %v", a.id, o.Failed)
@@ -175,7 +174,49 @@ func (s *stage) carryOut(a *actor) {
 	if o.Failed != nil && len(a.waiting) > 0 {
 		s.Errorf("%d has ended and leaves tickets without an answer: %v", a.id, a.waiting)
 	}
+	pieces, reads := slices.Clone(o.Pieces), slices.Clone(o.Reads)
 	o.Reset()
+	for _, r := range reads {
+		s.read(a, r)
+	}
+	for _, p := range pieces {
+		s.receive(a, p)
+	}
+}
+
+// receive takes a piece over at once, but for the last, which has to be decoded.
+func (s *stage) receive(a *actor, p zab.Piece) {
+	a.load = nil
+	switch {
+	case p.Snapshot == nil:
+		a.part = nil
+		return
+	case p.Resume:
+		p.Snapshot.Chunks = a.part.Chunks
+		s.Tell("  %d goes on with a snapshot at chunk %d", a.id, a.at.Chunk)
+	case p.Begin:
+		a.at = zab.Position{}
+	default:
+		p.Snapshot.Chunks = append(p.Snapshot.Chunks, p.Data)
+		a.at = a.at.After(p.Data)
+	}
+	if a.part = p.Snapshot; p.Last {
+		a.load = &p
+		return
+	}
+	s.step(a, &Taken{Snapshot: p.Snapshot, At: a.at})
+}
+
+// read answers with one entry of what is persisted.
+func (s *stage) read(a *actor, r zab.Read) {
+	answer := &Recalled{ID: r.ID}
+	for _, e := range a.rec.Entries {
+		if e.Prev == r.After && e.Zxid <= r.UpTo {
+			answer.Entries = []zab.Entry{e}
+		}
+	}
+	s.Tell("  %d reads its log behind %v: %d", a.id, r.After, len(answer.Entries))
+	s.step(a, answer)
 }
 
 func (s *stage) link(x, y quorum.ID) {
@@ -286,5 +327,5 @@ func (s *stage) decode(a *actor, damaged bool) {
 	if err == nil && damaged {
 		err = errors.New("damaged")
 	}
-	s.step(a, &Loaded{ID: l.ID, State: state, Err: err})
+	s.step(a, &Taken{Snapshot: l.Snapshot, At: a.at, State: state, Err: err})
 }

@@ -22,6 +22,8 @@ type Result struct {
 // ErrState is given for a transaction or a snapshot that no member with this history made.
 var ErrState = errors.New("core: transaction or snapshot does not belong to this state")
 
+var errClosed = errors.New("core: the snapshot is closed")
+
 // Znodes is the state machine of the tree of znodes and the sessions that write to it.
 //
 // A refusal of a request is an *datatree.OpError with Index and Err only: the member that asked knows the rest.
@@ -342,16 +344,17 @@ func (s *Znodes) Snapshot(chunk int) zab.SnapshotReader {
 
 func (r *reader) Zxid() zab.Zxid { return r.zxid }
 
-func (r *reader) Next() (chunk []byte, last bool) {
+func (r *reader) Next() (chunk []byte, last bool, err error) {
 	switch {
 	case r.view == nil:
-		return nil, true
+		return nil, false, errClosed
 	case len(r.head) > 0:
 		n := min(len(r.head), r.chunk)
 		chunk, r.head = r.head[:n:n], r.head[n:]
-		return chunk, false
+		return chunk, false, nil
 	}
-	return r.tree.Next()
+	chunk, last = r.tree.Next()
+	return chunk, last, nil
 }
 
 func (r *reader) Close() {
@@ -362,35 +365,17 @@ func (r *reader) Close() {
 }
 
 func (s *Znodes) Decode(chunks [][]byte) (any, error) {
-	var head []byte
-	loader := datatree.NewLoader(s.maxData)
-	for i, c := range chunks {
-		head = append(head, c...)
-		// As much of the header as the chunks so far have: only when all is there it counts.
-		h := header{b: head}
-		format, at, n := h.uint(math.MaxUint64), int64(h.uint(math.MaxInt64)), h.uint(math.MaxUint64)
-		if h.bad || n > uint64(len(h.b)) {
-			continue
-		}
-		if format != stateFormat || n < uint64(len(h.b)) {
-			break
-		}
-		sessions, err := session.Decode(h.b)
-		if err != nil {
+	l := NewLoader(s.maxData)
+	for _, c := range chunks {
+		if err := l.Add(c); err != nil {
 			return nil, err
 		}
-		for _, c := range chunks[i+1:] {
-			if err := loader.Add(c); err != nil {
-				return nil, err
-			}
-		}
-		tree, err := loader.Finish()
-		if err != nil {
-			return nil, err
-		}
-		return &Znodes{tree: tree, sessions: sessions, now: at, maxData: s.maxData}, nil
 	}
-	return nil, ErrState
+	state, err := l.Finish()
+	if err != nil {
+		return nil, err
+	}
+	return state, nil
 }
 
 func (s *Znodes) Install(state any) { *s = *state.(*Znodes) }

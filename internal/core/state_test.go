@@ -71,7 +71,10 @@ func install(t testing.TB, to, from *Znodes, chunk int) {
 	defer s.Close()
 	var chunks [][]byte
 	for {
-		c, last := s.Next()
+		c, last, err := s.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if len(c) > chunk {
 			t.Fatalf("a chunk of %d bytes, asked for %d", len(c), chunk)
 		}
@@ -385,8 +388,8 @@ func FuzzZnodesApply(f *testing.F) {
 func FuzzZnodesDecode(f *testing.F) {
 	s, _ := started(f)
 	r := s.Snapshot(1 << 20)
-	head, _ := r.Next()
-	tree, _ := r.Next()
+	head, _, _ := r.Next()
+	tree, _, _ := r.Next()
 	f.Add(append(bytes.Clone(head), tree...), len(head))
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
 		cut = min(max(cut, 0), len(b))

@@ -10,6 +10,7 @@ import (
 // Disk is where data directories are.
 type Disk struct {
 	FS          vfs.FS
+	Tail        int   // bytes of applied history that a node keeps in memory; 0: its default
 	SegmentSize int64 // of the log, in bytes; 0: its default. A disk in memory copies a file at each sync, so small ones are cheaper there.
 }
 

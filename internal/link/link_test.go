@@ -243,6 +243,54 @@ func TestOldVersionIsRefused(t *testing.T) {
 	}
 }
 
+// The rule for versions, with a stand-in for the next one: a member of it says so in its handshakes, and maybe more behind the name, and the two have a
+// stream in which messages go both ways, whoever opens it. Frames of data carry no version: what is agreed on holds for the stream.
+func TestNextVersion(t *testing.T) {
+	for _, opener := range []quorum.ID{1, 2} {
+		next := link.New(link.Config{Self: 1, Name: "n", Nonce: random}, 2)
+		ours := link.New(link.Config{Self: 2, Name: "n", Nonce: random}, 1)
+		said := 0
+		deliver := func(to *link.Link, out *link.Output) (answer link.Output) {
+			for _, f := range out.Frames {
+				b := bytes.Clone(f.Bytes)
+				if to == ours && b[0] < 0x80 { // a handshake
+					b[1] = 2
+					b = append(b, "more"...)
+					said++
+				}
+				to.Receive(f.Class, b, &answer)
+			}
+			return answer
+		}
+		var out link.Output
+		to := ours
+		if opener == 1 {
+			next.Open(&out)
+		} else {
+			ours.Open(&out)
+			to = next
+		}
+		for len(out.Frames) > 0 {
+			if out = deliver(to, &out); out.Err != nil {
+				t.Fatal(out.Err)
+			}
+			to = map[*link.Link]*link.Link{ours: next, next: ours}[to]
+		}
+		if !next.Up() || !ours.Up() || said == 0 {
+			t.Fatalf("%d opens: no stream", opener)
+		}
+		for from, to := range map[*link.Link]*link.Link{ours: next, next: ours} { // any order: each stands alone
+			var out link.Output
+			if err := from.Send(link.Log, []byte("message"), &out); err != nil {
+				t.Fatal(err)
+			}
+			if in := deliver(to, &out); len(in.Messages) != 1 || string(in.Messages[0].Bytes) != "message" {
+				t.Fatalf("%+v", in)
+			}
+		}
+	}
+}
+
 func TestBadNonce(t *testing.T) {
 	for _, nonce := range []func() link.Nonce{nil, func() (n link.Nonce) { return n }} {
 		l := link.New(link.Config{Self: 1, Nonce: nonce}, 2)

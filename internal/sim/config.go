@@ -21,6 +21,7 @@ type Config struct {
 	MaxCounter  uint32
 	MaxInFlight int
 	MaxTail     int
+	ReadsLog    bool
 	Window      int
 	ChunkSize   int
 	DigestEvery uint32
@@ -159,6 +160,7 @@ func newConfig(seed uint64) Config {
 	c.Frame = pick(r, 0, 0, 256, 1000)
 	c.Segment = pick(r, int64(0), 0, 2048, 4096, 8192, 16384)
 	c.Paths, c.Pad = 10+r.IntN(41), pick(r, 0, 20, 60)
+	c.ReadsLog = r.IntN(4) > 0
 	return c
 }
 

@@ -25,6 +25,7 @@ var goals = [...]goal{
 	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
 	{"strike at readmitted", 50}, {"strike at count", 50},
 	{"torn tail cut", 100}, {"unclean start carried records over", 100}, {"power loss in the middle of an append", 100}, {"segment rolled", 600},
+	{"DIFF from the log", 100}, {"log with a gap", 20}, {"snapshot resumed", 20},
 	{"segment let go", 300}, {"crash between the two slots", 50},
 }
 

@@ -19,6 +19,7 @@
 //     told. A crash keeps any prefix of what was not yet told: which, says the log when it starts (recovery.go), or in the seeds without one, since it
 //     takes more than half as much CPU again, a draw. A wipe keeps nothing and begins a new incarnation; it is done only while the voters that have not
 //     durably recorded that they count, the wiped one included, leave a quorum of others.
+//   - What is done beside the loop (offloop.go): older history is read from the log, which may be said to be gone or have a gap; the pieces of a snapshot are taken.
 //   - The shell (member.go): drains a queue of inputs into one Output and carries it out. A crash comes between two outputs or in the middle of one.
 //
 // The requests (workload.go) are about few paths, so that they conflict: creates, sets, deletes and checks, with and without versions, sequential
@@ -31,7 +32,8 @@
 // A run has phases: warm up, chaos, heal and demand progress, convergence, power loss of all and restart, and the same demands again. The invariants
 // have the ids of their catalogue and fail as inv/Z5 and so on (invariants.go, clients.go). Beyond it: DUR, what a loss of power now would leave; Z20,
 // who counts does so by right, and Z22, a leader joins on the promises of none that is fresher (counting.go); Z21, no voter is shut out, and E1, who is
-// elected was heard (hearing.go); DISK, what a log returns when it starts is what was told to be durable and a prefix of the rest (recovery.go); LIVE,
+// elected was heard (hearing.go); DISK, what a log returns when it starts is what was told to be durable and a prefix of the rest (recovery.go), and what it reads back is that (offloop.go); PIECE,
+// the pieces of a snapshot come in order; Z8 and Z16 hold for all that leaders send to learners, too (offloop.go); LIVE,
 // progress. Faults come by the clock (nemesis.go) or wait for a moment of the protocol (ambush.go). Counters tell what was reached (cover.go): a run that was
 // too tame fails as well.
 package sim

@@ -56,6 +56,7 @@ type node struct {
 	crashIn int // outputs to go until a crash in the middle of one; 0: none
 	after   int // what follows that crash
 
+	receives reception
 	status   core.Status
 	ensemble zab.EnsembleID // that the links know of
 	view     *datatree.View
@@ -181,14 +182,13 @@ func (n *node) carryOut(w *World) {
 		w.flush(n)
 	}
 	for i := range sends {
+		w.sendsRight(n, sends[i].To, sends[i].Message) // now that nothing joins them any more
 		w.send(n, &sends[i])
 	}
 	for _, r := range replies {
 		w.answered(n, r)
 	}
-	for _, l := range out.Loads {
-		w.push(event{at: w.now + between(w.disk, w.cfg.DiskMin, w.cfg.DiskMax+w.cfg.Tick), kind: evLoaded, node: int32(n.idx), run: n.run, msg: l})
-	}
+	w.offLoop(n, out)
 	failed := out.Failed
 	if crash {
 		w.cover("crash in the middle of an output")
@@ -311,6 +311,7 @@ func (w *World) restart(n *node) {
 	rec := w.recovered(n)
 	n.up, n.run = true, n.run+1
 	n.drain = false
+	n.receives = reception{}
 	n.calls = map[uint64]*call{}
 	d := &n.disk
 	n.image = store{mark: d.mark, snap: d.snap, entries: slices.Clone(d.entries), pos: d.pos}
@@ -324,7 +325,7 @@ func (w *World) restart(n *node) {
 	}
 	cfg := core.Config{
 		Self: n.id, Members: w.cfg.members(), InitLimit: w.cfg.InitLimit, SyncLimit: w.cfg.SyncLimit, MaxInFlight: w.cfg.MaxInFlight,
-		MaxTail: w.cfg.MaxTail, Window: w.cfg.Window, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, DigestEvery: w.cfg.DigestEvery, Incarnation: inc, Ensemble: ensemble,
+		MaxTail: w.cfg.MaxTail, ReadsLog: w.cfg.ReadsLog, Window: w.cfg.Window, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, DigestEvery: w.cfg.DigestEvery, Incarnation: inc, Ensemble: ensemble,
 		Seed: w.sched.Uint64(), Run: zab.Incarnation{1, byte(n.id), byte(n.run), byte(n.run >> 8), byte(n.run >> 16)},
 	}
 	h := &holder{id: n.id, run: n.run}

@@ -10,7 +10,8 @@ const (
 	evFrame                 // to node, of connection a of pair
 	evHint                  // of pair, at node
 	evFlushed               // store of node, upto a
-	evLoaded                // node, load a
+	evRead                  // of the log of node
+	evPiece                 // of a snapshot, at node
 	evDrain                 // node
 	evResume                // node
 	evRestart               // node

@@ -32,9 +32,9 @@ type wordReader struct {
 	b []byte
 }
 
-func (r *wordReader) Zxid() zab.Zxid       { return r.z }
-func (r *wordReader) Next() ([]byte, bool) { return r.b, true }
-func (r *wordReader) Close()               {}
+func (r *wordReader) Zxid() zab.Zxid              { return r.z }
+func (r *wordReader) Next() ([]byte, bool, error) { return r.b, true, nil }
+func (r *wordReader) Close()                      {}
 
 func unpack(s *zab.Snapshot) *words {
 	return &words{s.Zxid, strings.Fields(string(slices.Concat(s.Chunks...)))}
@@ -50,6 +50,18 @@ type actor struct {
 	slow  bool // what it writes becomes durable by persist only
 	ended int  // roles that ended
 	err   error
+}
+
+// take gives the machine back what it hands out of a snapshot: of one chunk, as all here.
+func (a *actor) take(p zab.Piece) {
+	switch {
+	case p.Snapshot == nil:
+	case p.Begin:
+		a.m.Received(p.Snapshot, zab.Position{}, nil, nil)
+	default:
+		p.Snapshot.Chunks = [][]byte{p.Data}
+		a.m.Received(p.Snapshot, zab.Position{}.After(p.Data), unpack(p.Snapshot), nil)
+	}
 }
 
 type letter struct {
@@ -178,8 +190,8 @@ func (s *stage) run() {
 			if out.Err != nil {
 				a.err = out.Err
 			}
-			if out.Load != nil {
-				a.m.Loaded(out.Load, unpack(out.Load), nil)
+			for _, p := range out.Pieces {
+				a.take(p)
 				busy = true
 			}
 			if !a.slow && s.persist(a) || len(out.Sends) > 0 {

@@ -23,6 +23,7 @@ type player struct {
 	crashAt int  // the output in the middle of which it crashes; 0: none
 	written bool // what is left of that output: its writes, or else its messages
 	crashed bool
+	at      zab.Position // of the snapshot that it receives
 }
 
 type note struct {
@@ -127,9 +128,18 @@ func (p *play) step(a *player, in core.Input) {
 	if k := len(writes); k > 0 {
 		p.step(a, &core.Persisted{Upto: writes[k-1].ID})
 	}
-	for _, l := range out.Loads {
-		state, err := a.sm.Decode(l.Snapshot.Chunks)
-		p.step(a, &core.Loaded{ID: l.ID, State: state, Err: err})
+	for _, x := range out.Pieces {
+		s := x.Snapshot
+		if x.Begin {
+			a.at = zab.Position{}
+		} else {
+			s.Chunks, a.at = append(s.Chunks, x.Data), a.at.After(x.Data)
+		}
+		t := &core.Taken{Snapshot: s, At: a.at}
+		if x.Last {
+			t.State, t.Err = a.sm.Decode(s.Chunks)
+		}
+		p.step(a, t)
 	}
 }
 

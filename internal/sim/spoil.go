@@ -22,15 +22,15 @@ type spoiltReader struct {
 	spoilt, begun bool
 }
 
-func (r *spoiltReader) Next() ([]byte, bool) {
+func (r *spoiltReader) Next() ([]byte, bool, error) {
 	if r.begun {
 		return r.SnapshotReader.Next()
 	}
 	r.begun = true
 	if r.spoilt {
-		return []byte{1}, false
+		return []byte{1}, false, nil
 	}
-	return []byte{0}, false
+	return []byte{0}, false, nil
 }
 
 // spoiltState is a decoded snapshot.

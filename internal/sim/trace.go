@@ -70,8 +70,10 @@ func (w *World) record(n *node, input core.Input, from quorum.ID, msg any) {
 		h.input, kind = "transfer", x.Ticket
 	case *core.Persisted:
 		h.input, kind = "persisted", uint64(x.Upto)
-	case *core.Loaded:
-		h.input, kind = "loaded", x.ID
+	case *core.Taken:
+		h.input, kind = "taken", uint64(x.At.Chunk)
+	case *core.Recalled:
+		h.input, kind = "recalled", x.ID<<16^uint64(len(x.Entries))
 	case *core.Failed:
 		h.input, kind = "failed", 5
 	}

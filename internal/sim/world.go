@@ -39,6 +39,7 @@ type World struct {
 
 	history
 	judge
+	serving
 	work workload
 	ring
 	dog     watchdog
@@ -104,6 +105,7 @@ func newWorld(seed uint64, o Options) *World {
 	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
+	w.serving = newServing()
 	w.work = newWorkload(&w.cfg, w.load, &w.ref.past)
 	w.ref.load = &w.work
 	var err error
@@ -228,10 +230,10 @@ func (w *World) handle(e *event) {
 		w.flushed(n)
 	case evDrain:
 		n.work(w)
-	case evLoaded:
-		l := e.msg.(core.Load)
-		state, err := n.sm.Decode(l.Snapshot.Chunks)
-		n.put(w, inbound{lane: lanePersisted, msg: &core.Loaded{ID: l.ID, State: state, Err: err}})
+	case evRead:
+		w.recall(n, e.msg.(zab.Read))
+	case evPiece:
+		w.takePiece(n, e.msg.(zab.Piece))
 	case evClient:
 		w.clientTurn(n, int(e.a))
 	}

@@ -40,7 +40,7 @@ func (m *Memory) Clone() *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := NewMemory()
-	c.root = m.root.copy(map[*node]*node{})
+	c.root = m.root.copy(copies{map[*node]*node{}, map[*move]*move{}})
 	return c
 }
 

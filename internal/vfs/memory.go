@@ -190,14 +190,20 @@ func (m *Memory) Rename(from, to string) error {
 	d, old := m.place(from)
 	e, base := m.place(to)
 	switch {
-	case d == nil || d != e || d.names[old] == nil:
+	case d == nil || e == nil || d.names[old] == nil:
 		return failed("rename", from, fs.ErrNotExist)
 	case e.names[base] != nil:
 		return failed("rename", to, fs.ErrExist)
 	case d.names[old].open > 0:
 		return failed("rename", from, syscall.EBUSY)
 	}
-	d.change(change{name: base, was: old, node: d.names[old]})
+	if d == e {
+		d.change(change{name: base, was: old, node: d.names[old]})
+		return nil
+	}
+	v := &move{from: d, to: e}
+	e.change(change{name: base, node: d.names[old], move: v})
+	d.change(change{was: old, node: d.names[old], move: v})
 	return nil
 }
 

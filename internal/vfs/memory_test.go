@@ -122,6 +122,44 @@ func TestPowerLossTakesAnySubset(t *testing.T) {
 	}
 }
 
+// A file that is moved to another directory is in one of the two, whatever of them was synced, and in the new one for certain when both were.
+func TestPowerLossMovesWhollyOrNot(t *testing.T) {
+	for synced := range 4 {
+		base := NewMemory()
+		must(t, base.MkdirAll("d/e"), base.MkdirAll("f"), base.SyncDir("/"), base.SyncDir("d"))
+		write(t, base, "d/a", 0, []byte("x"), true)
+		must(t, base.SyncDir("d"), base.Rename("d/a", "f/b"))
+		if synced&1 != 0 {
+			must(t, base.SyncDir("d"))
+		}
+		if synced&2 != 0 {
+			must(t, base.SyncDir("f"))
+		}
+		if synced == 3 { // the name is free for another
+			write(t, base, "d/a", 0, []byte("new"), true)
+			must(t, base.SyncDir("d"))
+		}
+		moved := 0
+		for seed := range uint64(200) {
+			m := base.Clone().Clone()
+			m.PowerLoss(rand.New(rand.NewPCG(seed, 0)))
+			_, content := m.Files()
+			there := string(content["/f/b"]) == "x"
+			if there {
+				moved++
+			}
+			switch {
+			case synced == 3 && (!there || string(content["/d/a"]) != "new"),
+				synced != 3 && there == (string(content["/d/a"]) == "x"):
+				t.Fatalf("synced %d: %q", synced, content)
+			}
+		}
+		if (moved == 200) != (synced == 3) || moved == 0 {
+			t.Errorf("synced %d: %d of 200 moved", synced, moved)
+		}
+	}
+}
+
 func TestPowerLossKeepsWhatIsSynced(t *testing.T) {
 	base := NewMemory()
 	must(t, base.MkdirAll("d/e"), base.SyncDir("/"), base.SyncDir("d"))

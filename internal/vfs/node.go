@@ -3,6 +3,7 @@ package vfs
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 )
 
 // node is a file or a directory of a Memory disk, twice: as it is read, and as it is durable.
@@ -25,6 +26,14 @@ type node struct {
 type change struct {
 	name, was string
 	node      *node
+	move      *move // if it is half of one
+}
+
+// move is a rename from one directory to another: both halves of it are durable or none is. They are for certain when both directories were synced.
+type move struct {
+	from, to      *node
+	left, arrived bool // that directory was synced since
+	drawn, keep   bool // by a power loss, and what it drew
 }
 
 func (c change) apply(names *map[string]*node) {
@@ -44,11 +53,41 @@ func (n *node) change(c change) {
 	n.pending = append(n.pending, c)
 }
 
-func (n *node) syncNames() {
-	for _, c := range n.pending {
-		c.apply(&n.kept)
+// persist makes c durable. What was moved away may have left its name to another by now.
+func (c change) persist(kept *map[string]*node) {
+	if c.move == nil || c.was == "" || (*kept)[c.was] == c.node {
+		c.apply(kept)
 	}
-	n.pending = nil
+}
+
+func (n *node) syncNames() {
+	var rest []change
+	for _, c := range n.pending {
+		if v := c.move; v != nil {
+			v.left, v.arrived = v.left || n == v.from, v.arrived || n == v.to
+			if !v.left || !v.arrived {
+				rest = append(rest, c)
+				continue
+			}
+			other := v.from
+			if n == v.from {
+				other = v.to
+			}
+			other.settle(v)
+		}
+		c.persist(&n.kept)
+	}
+	n.pending = rest
+}
+
+// settle makes the half of v that is here durable.
+func (n *node) settle(v *move) {
+	n.pending = slices.DeleteFunc(n.pending, func(c change) bool {
+		if c.move == v {
+			c.persist(&n.kept)
+		}
+		return c.move == v
+	})
 }
 
 // soil notes that the bytes from begin to end were written.
@@ -97,8 +136,14 @@ func (n *node) clean() { n.dirty, n.resized = nil, false }
 func (n *node) lose(r *rand.Rand) {
 	if n.dir {
 		for _, c := range n.pending {
-			if r.IntN(2) == 0 {
-				c.apply(&n.kept)
+			keep := false
+			if c.move == nil {
+				keep = r.IntN(2) == 0
+			} else {
+				keep = c.move.draw(r)
+			}
+			if keep {
+				c.persist(&n.kept)
 			}
 		}
 		n.pending, n.names = nil, map[string]*node{}
@@ -145,27 +190,51 @@ func (n *node) lose(r *rand.Rand) {
 	n.clean()
 }
 
-// copy returns a copy of n and all below it, as a process that has just started sees it. seen maps what is copied already.
-func (n *node) copy(seen map[*node]*node) *node {
+// draw is whether a power loss keeps v, the same for both halves.
+func (v *move) draw(r *rand.Rand) bool {
+	if !v.drawn {
+		v.drawn, v.keep = true, r.IntN(2) == 0
+	}
+	return v.keep
+}
+
+// copies maps what is copied already.
+type copies struct {
+	nodes map[*node]*node
+	moves map[*move]*move
+}
+
+// copy returns a copy of n and all below it, as a process that has just started sees it.
+func (n *node) copy(seen copies) *node {
 	if n == nil {
 		return nil
 	}
-	if c := seen[n]; c != nil {
+	if c := seen.nodes[n]; c != nil {
 		return c
 	}
 	c := &node{dir: n.dir, resized: n.resized, former: n.former, durable: n.durable} // durable images are replaced, never changed
-	seen[n] = c
+	seen.nodes[n] = c
 	c.content = append([]byte(nil), n.content...)
 	c.dirty = append([]bool(nil), n.dirty...)
 	c.names, c.kept = copyNames(n.names, seen), copyNames(n.kept, seen)
 	for _, p := range n.pending {
-		p.node = p.node.copy(seen)
+		p.node, p.move = p.node.copy(seen), p.move.copy(seen)
 		c.pending = append(c.pending, p)
 	}
 	return c
 }
 
-func copyNames(names map[string]*node, seen map[*node]*node) map[string]*node {
+func (v *move) copy(seen copies) *move {
+	if v == nil || seen.moves[v] != nil {
+		return seen.moves[v]
+	}
+	c := &move{left: v.left, arrived: v.arrived}
+	seen.moves[v] = c
+	c.from, c.to = v.from.copy(seen), v.to.copy(seen)
+	return c
+}
+
+func copyNames(names map[string]*node, seen copies) map[string]*node {
 	if names == nil {
 		return nil
 	}

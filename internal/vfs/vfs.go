@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"io"
+	"syscall"
 )
 
 // FS is a file system. Names are paths of the operating system.
@@ -13,7 +14,8 @@ type FS interface {
 	Open(name string) (File, error)
 	// OpenWrite opens a file that is there for reading and writing.
 	OpenWrite(name string) (File, error)
-	// Rename gives a file another name in the same directory, which must be free. It happens wholly or not at all.
+	// Rename gives a file, or a directory with all that is in it, another name, which must be free; in another directory of the same file system, too. It
+	// happens wholly or not at all, and is durable when both directories are synced.
 	Rename(from, to string) error
 	// Remove removes a file.
 	Remove(name string) error
@@ -43,6 +45,12 @@ type File interface {
 	Preallocate(size int64) error
 	// Sync makes content and length durable. After an error nothing is known, and it must not be tried again.
 	Sync() error
+}
+
+// OfMedium reports whether an error of reading may tell of damage to what is stored. Any other, such as a refused permission or too many
+// open files, says nothing of that.
+func OfMedium(err error) bool {
+	return errors.Is(err, syscall.EIO) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 }
 
 // ErrLocked tells that somebody else holds the lock.

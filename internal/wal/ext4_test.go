@@ -4,42 +4,23 @@ package wal
 
 import (
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"unsafe"
 
+	"github.com/ensemble-go/ensemble/internal/ext4"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 )
 
-// A real file system loses its power: an ext4 in a file, mounted as a loop device, is shut down by ioctl in the middle of writes, with
-// and without a flush of its journal, and mounted again. Everything that was reported durable is there, also what was
-// reported while the shutdown was under way. It needs root, loop devices and mkfs.ext4, and so a build tag:
+// A real file system loses its power in the middle of writes, with and without a flush of its journal, and is mounted again. Everything that was
+// reported durable is there, also what was reported while the shutdown was under way:
 //
 //	go test -tags ext4 -run TestExt4 -v ./internal/wal
 func TestExt4(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("needs root, to mount a file system")
-	}
-	dir := t.TempDir()
-	image, mount := filepath.Join(dir, "image"), filepath.Join(dir, "mnt")
-	run := func(name string, args ...string) {
-		t.Helper()
-		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-			t.Fatalf("%s %q: %v: %s", name, args, err, out)
-		}
-	}
-	must(t, os.Mkdir(mount, 0o700), os.WriteFile(image, nil, 0o600), os.Truncate(image, 300<<20))
-	run("mkfs.ext4", "-q", "-F", image)
-	run("mount", "-o", "loop", image, mount)
-	defer exec.Command("umount", mount).Run()
-
+	fs := ext4.New(t, 300<<20)
 	r := rand.New(rand.NewPCG(1, 7))
 	c, m := &clock{}, newModel()
 	a, o := newAuthor(77, m), testOptions(c, 77)
-	o.Dir, o.SegmentSize, o.ahead = filepath.Join(mount, "log"), 64<<10, 16<<10
+	o.Dir, o.SegmentSize, o.ahead = filepath.Join(fs.Mount, "log"), 64<<10, 16<<10
 	torn, records := 0, 0
 	const rounds = 100
 	for round := range rounds {
@@ -65,18 +46,10 @@ func TestExt4(t *testing.T) {
 			}
 		}()
 		<-now
-		d, err := os.Open(mount)
-		must(t, err)
-		flag := uint32(1 + round%2) // the journal flushed, or not
-		const shutdown = 0x8004587d
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, d.Fd(), shutdown, uintptr(unsafe.Pointer(&flag))); errno != 0 {
-			t.Fatalf("shutdown: %v", errno)
-		}
+		fs.PowerLoss([]ext4.Flag{ext4.LogFlush, ext4.NoLogFlush}[round%2])
 		<-end
-		d.Close()
 		l.Close()
-		run("umount", mount)
-		run("mount", "-o", "loop", image, mount)
+		fs.Remount()
 	}
 	t.Logf("%d shutdowns, %d records, %d torn tails, 0 lost", rounds, records, torn)
 }

@@ -3,10 +3,11 @@ package wal
 import (
 	"fmt"
 
+	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// identify refuses a directory of somebody else. One that says nothing of itself is nobody's.
+// identify refuses a directory of somebody else. One that says nothing of itself, or no member, is nobody's.
 func (o *Options) identify(im *image) error {
 	whole := im.mark != nil
 	for _, s := range im.all {
@@ -15,10 +16,14 @@ func (o *Options) identify(im *image) error {
 	if !whole {
 		return nil
 	}
-	member, name, ensemble := im.identity()
+	return o.owns(im.identity())
+}
+
+// owns refuses what is somebody else's.
+func (o *Options) owns(member quorum.ID, name string, ensemble zab.EnsembleID) error {
 	none := zab.EnsembleID{}
 	switch {
-	case member != o.Member:
+	case member != o.Member && member != 0:
 		return &IdentityError{"member", fmt.Sprint(o.Member), fmt.Sprint(member)}
 	case name != o.Name:
 		return &IdentityError{"name", fmt.Sprintf("%q", o.Name), fmt.Sprintf("%q", name)}

@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"path/filepath"
+
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
@@ -15,6 +17,15 @@ type Report struct {
 	Segments []SegmentReport // by name; of the log and others
 	Epochs   []EpochReport   // of the entries in force
 	Leftover []string        // files that the next start removes; none of an Impaired directory
+	Evidence []EvidenceReport
+	CutShort bool // a repair was, and the next start goes on with it
+}
+
+// EvidenceReport is a directory of what was set aside.
+type EvidenceReport struct {
+	Dir   string // "." is the one that was asked for
+	Whole bool   // all of it is there
+	Why   string // what was wrong; "" if that is not known
 }
 
 // SlotReport is one slot of the mark.
@@ -85,6 +96,9 @@ func Inspect(fsys vfs.FS, dir string, visit func(file string, offset int64, r *z
 		return Report{}, err
 	}
 	r := Report{Recovery: im.recovery()}
+	if err := r.repairs(im); err != nil {
+		return Report{}, err
+	}
 	if r.Verdict = r.Recovery.Verdict; r.Verdict.Kind != Impaired {
 		r.Leftover = append(append(r.Leftover, im.temps...), im.dead...)
 	}
@@ -119,6 +133,40 @@ func Inspect(fsys vfs.FS, dir string, visit func(file string, offset int64, r *z
 		e.Entries++
 	}
 	return r, nil
+}
+
+// repairs tells of the one under way, which overrules the verdict, and of those that were.
+func (r *Report) repairs(im *image) error {
+	if im.marked {
+		m, why, err := readMarker(im.fs, im.dir, markerName, im.newest)
+		if err != nil {
+			return err
+		}
+		why = "a repair was cut short, and its marker cannot be used: " + why
+		if r.CutShort = m != nil; r.CutShort {
+			why = "a repair was cut short, with which the next start goes on; what was wrong is " + m.why
+		}
+		r.Recovery.Fresh, r.Recovery.Verdict = false, Verdict{Kind: Impaired, Where: markerName, Why: why}
+	}
+	dirs := im.aside
+	if im.done {
+		dirs = append([]string{"."}, dirs...)
+	}
+	for _, dir := range dirs {
+		e := EvidenceReport{Dir: dir, Whole: true}
+		if dir != "." {
+			e.Whole, _ = parseEvidence(dir)
+		}
+		m, _, err := readMarker(im.fs, im.dir, filepath.Join(dir, markerDone), im.newest)
+		if err != nil {
+			return err
+		}
+		if m != nil {
+			e.Why = m.why
+		}
+		r.Evidence = append(r.Evidence, e)
+	}
+	return nil
 }
 
 // count takes one record of the log.

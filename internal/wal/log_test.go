@@ -195,6 +195,31 @@ func TestCleanStart(t *testing.T) {
 	must(t, b.err)
 }
 
+// Size tells within 64 KiB how much of the log there is between two zxids, over several segments and behind a TRUNC.
+func TestSize(t *testing.T) {
+	b := newBench(31)
+	if n := b.l.Size(0, 5); n != 0 {
+		t.Fatalf("%d bytes of an empty log", n)
+	}
+	b.a.size = func() int { return 30_000 }
+	for range 40 {
+		b.entry()
+	}
+	must(t, b.err)
+	if len(b.logs()) < 2 {
+		t.Fatal("one segment")
+	}
+	entries := b.m.now().entries
+	for i := range entries {
+		for j := i; j < len(entries); j++ {
+			n, want := b.l.Size(entries[i].Zxid, entries[j].Zxid), int64(j-i)*30_000
+			if n < want-pointEvery || n > want+2*pointEvery+int64(j-i)*1024 {
+				t.Fatalf("%d bytes between entries %d and %d", n, i, j)
+			}
+		}
+	}
+}
+
 // Damage that comes while the log is open is an error for who reads it back, and never data.
 func TestReadBackDamage(t *testing.T) {
 	b := newBench(25)

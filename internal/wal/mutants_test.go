@@ -13,6 +13,10 @@ func TestMutants(t *testing.T) {
 	images := crashtest.Seeds(12, crashImages)
 	bits := crashtest.Seeds(3, func(seed uint64) (n flips, err error) { return n, flipAll(seed, &n) })
 	scenario := func(name string) func() error { return scenarios.Find(t, name) }
+	asides := func() error {
+		_, err := asideImages()
+		return err
+	}
 	crashtest.Mutants{
 		{"wal-ack-before-sync", "m1", "TestCrashImages", images},
 		{"wal-no-dirsync", "m2", "TestCrashImages", images},
@@ -28,5 +32,12 @@ func TestMutants(t *testing.T) {
 		{"wal-one-slot", "a mark written to one slot only", "TestCrashImages", images},
 		{"wal-one-slot", "a mark written to one slot only", "TestScenario/D14", scenario("D14")},
 		{"wal-shared-sector", "two batches in one sector", "TestCrashImages", images},
+		{"aside-unmarked", "a repair without a marker", "TestAsideImages", asides},
+		{"aside-marker-unsynced", "the first file moves before the marker is durable", "TestAsideImages", asides},
+		{"aside-evidence-unsynced", "only one of two directories is synced after a move", "TestAsideImages", asides},
+		{"aside-marker-early", "the marker goes before the new mark is there", "TestAsideImages", asides},
+		{"aside-straight", "half of the evidence looks like all of it", "TestAsideImages", asides},
+		{"aside-counts", "the new mark counts", "TestAsideImages", asides},
+		{"aside-marker-returns", "a start that does not make durable that the marker has gone", "TestAsideImages", asides},
 	}.Test(t)
 }

@@ -2,7 +2,6 @@ package wal
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -13,10 +12,13 @@ import (
 )
 
 // Recovery is what a directory held. With Verdict.Kind Impaired there is no history: Mark says what could be read of it, with the ids in any case
-// if anything tells them, Seen and Pos how far it once went at least.
+// if anything tells them, Seen and Pos how far it once went at least. If it was repaired, there is Evidence, and Mark is that of the new log.
 type Recovery struct {
-	Verdict Verdict
-	Fresh   bool // there was nothing: the memory begins now
+	Verdict  Verdict
+	Fresh    bool   // there was nothing: the memory begins now
+	Evidence string // name in the directory of that with the damaged files; "": it was not repaired
+	Refused  string // why it was not, though Options.Repair says so
+	Aside    int    // directories of evidence that are there
 
 	Mark    zab.Mark    // without an Incarnation as long as none was ever written
 	Reset   *Reset      // the last RESET that is still in the log; nil: none
@@ -27,40 +29,86 @@ type Recovery struct {
 	Seen    zab.Zxid    // greatest zxid in any record, dead ones included
 }
 
-// Open locks, judges and opens a directory, and makes a new one of an empty one. What it returns is durable, in the directory as it is now:
+// Open locks, judges and opens a directory, and makes a new one of an empty one. One that is nobody's becomes that of Options.Member. What it returns is durable, in the directory as it is now:
 // of a clean stop nothing is written but the mark; after any other stop, what no later write proves durable is written anew.
 //
-// An Impaired directory is left as it is and not opened: the Log is nil and so is the error. Errors are ErrLocked of vfs, *IdentityError,
-// *VersionError, and *FailedError if the directory could not be made ready.
+// An Impaired directory is left as it is and not opened: the Log is nil and so is the error. With Options.Repair it is set aside instead, if it may be, and a
+// new log begins; a repair that a crash has cut short goes on where it was. Errors are ErrLocked of vfs, *IdentityError,
+// *VersionError, those of Options.Judge, and *FailedError if the directory could not be made ready.
 func Open(fsys vfs.FS, o Options) (*Log, Recovery, error) {
 	if err := o.complete(); err != nil {
-		return nil, Recovery{}, err
+		return nil, Recovery{}, errors.Join(err, o.unlock())
 	}
-	if err := makeDir(fsys, o.Dir); err != nil {
-		return nil, Recovery{}, &FailedError{"make " + o.Dir, err}
+	if o.Lock == nil {
+		var err error
+		if o.Lock, err = Lock(fsys, o.Dir); err != nil {
+			return nil, Recovery{}, err
+		}
 	}
-	lock, err := fsys.Lock(filepath.Join(o.Dir, "lock"))
+	l := &Log{fs: fsys, opt: o, lock: o.Lock}
+	rec, opened, err := l.open()
 	if err != nil {
-		return nil, Recovery{}, fmt.Errorf("wal: %w", err)
-	}
-	im := &image{fs: fsys, dir: o.Dir, newest: o.version}
-	if err := im.scan(o.identify); err != nil {
-		return nil, Recovery{}, errors.Join(err, lock.Close())
-	}
-	rec := im.recovery()
-	if rec.Fresh {
-		rec.Mark.Member = o.Member
-	}
-	if rec.Verdict.Kind == Impaired {
-		return nil, rec, lock.Close()
-	}
-	l := &Log{fs: fsys, opt: o, lock: lock}
-	l.adopt(im)
-	if err := l.ready(im); err != nil {
 		l.release()
 		return nil, Recovery{}, err
 	}
+	if !opened {
+		return nil, rec, o.unlock()
+	}
 	return l, rec, nil
+}
+
+// open judges the directory and makes it ready, unless it is Impaired and stays as it is.
+func (l *Log) open() (rec Recovery, opened bool, err error) {
+	o := &l.opt
+	names, err := l.fs.List(o.Dir)
+	if err == nil && slices.Contains(names, markerDone) {
+		v := Verdict{Kind: Impaired, Where: markerDone, Why: "this is not a member's directory, but what one has set aside as evidence"}
+		return Recovery{Verdict: v, Mark: zab.Mark{Member: o.Member}}, false, nil
+	}
+	if err == nil && slices.Contains(names, markerName) {
+		m, why, err := readMarker(l.fs, o.Dir, markerName, o.version)
+		switch {
+		case err != nil:
+			return Recovery{}, false, err
+		case m == nil:
+			why = "a repair was under way, and its marker cannot be used: " + why
+		default:
+			if err := o.owns(m.member, m.name, m.ensemble); err != nil {
+				return Recovery{}, false, err
+			}
+			why = "a repair is under way"
+		}
+		if m == nil || !o.Repair {
+			return Recovery{Verdict: Verdict{Kind: Impaired, Where: markerName, Why: why}, Mark: zab.Mark{Member: o.Member}}, false, nil
+		}
+		return l.repair(m)
+	}
+	im := &image{fs: l.fs, dir: o.Dir, newest: o.version}
+	if err := im.scan(o.identify); err != nil {
+		return Recovery{}, false, err
+	}
+	rec = im.recovery()
+	rec.Mark.Member = o.Member
+	if o.Judge != nil {
+		if err := o.Judge(&rec); err != nil {
+			return Recovery{}, false, err
+		}
+	}
+	if rec.Verdict.Kind == Impaired {
+		if !o.Repair {
+			return rec, false, nil
+		}
+		if rec.Refused = im.irreparable(); rec.Refused != "" {
+			return rec, false, nil
+		}
+		m := l.plan(&rec)
+		if err := l.announce(m, names); err != nil {
+			return Recovery{}, false, err
+		}
+		return l.repair(m)
+	}
+	l.adopt(im)
+	return rec, true, l.ready(im)
 }
 
 // makeDir makes the directory durable with all above it, unless it is in use already. Those above may be the work of a start that
@@ -84,10 +132,14 @@ func makeDir(fsys vfs.FS, dir string) error {
 }
 
 func (im *image) recovery() Recovery {
-	r := Recovery{Verdict: im.verdict, Fresh: im.fresh(), Pos: im.hist.pos, Seen: im.seen}
+	r := Recovery{Verdict: im.verdict, Aside: len(im.aside), Fresh: im.fresh(), Pos: im.hist.pos, Seen: im.seen}
 	r.Mark.Member, _, r.Mark.Ensemble = im.identity()
 	if im.mark != nil {
 		r.Mark, r.Acked = im.mark.mark, im.mark.acked
+	}
+	if im.marked { // what is here is of two logs
+		im.impair(markerName, -1, "a repair is under way")
+		r.Verdict, r.Fresh = im.verdict, false
 	}
 	if im.verdict.Kind == Impaired {
 		r.Pos = max(r.Pos, r.Acked)
@@ -103,6 +155,7 @@ func (l *Log) adopt(im *image) {
 	l.wanted, l.noted = im.hist.pos, l.opt.Now()
 	if im.mark != nil {
 		l.slot = *im.mark
+		l.slot.mark.Member = l.opt.Member // it was this, or nobody's
 	} else {
 		l.slot = slot{mark: zab.Mark{Member: l.opt.Member}, name: l.opt.Name}
 	}
@@ -127,13 +180,21 @@ func (l *Log) ready(im *image) error {
 			return l.fail("remove "+name, err)
 		}
 	}
+	for _, name := range im.aside { // the marker may be there and not durably so; then it would come back
+		if mutant.On("aside-marker-returns") {
+			break
+		}
+		if err := l.fs.SyncDir(l.path(name)); err != nil {
+			return l.fail("sync "+name, err)
+		}
+	}
 	if err := l.renewMark(im); err != nil {
 		return err
 	}
-	none := zab.EnsembleID{}
-	stands := l.slot.mark.Ensemble == none
+	k := &l.slot.mark
+	stands := k.Ensemble == zab.EnsembleID{}
 	for _, s := range l.segments {
-		stands = stands || s.ensemble == l.slot.mark.Ensemble
+		stands = stands || s.ensemble == k.Ensemble && s.member == k.Member
 	}
 	unclean := im.verdict.Unclean && len(im.path) > 0 && !mutant.On("wal-page-cache-trusted")
 	if unclean || !stands {

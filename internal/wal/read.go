@@ -6,11 +6,14 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
+// entryBytes is what an entry counts beside its data.
+const entryBytes = 64
+
 // readAhead is how much is read at once.
 const readAhead = 64 << 10
 
-// Entries reads back the entries in force and durable after a zxid, up to another one, in order: as many as hold maxBytes of data,
-// and at least one if there is any. after is a zxid of the history, or its beginning; if the log holds nothing that follows it, the error is
+// Entries reads back the entries in force and durable after a zxid, up to another one, in order: as many as come to maxBytes, each counted as
+// its data and 64 bytes more, and at least one if there is any. after is a zxid of the history, or its beginning; if the log holds nothing that follows it, the error is
 // ErrGone. Damage is a *DamageError. It may be called from any goroutine, beside the writer; what it returns belongs to the caller.
 func (l *Log) Entries(after, upTo zab.Zxid, maxBytes int) ([]zab.Entry, error) {
 	l.mu.Lock()
@@ -50,6 +53,36 @@ func (l *Log) Entries(after, upTo zab.Zxid, maxBytes int) ([]zab.Entry, error) {
 		}
 	}
 	return r.entries, nil
+}
+
+// Size tells about how many bytes of log lie between two zxids of the history: within 64 KiB at each end, dead records included.
+func (l *Log) Size(after, upTo zab.Zxid) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	points := l.hist.points
+	i := max(sort.Search(len(points), func(i int) bool { return points[i].zxid > after })-1, 0)
+	j := sort.Search(len(points), func(i int) bool { return points[i].zxid > upTo })
+	if i >= len(points) {
+		return 0
+	}
+	size, from := int64(0), false
+	for _, s := range l.segments {
+		begin, end := s.begin(), s.end
+		if s == points[i].seg {
+			begin, from = points[i].off, true
+		}
+		last := j < len(points) && s == points[j].seg
+		if last {
+			end = points[j].off
+		}
+		if from {
+			size += max(0, end-begin)
+		}
+		if last {
+			break
+		}
+	}
+	return size
 }
 
 // reader holds what of the log is to be read, as it was when it began. The segments cannot be removed meanwhile.
@@ -129,7 +162,7 @@ func (r *reader) take(rec *zab.Record) error {
 	if e.Prev != r.prev {
 		return ErrGone // after is no zxid of this history
 	}
-	if r.bytes += len(e.Data); len(r.entries) > 0 && r.bytes > r.maxBytes {
+	if r.bytes += len(e.Data) + entryBytes; len(r.entries) > 0 && r.bytes > r.maxBytes {
 		r.done = true
 		return nil
 	}

@@ -33,6 +33,9 @@ type image struct {
 	path    []*segment // the log, oldest first
 	dead    []string   // segments that are not of it
 	temps   []string
+	aside   []string // directories of evidence
+	marked  bool     // a repair is under way
+	done    bool     // it is a directory of evidence itself
 
 	hist    history
 	entries []zab.Entry
@@ -40,6 +43,10 @@ type image struct {
 	batch   uint64   // greatest of any record
 	open    bool     // the last batch has no end
 	verdict Verdict
+
+	whole   int   // reads that went well
+	damaged int   // reads that failed as those of damaged media do
+	unread  error // the first read that failed in another way
 
 	tail tail
 }
@@ -74,20 +81,12 @@ func (im *image) scan(identify func(*image) error) error {
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			im.impair(im.dir, -1, "unreadable: "+err.Error())
+			im.unread = err
 		}
 		return nil
 	}
-	for _, name := range names {
-		if _, _, ok := parseSegmentName(name); ok {
-			im.all = append(im.all, &segment{file: name})
-		} else if base, ok := strings.CutSuffix(name, tempSuffix); ok {
-			if _, _, ok := parseSegmentName(base); ok || slices.Contains(slotNames[:], base) {
-				im.temps = append(im.temps, name)
-			}
-		}
-	}
-	for i, name := range slotNames {
-		im.present[i] = slices.Contains(names, name)
+	im.sort(names)
+	for i := range slotNames {
 		if err := im.readSlot(i); err != nil {
 			return err
 		}
@@ -111,8 +110,37 @@ func (im *image) scan(identify func(*image) error) error {
 	return nil
 }
 
+// sort says what the files in the directory are.
+func (im *image) sort(names []string) {
+	im.marked, im.done = slices.Contains(names, markerName), slices.Contains(names, markerDone)
+	for _, name := range names {
+		if _, ok := parseEvidence(name); ok {
+			im.aside = append(im.aside, name)
+		} else if _, _, ok := parseSegmentName(name); ok {
+			im.all = append(im.all, &segment{file: name})
+		} else if base, ok := strings.CutSuffix(name, tempSuffix); ok {
+			if _, _, ok := parseSegmentName(base); ok || slices.Contains(slotNames[:], base) || base == markerName {
+				im.temps = append(im.temps, name)
+			}
+		}
+	}
+	for i, name := range slotNames {
+		im.present[i] = slices.Contains(names, name)
+	}
+}
+
 // load reads a file up to limit, no further than it is long.
 func (im *image) load(name string, limit int64) (b []byte, size int64, err error) {
+	defer func() {
+		switch {
+		case err == nil:
+			im.whole++
+		case vfs.OfMedium(err):
+			im.damaged++
+		case im.unread == nil:
+			im.unread = err
+		}
+	}()
 	f, err := im.fs.Open(filepath.Join(im.dir, name))
 	if err != nil {
 		return nil, 0, err
@@ -206,7 +234,7 @@ func (im *image) judgeMark() {
 	}
 	member, name, ensemble := im.identity()
 	for _, s := range im.all {
-		if s.number != 0 && (s.member != member || s.name != name || s.ensemble != ensemble && s.ensemble != zab.EnsembleID{}) {
+		if s.number != 0 && (s.member != member && s.member != 0 || s.name != name || s.ensemble != ensemble && s.ensemble != zab.EnsembleID{}) {
 			im.impair(s.file, 0, "it belongs to another member or ensemble")
 		}
 	}
@@ -219,7 +247,10 @@ func (im *image) identity() (member quorum.ID, name string, ensemble zab.Ensembl
 	}
 	for _, s := range im.all {
 		if s.number != 0 {
-			member, name = s.member, s.name
+			name = s.name
+			if s.member != 0 {
+				member = s.member
+			}
 			if (s.ensemble != zab.EnsembleID{}) {
 				ensemble = s.ensemble
 			}

@@ -90,12 +90,12 @@ func readBack(r *rand.Rand, l *Log, m *model) error {
 		if err := sameEntry(e, want[i].Entry); err != nil {
 			return err
 		}
-		bytes += len(e.Data)
+		bytes += len(e.Data) + entryBytes
 	}
 	if len(entries) > 1 && bytes > budget {
 		return fmt.Errorf("%d bytes, asked for %d", bytes, budget)
 	}
-	if len(entries) < len(want) && bytes+len(want[len(entries)].Data) <= budget {
+	if len(entries) < len(want) && bytes+len(want[len(entries)].Data)+entryBytes <= budget {
 		return fmt.Errorf("fewer entries than fit")
 	}
 	return nil

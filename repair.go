@@ -1,0 +1,114 @@
+package ensemble
+
+import (
+	"errors"
+	"path/filepath"
+
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/vfs"
+	"github.com/ensemble-go/ensemble/internal/wal"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/snapshot"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// A damaged directory is repaired from the others: what is in it is set aside, and the member begins as a blank one whose state is given up. Nothing
+// that could have been acknowledged is counted on from then on, so this is what the loss of the disk would be; docs/storage.md has the steps.
+
+// readmittable reports whether the voters without this member are a quorum: only they can readmit it. An observer needs nobody's leave.
+func readmittable(cfg *Config) bool {
+	v, err := quorum.New(cfg.Members)
+	return err == nil && (!v.Votes(cfg.ID) || v.Contains(func(id ID) bool { return id != cfg.ID }))
+}
+
+// judge looks at the snapshots beside a log, before anything is changed. A log and its snapshots are whole together or not at all.
+func (s *storage) judge(cfg *Config, so snapshot.Options, rec *wal.Recovery) (found, error) {
+	so.Ensemble = rec.Mark.Ensemble
+	kept, _, err := snapshot.Inspect(so)
+	if err != nil {
+		return found{}, err
+	}
+	var ensemble zab.EnsembleID
+	for i := range kept {
+		k := &kept[i]
+		_, version := errors.AsType[*snapshot.VersionError](k.Fault)
+		_, identity := errors.AsType[*snapshot.IdentityError](k.Fault)
+		switch {
+		case version || identity:
+			return found{}, k.Fault
+		case k.Fault != nil:
+		case ensemble == zab.EnsembleID{}:
+			ensemble = k.Ensemble
+		case k.Ensemble != ensemble:
+			return found{}, &snapshot.IdentityError{File: k.File, Want: ensemble, Have: k.Ensemble}
+		}
+	}
+	impair := func(why string) { rec.Verdict = wal.Verdict{Kind: wal.Impaired, Where: snapshotsDir, Why: why} }
+	switch none := (zab.EnsembleID{}); {
+	case rec.Verdict.Kind == wal.Impaired:
+	case rec.Fresh && len(kept) > 0:
+		impair("there are snapshots, and the log is gone")
+	case rec.Mark.Ensemble == none && len(kept) > 0:
+		impair("there are snapshots, and the mark knows of no ensemble")
+	default:
+		f, err := s.recover(cfg, so, rec)
+		if lost, ok := errors.AsType[*snapshot.LostError](err); ok && ofMedium(lost) {
+			impair(lost.Error())
+			err = nil
+		}
+		return f, err
+	}
+	if (ensemble != zab.EnsembleID{}) {
+		rec.Mark.Ensemble, rec.Mark.Born = ensemble, true
+	}
+	return found{}, nil
+}
+
+// ofMedium reports whether every snapshot that cannot be used is damaged, and not only out of reach just now.
+func ofMedium(lost *snapshot.LostError) bool {
+	for _, f := range lost.Faults {
+		if d, ok := errors.AsType[*snapshot.DamageError](f); ok && d.Err != nil && !vfs.OfMedium(d.Err) {
+			return false
+		}
+	}
+	return true
+}
+
+// afresh begins with what a repair has left: nothing but the mark.
+func (s *storage) afresh(cfg *Config, so snapshot.Options, rec *wal.Recovery) (found, error) {
+	so.Ensemble = rec.Mark.Ensemble
+	states, err := snapshot.Open(so)
+	if err != nil {
+		return found{}, err
+	}
+	s.states, s.need = states, snapshot.Need{}
+	s.newest.Store(0)
+	d := &DamageInfo{Where: rec.Verdict.Where, Why: rec.Verdict.Why, Evidence: filepath.Join(cfg.Dir, rec.Evidence)}
+	cfg.Logger.Warn("ensemble: the data directory is damaged, and was set aside; this member does not count until a quorum of the others has brought it up to date",
+		"member", cfg.ID, "dir", cfg.Dir, "where", d.Where, "why", d.Why, "evidence", d.Evidence)
+	return found{Recovered: core.Recovered{Mark: rec.Mark}, damage: d}, nil
+}
+
+// refused is the error for a directory that is damaged and stays as it is.
+func refused(cfg *Config, rec *wal.Recovery) error {
+	why := rec.Refused
+	if !readmittable(cfg) {
+		why = "the other voters are no quorum without this one, and could not readmit it. Keep all directories; go on with a backup, or with what another member has"
+	}
+	if why != "" {
+		why = "; it is not repaired: " + why
+	}
+	return impaired(cfg.Dir, rec.Verdict.Where, rec.Verdict.Why+why)
+}
+
+// alone says, once, that an impaired member finds nobody to bring it up to date.
+func (h *host) alone() {
+	if h.core.Reason != core.Impaired || h.core.Leader != 0 {
+		h.waited = 0
+		return
+	}
+	if h.waited++; h.waited == h.cfg.InitLimit {
+		h.cfg.Logger.Error("ensemble: this member is impaired, and there is no leader to bring it up to date; if too many are impaired, the ensemble stops until a quorum of intact ones is back",
+			"member", h.cfg.ID)
+	}
+}
