@@ -163,7 +163,7 @@ func (s schemes) allow(who *Caller, list []ACL, perm Perm) bool {
 	return false
 }
 
-// resolve returns the list as it is kept: duplicates dropped, "auth" replaced by what who is authenticated as.
+// resolve returns the list as it is kept: duplicates dropped, "auth" replaced by what who is authenticated as. It is no longer than what can be applied.
 func (s schemes) resolve(who *Caller, list []ACL) ([]ACL, error) {
 	kept := make([]ACL, 0, len(list))
 	add := func(a ACL) {
@@ -171,9 +171,8 @@ func (s schemes) resolve(who *Caller, list []ACL) ([]ACL, error) {
 			kept = append(kept, a)
 		}
 	}
-	for i, a := range list {
+	for _, a := range list {
 		switch {
-		case slices.Contains(list[:i], a):
 		case a.Scheme == World && a.ID == Anyone:
 			add(a)
 		case a.Scheme == Auth:
@@ -194,8 +193,11 @@ func (s schemes) resolve(who *Caller, list []ACL) ([]ACL, error) {
 			add(a)
 		}
 	}
-	if len(kept) == 0 {
+	switch {
+	case len(kept) == 0:
 		return nil, ErrInvalidACL
+	case ACLSize(kept) > MaxACL:
+		return nil, ErrTooLarge // the caller is many
 	}
 	return kept, nil
 }

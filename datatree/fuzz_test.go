@@ -174,7 +174,7 @@ func FuzzCheckPath(f *testing.F) {
 	})
 }
 
-// What is used is read as it was written, and what the text says is what the twin reads.
+// What is used is read as it was written, whatever was read before.
 func FuzzQuota(f *testing.F) {
 	for _, s := range []string{"count=1,bytes=2", "count=-1,bytes=-1=;byteHardLimit=3;countHardLimit=4", "count=,bytes", "", "count==1", "count=1=", "xcount=3"} {
 		f.Add([]byte(s))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,6 +184,64 @@ func TestCloseSession(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := as(t, tree, one, 1, CloseSessionOp{1}); !errors.Is(err, ErrBadArguments) {
+		t.Error(err)
+	}
+}
+
+// A caller may be more than fits into an ACL. What is prepared can be applied.
+func TestAuthIsBounded(t *testing.T) {
+	tree := New(64)
+	who := &Caller{}
+	for i := range 60 {
+		if !tree.Authenticate(who, "digest", []byte(fmt.Sprintf("%s%d:p", strings.Repeat("u", 1000), i))) {
+			t.Fatal("refused")
+		}
+	}
+	all := ACL{PermAll, Auth, ""}
+	r, err := as(t, tree, who, 1, CreateOp{Path: "/a", ACL: []ACL{all, all}})
+	if err != nil {
+		t.Fatal(r, err)
+	}
+	v := tree.View()
+	defer v.Release()
+	if list, _, err := v.For(who).ACL("/a"); err != nil || len(list) != 60 {
+		t.Error(len(list), err)
+	}
+	for _, op := range []Op{
+		CreateOp{Path: "/b", ACL: []ACL{all, {PermRead, Auth, ""}}}, SetACLOp{Path: "/a", ACL: []ACL{all, {PermRead, Auth, ""}}},
+		CreateOp{Path: "/b/c", ACL: []ACL{all, {PermRead, Auth, ""}}, Parents: true},
+	} {
+		if _, err := as(t, tree, who, 1, op); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%T: %v", op, err)
+		}
+	}
+}
+
+// Nobody sees through an Access what its caller may not read.
+func TestAccess(t *testing.T) {
+	tree := New(64)
+	must(t, tree, CreateOp{Path: "/p", ACL: []ACL{{PermAll &^ PermRead, World, Anyone}}}, CreateOp{Path: "/o"}, CreateOp{Path: "/o/a"}, CreateOp{Path: "/o/b"}, CreateOp{Path: "/o/c"})
+	v := tree.View()
+	defer v.Release()
+	a := v.For(&Caller{})
+	for what, read := range map[string]func(string) error{
+		"Get":           func(p string) error { _, err := a.Get(p); return err },
+		"Exists":        func(p string) error { _, err := a.Exists(p); return err },
+		"Children":      func(p string) error { _, _, err := a.Children(p); return err },
+		"ChildrenAfter": func(p string) error { _, err := a.ChildrenAfter(p, ""); return err },
+		"Count":         func(p string) error { _, err := a.Count(p); return err },
+	} {
+		for path, want := range map[string]error{"/p": ErrNoAuth, "/o": nil, "": nil, "/none": ErrNoNode} {
+			if err := read(path); err != want {
+				t.Errorf("%s of %q: %v", what, path, err)
+			}
+		}
+	}
+	names, err := a.ChildrenAfter("/o", "a")
+	if err != nil || fmt.Sprint(slices.Collect(names)) != "[b c]" {
+		t.Error(err)
+	}
+	if _, _, err := a.ACL("/p"); err != nil { // PermAdmin is enough
 		t.Error(err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Scheme is a way to say who somebody is. Its methods are called by the leader, when it judges, and by whoever reads; never when a transaction is applied,
-// so members need not agree about them for their trees to stay equal.
+// so members need not agree about them for their trees to stay equal. Several goroutines may call them at once.
 type Scheme interface {
 	// Authenticate returns what a caller gains who presents the credential; ok is false if it is refused.
 	Authenticate(credential []byte) (ids []Identity, ok bool)
@@ -29,7 +29,7 @@ func (t *Tree) AddScheme(name string, s Scheme) { t.schemes[name] = s }
 
 func builtinSchemes() schemes { return schemes{"digest": Digest{}, "ip": IP{}} }
 
-// Authenticate adds to who what the credential proves under a scheme, and reports whether it was accepted. Who of the caller's own goroutine.
+// Authenticate adds to who what the credential proves under a scheme, and reports whether it was accepted. Nobody else may use who meanwhile.
 func (t *Tree) Authenticate(who *Caller, scheme string, credential []byte) bool {
 	s := t.schemes[scheme]
 	if s == nil {
