@@ -86,10 +86,19 @@ func FuzzApply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, txn []byte) {
 		tree := New(testMax)
-		must(t, tree, CreateOp{Path: "/a"}, CreateOp{Path: "/a/c"}, CreateOp{Path: "/d"})
+		z, err := tree.PrepareFor(&Caller{Session: 1}, 1, 1, []Op{
+			CreateOp{Path: "/a"}, CreateOp{Path: "/a/c", Mode: Ephemeral}, CreateOp{Path: "/d", TTL: time.Second}, CreateOp{Path: "/k", Mode: Container},
+			CreateOp{Path: "/zookeeper/quota/a/zookeeper_limits", Parents: true},
+		}, true, nil)
+		if err == nil {
+			_, err = tree.Apply(1, 1, z)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		before := tree.View()
 		kept := collect(before)
-		_, err := tree.Apply(2, 2, txn)
+		_, err = tree.Apply(2, 2, txn)
 		if err != nil && (tree.Digest() != before.Digest() || tree.Len() != before.Len() || tree.Zxid() != 1) {
 			t.Fatal("a refused transaction has changed the tree")
 		}

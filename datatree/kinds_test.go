@@ -47,6 +47,15 @@ func TestReapLooksAgain(t *testing.T) {
 			t.Errorf("at %d: %v", at, err)
 		}
 	}
+	// A set that is only outstanding counts too.
+	z := tree.Zxid() + 1
+	if _, err := tree.Prepare(z, 25, []Op{SetOp{Path: "/t"}}, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tree.Prepare(z+1, 30, []Op{due[1]}, false, nil); !errors.Is(err, ErrBadVersion) {
+		t.Error(err)
+	}
+	tree.Abandon()
 	must(t, tree, CreateOp{Path: "/c/y"})
 	if _, err := as(t, tree, nil, 30, due[0]); !errors.Is(err, ErrNotEmpty) {
 		t.Error(err)
@@ -243,5 +252,78 @@ func TestAccess(t *testing.T) {
 	}
 	if _, _, err := a.ACL("/p"); err != nil { // PermAdmin is enough
 		t.Error(err)
+	}
+}
+
+// A recursive delete takes what is only outstanding with it.
+func TestDeleteOutstanding(t *testing.T) {
+	tree := New(64)
+	must(t, tree, CreateOp{Path: "/a/b", Parents: true}, CreateOp{Path: "/a/gone"})
+	var txns [][]byte
+	for _, x := range []struct {
+		op   Op
+		want error
+	}{
+		{CreateOp{Path: "/a/b/c"}, nil},
+		{CreateOp{Path: "/a/x/y", Parents: true}, nil},
+		{DeleteOp{Path: "/a/gone"}, nil},
+		{CreateOp{Path: "/a/gone"}, nil},
+		{CreateOp{Path: "/ab"}, nil}, // is not below /a
+		{DeleteOp{Path: "/a", Recursive: true}, nil},
+		{SetOp{Path: "/a/b/c"}, ErrNoNode},
+		{SetOp{Path: "/a/x/y"}, ErrNoNode},
+		{SetOp{Path: "/a/gone"}, ErrNoNode},
+		{SetOp{Path: "/ab"}, nil},
+		{CreateOp{Path: "/a/x/y", Parents: true}, nil},
+		{DeleteOp{Path: "/a/x", Recursive: true}, nil},
+		{DeleteOp{Path: "/a"}, nil},
+	} {
+		txn, err := tree.Prepare(tree.Zxid()+zab.Zxid(len(txns))+1, 1, []Op{x.op}, false, nil)
+		if !errors.Is(err, x.want) || (err == nil) != (x.want == nil) {
+			t.Fatalf("%+v: %v", x.op, err)
+		}
+		if err == nil {
+			txns = append(txns, txn)
+		}
+	}
+	for _, txn := range txns {
+		if _, err := tree.Apply(tree.Zxid()+1, 1, txn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tree.Len() != 5 || len(tree.overlay) != 0 {
+		t.Errorf("%d znodes, %d changes are left", tree.Len(), len(tree.overlay))
+	}
+	noLeftovers(t, tree)
+}
+
+// A torn transaction leaves what happens by itself as it was, and tells nobody.
+func TestTornSpecial(t *testing.T) {
+	tree := New(64)
+	who := &Caller{Session: 1}
+	if _, err := as(t, tree, who, 1, CreateOp{Path: "/e", Mode: Ephemeral}, CreateOp{Path: "/c", Mode: Container}, CreateOp{Path: "/zookeeper/quota/c/zookeeper_limits", Parents: true}); err != nil {
+		t.Fatal(err)
+	}
+	var told []WatchEvent
+	tree.Watch().New(nil, func(e WatchEvent) { told = append(told, e) }).Add("/", WatchRecursive)
+	z := tree.Zxid() + 1
+	txn, err := tree.Prepare(z, 1, []Op{
+		CloseSessionOp{1}, DeleteOp{Path: "/c"}, DeleteOp{Path: "/zookeeper/quota/c", Recursive: true}, CreateOp{Path: "/d", TTL: time.Second}, CheckOp{Path: "/d"},
+	}, true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tree.Apply(z, 1, txn[:len(txn)-1]); !errors.Is(err, ErrCorrupt) {
+		t.Fatal(err)
+	}
+	if s := fmt.Sprint(tree.special); s != "{map[1:map[/e:{}]] map[/c:{} /zookeeper/quota/c:{}] map[/c:{}]}" || told != nil {
+		t.Error(s, told)
+	}
+	if _, err := tree.Apply(z, 1, txn); err != nil {
+		t.Fatal(err)
+	}
+	if s := fmt.Sprint(tree.special); s != "{map[] map[/d:{}] map[]}" || fmt.Sprint(told) !=
+		"[{2 /e 0.2} {2 /c 0.2} {2 /zookeeper/quota/c/zookeeper_limits 0.2} {2 /zookeeper/quota/c 0.2} {1 /d 0.2}]" {
+		t.Error(s, told)
 	}
 }

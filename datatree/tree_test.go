@@ -349,6 +349,7 @@ func twinProgram(t *testing.T, seed uint64, operations int) {
 		t.Error("outstanding changes are left")
 	}
 	noLeftovers(t, leader)
+	noLeftovers(t, follower)
 	if failures == 0 || failures == operations {
 		t.Error("the program is one-sided")
 	}
