@@ -49,7 +49,9 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 			t.now.digest += v.digest
 		}
 	}
-	t.tellAll()
+	if len(t.happened) > 0 {
+		t.tellAll()
+	}
 	t.finish()
 	return t.results, nil
 }
@@ -88,7 +90,7 @@ func (t *Tree) record(d *decoder, at int64) {
 			own, up = rarelyWith(owner, ttl, a), rarelyWith(0, 0, a)
 			made = int(d.UintTo(MaxParents))
 		}
-		if d.Bad || path == rootPath || !fits(mode, own) || !t.parents(path, made, creates, at, up) {
+		if d.Bad || path == rootPath || !fits(mode, own) || made > 0 && !t.parents(path, made, creates, at, up) {
 			d.Fail()
 			return
 		}
@@ -114,8 +116,12 @@ func (t *Tree) record(d *decoder, at int64) {
 		more := len(data) - len(old.data)
 		v := t.rewrite(old, slot, data)
 		v.version, v.mzxid, v.mtime, v.content = version, z, at, xxh64(data, hash)
-		t.noteEvent(NodeDataChanged, v)
-		t.charge(path, 0, more)
+		if t.watches != nil {
+			t.noteEvent(NodeDataChanged, v)
+		}
+		if len(t.quotas) > 0 {
+			t.charge(path, 0, more)
+		}
 		r.Path = v.path
 		v.stat(&r.Stat)
 	case kind == kindSetACL && fields == 4:
@@ -194,8 +200,12 @@ func (t *Tree) create(path string, data []byte, creates, at int64, mode Mode, r 
 	}
 	v.czxid, v.mzxid, v.pzxid, v.ctime, v.mtime, v.mode, v.rare = z, z, z, at, at, mode, r
 	v.content = xxh64(data, hash)
-	t.note(v, true)
-	t.noteEvent(NodeCreated, v)
+	if mode != Persistent || r != nil || strings.HasPrefix(path, quotaPath) {
+		t.note(v, true)
+	}
+	if t.watches != nil {
+		t.noteEvent(NodeCreated, v)
+	}
 	t.account(v)
 	return v
 }
@@ -221,7 +231,9 @@ func (t *Tree) parents(path string, n int, creates, at int64, r *rare) bool {
 // remove deletes the znode of v, which has no children.
 func (t *Tree) remove(v *version, s slot) {
 	t.note(v, false)
-	t.noteEvent(NodeDeleted, v)
+	if t.watches != nil {
+		t.noteEvent(NodeDeleted, v)
+	}
 	path, size := v.path, len(v.data)
 	v = t.rewrite(v, s, nil)
 	v.node = node{dead: true}
@@ -229,7 +241,9 @@ func (t *Tree) remove(v *version, s slot) {
 	up.children--
 	up.pzxid = t.now.zxid
 	t.now.count--
-	t.charge(path, -1, -size)
+	if len(t.quotas) > 0 {
+		t.charge(path, -1, -size)
+	}
 }
 
 // removeBelow deletes all below the znode of v.
@@ -253,10 +267,10 @@ func (t *Tree) removeBelow(v *version) {
 
 // fits reports whether a znode of this mode can have r.
 func fits(mode Mode, r *rare) bool {
-	var n rare
-	if r != nil {
-		n = *r
+	if r == nil {
+		return mode&^Container == 0
 	}
+	n := *r
 	return mode&Sequential == 0 && (mode&Ephemeral != 0) == (n.owner != 0) && (n.ttl == 0 || mode == Persistent) && mode != Ephemeral|Container
 }
 

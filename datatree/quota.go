@@ -58,9 +58,6 @@ func about(path, name string) (string, bool) {
 
 // usage returns the version of the stats that path counts in, where it is, and the limits; nil if there are none.
 func (t *Tree) usage(path string) (stats *version, s slot, limits *version) {
-	if len(t.quotas) == 0 {
-		return nil, s, nil
-	}
 	for p := path; p != rootPath; p = p[:parentLen(p)] {
 		if _, ok := t.quotas[p]; !ok {
 			continue
@@ -78,6 +75,9 @@ func (t *Tree) usage(path string) (stats *version, s slot, limits *version) {
 
 // afford refuses what would go over a hard limit: count more znodes at path, and so many more bytes.
 func (t *Tree) afford(path string, count, bytes int) error {
+	if len(t.quotas) == 0 {
+		return nil
+	}
 	stats, _, limits := t.usage(path)
 	if stats == nil {
 		return nil
@@ -119,7 +119,9 @@ func (t *Tree) account(v *version) {
 		stats, s := t.index.locate(v.path, hashPath(v.path))
 		t.tell(stats, s, q)
 	}
-	t.charge(v.path, 1, len(v.data))
+	if len(t.quotas) > 0 {
+		t.charge(v.path, 1, len(v.data))
+	}
 }
 
 // weigh counts a znode and all below it.

@@ -238,7 +238,7 @@ type happened struct {
 
 // noteEvent notes what the transaction did to the znode of v.
 func (t *Tree) noteEvent(what WatchEventType, v *version) {
-	if t.watches == nil || len(t.watches.paths) == 0 {
+	if len(t.watches.paths) == 0 {
 		return
 	}
 	h := happened{what, v.path, aclOf(v.path, v.rare), nil}
