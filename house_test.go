@@ -41,6 +41,7 @@ var arrows = []struct{ pkg, may string }{
 	{"internal/vfs", ""},
 	{"internal/wal", "internal/mutant internal/vfs zab quorum"},
 	{"snapshot", "internal/mutant internal/vfs zab quorum"},
+	{"internal/durable", "internal/core internal/mutant internal/wal snapshot zab"},
 	{"internal/sim", "any"},
 	{"transport", "quorum"},
 	{"transport/...", "transport quorum"},

@@ -87,7 +87,7 @@ func (h *host) takePiece(p *zab.Piece, ensemble zab.EnsembleID) (state any, err 
 	case p.Snapshot == nil:
 		r.drop()
 		if h.writer != nil {
-			h.writer.disk.hold(nil)
+			h.writer.disk.Hold(nil)
 		}
 		return nil, nil
 	case p.Begin && p.Resume && r.loader != nil:
@@ -112,7 +112,7 @@ func (h *host) takePiece(p *zab.Piece, ensemble zab.EnsembleID) (state any, err 
 		return nil, err
 	}
 	if r.file != nil {
-		h.writer.disk.hold(r.file) // for the RESET
+		h.writer.disk.Hold(r.file) // for the RESET
 	}
 	r.loader, r.file = nil, nil
 	return state, nil
@@ -128,9 +128,9 @@ func (h *host) beginReceiving(s *zab.Snapshot, ensemble zab.EnsembleID) (err err
 		return nil
 	}
 	disk := h.writer.disk
-	disk.hold(nil)
+	disk.Hold(nil)
 	meta := snapshot.Meta{ID: snapshot.ID(s.ID), Ensemble: ensemble, Zxid: s.Zxid, Spans: s.Spans, Members: s.Members}
-	if r.file, err = disk.states.Receive(meta, r.loader.Add); err != nil {
+	if r.file, err = disk.States.Receive(meta, r.loader.Add); err != nil {
 		return err
 	}
 	r.at = zab.Position(r.file.Position())

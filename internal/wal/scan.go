@@ -222,6 +222,13 @@ func (im *image) readHeader(s *segment) error {
 	if segmentName(s.number, s.id) != s.file || s.number == 0 || s.first == 0 || !validSector(uint32(s.sector)) || s.allocated < s.begin() {
 		return fault("its header is that of another file")
 	}
+	// From here on no file makes more memory be taken than its header, which has a checksum, says.
+	switch {
+	case s.allocated > maxSegment:
+		return fault("it says that it is larger than a segment can be")
+	case size > s.allocated:
+		return fault("longer than its header says")
+	}
 	return nil
 }
 

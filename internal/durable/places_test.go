@@ -1,4 +1,4 @@
-package ensemble
+package durable
 
 import (
 	"math/rand/v2"
@@ -7,15 +7,15 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// places, beside a list of all entries in force.
+// Places, beside a list of all entries in force.
 func TestPlaces(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		type entry struct {
-			z   Zxid
+			z   zab.Zxid
 			pos uint64
 		}
-		var p places
+		var p Places
 		var twin []entry
 		pos, last := uint64(0), zab.MakeZxid(1, 0)
 		for range 200 {
@@ -39,15 +39,21 @@ func TestPlaces(t *testing.T) {
 				twin = append(twin, entry{last, pos})
 				rec = zab.Record{Kind: zab.RecordEntry, Pos: pos, Entry: zab.Entry{Zxid: last}}
 			}
-			p.note(&rec)
+			p.Note(&rec)
+			if i := len(twin) - 10; i > 0 && r.IntN(20) == 0 {
+				p.Trim(twin[i].pos)
+				if twin = twin[i:]; len(p) > len(twin) || p[0].pos+p[0].n <= twin[0].pos {
+					t.Fatalf("seed %d: %d runs for %d entries, the first %+v", seed, len(p), len(twin), p[0])
+				}
+			}
 			for _, e := range twin {
-				if got := p.of(e.z); got != e.pos {
+				if got := p.Of(e.z); got != e.pos {
 					t.Fatalf("seed %d: %v is at %d, not %d", seed, e.z, e.pos, got)
 				}
 			}
 		}
 	}
-	if pos := (places{}).of(5); pos != 1 {
+	if pos := (Places{}).Of(5); pos != 1 {
 		t.Fatal(pos)
 	}
 }

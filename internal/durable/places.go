@@ -1,4 +1,4 @@
-package ensemble
+package durable
 
 import (
 	"sort"
@@ -6,20 +6,20 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// places knows at which position of the log an entry stands. Entries follow each other closely, so few runs hold all of them.
-type places []placeRun
+// Places knows at which position of the log an entry stands. Entries follow each other closely, so few runs hold all of them.
+type Places []placeRun
 
 // placeRun is n entries with zxids and positions that follow each other.
 type placeRun struct {
-	first Zxid
+	first zab.Zxid
 	pos   uint64
 	n     uint64
 }
 
-func (r *placeRun) last() Zxid { return r.first + Zxid(r.n-1) }
+func (r *placeRun) last() zab.Zxid { return r.first + zab.Zxid(r.n-1) }
 
-// note takes the next record.
-func (p *places) note(r *zab.Record) {
+// Note takes the next record.
+func (p *Places) Note(r *zab.Record) {
 	switch r.Kind {
 	case zab.RecordEntry:
 		p.add(r.Entry.Zxid, r.Pos)
@@ -35,7 +35,7 @@ func (p *places) note(r *zab.Record) {
 	}
 }
 
-func (p *places) add(z Zxid, pos uint64) {
+func (p *Places) add(z zab.Zxid, pos uint64) {
 	s := *p
 	if n := len(s); n > 0 && s[n-1].last()+1 == z && s[n-1].pos+s[n-1].n == pos {
 		s[n-1].n++
@@ -44,8 +44,19 @@ func (p *places) add(z Zxid, pos uint64) {
 	*p = append(s, placeRun{z, pos, 1})
 }
 
-// of returns the position of the entry z, or of an earlier one where that of z is not known: of the first there ever was, if nothing is.
-func (p places) of(z Zxid) uint64 {
+// Trim forgets runs that end before pos, which the log was told to begin with.
+func (p *Places) Trim(pos uint64) {
+	n := 0
+	for n < len(*p) && (*p)[n].pos+(*p)[n].n <= pos {
+		n++
+	}
+	if n > 0 {
+		*p = append(Places(nil), (*p)[n:]...)
+	}
+}
+
+// Of returns the position of the entry z, or of an earlier one where that of z is not known: of the first there ever was, if nothing is.
+func (p Places) Of(z zab.Zxid) uint64 {
 	i := sort.Search(len(p), func(i int) bool { return p[i].first > z }) - 1
 	if i < 0 {
 		return 1
