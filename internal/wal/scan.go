@@ -149,10 +149,11 @@ func (im *image) load(name string, limit int64) (b []byte, size int64, err error
 	if size, err = f.Size(); err != nil {
 		return nil, 0, err
 	}
-	if int64(int(size)) != size {
+	take := min(size, limit)
+	if int64(int(take)) != take {
 		return nil, size, errors.New("too long for this system")
 	}
-	b = make([]byte, min(size, limit))
+	b = make([]byte, take)
 	n, err := f.ReadAt(b, 0)
 	if err == io.EOF && n == len(b) {
 		err = nil
