@@ -19,8 +19,8 @@ var (
 	ErrNoAuth                  = datatree.ErrNoAuth
 	ErrUnsupported             = datatree.ErrUnsupported // also is ErrBadArguments: a feature that is not there yet
 	ErrSequenceExhausted       = datatree.ErrSequenceExhausted
-	ErrInvalidACL              = errors.New("invalid ACL")
-	ErrQuotaExceeded           = errors.New("quota exceeded")
+	ErrInvalidACL              = datatree.ErrInvalidACL
+	ErrQuotaExceeded           = datatree.ErrQuotaExceeded // a hard limit below /zookeeper/quota
 )
 
 // What can be wrong with a call.

@@ -66,8 +66,8 @@ var notPure = strings.Fields(`
 	sync sync/ os os/ io/ioutil net net/ syscall syscall/ context runtime runtime/ weak
 	log log/ crypto/rand hash/maphash plugin testing testing/ database/`)
 
-// alsoPure are exceptions to notPure: readers of the tree meet its one writer without a lock.
-var alsoPure = map[string][]string{"datatree": {"sync/atomic", "runtime", "weak"}}
+// alsoPure are exceptions to notPure: readers of the tree meet its one writer without a lock, and net/netip does nothing but parse addresses.
+var alsoPure = map[string][]string{"datatree": {"sync/atomic", "runtime", "weak", "net/netip"}}
 
 // timeless are the names of package time that read no clock and start no timer.
 var timeless = strings.Fields(`

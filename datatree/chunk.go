@@ -10,7 +10,8 @@ import (
 // A snapshot is a stream of MessagePack arrays, cut anywhere into chunks:
 //
 //	[format, zxid, count]                                                                        once
-//	[path, data, czxid, mzxid, pzxid, ctime, mtime, creates, version, aversion, owner, mode, ttl]  for each znode in the order of Walk
+//	[path, data, czxid, mzxid, pzxid, ctime, mtime, creates, version, aversion, owner, mode, ttl]  for each znode in the order of Walk,
+//	                                                                                               and the ACL unless it is open
 //	[digest]                                                                                     once
 //
 // Signed numbers are written modulo 2^64 or 2^32.
@@ -50,13 +51,20 @@ func (r *ChunkReader) Next() (chunk []byte, last bool) {
 			r.ended = true
 			break
 		}
-		b := msgpack.AppendArray(r.buf, nodeFields)
+		rare, fields := x.rarely(), nodeFields
+		if rare.acl != nil {
+			fields++
+		}
+		b := msgpack.AppendArray(r.buf, fields)
 		b = msgpack.AppendBytes(msgpack.AppendString(b, x.path, nil), x.data)
 		b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendUint(b, uint64(x.czxid)), uint64(x.mzxid)), uint64(x.pzxid))
 		b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendUint(b, uint64(x.ctime)), uint64(x.mtime)), uint64(x.creates))
 		b = msgpack.AppendUint(msgpack.AppendUint(b, uint64(uint32(x.version))), uint64(uint32(x.aversion)))
-		rare := x.rarely()
-		r.buf = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendUint(b, rare.owner), uint64(x.mode)), uint64(rare.ttl))
+		b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendUint(b, rare.owner), uint64(x.mode)), uint64(rare.ttl))
+		if rare.acl != nil {
+			b = append(b, rare.acl.text...)
+		}
+		r.buf = b
 	}
 	n := min(len(r.buf), r.max)
 	chunk = r.buf[:n:n]
@@ -102,7 +110,7 @@ func (l *Loader) Add(chunk []byte) error {
 			return l.err
 		}
 		if d.Bad {
-			if d.Short && len(rest) <= MaxPath+mostLoaded+nodeExtra {
+			if d.Short && len(rest) <= MaxPath+mostLoaded+2*MaxACL+nodeExtra {
 				break // the rest comes with the next chunk
 			}
 			l.err = ErrCorrupt
@@ -134,22 +142,26 @@ func (l *Loader) record(d *decoder) {
 		}
 		t.now.zxid, l.count, l.stage = zab.Zxid(zxid), count, stageNodes
 	case stageNodes:
-		d.Expect(nodeFields)
+		fields := d.Array()
+		if fields != nodeFields && fields != nodeFields+1 {
+			d.Fail()
+		}
 		path, data := d.String(MaxPath), d.Bytes(mostLoaded)
 		n := node{
 			czxid: zab.Zxid(d.Uint()), mzxid: zab.Zxid(d.Uint()), pzxid: zab.Zxid(d.Uint()),
 			ctime: int64(d.Uint()), mtime: int64(d.Uint()), creates: int64(d.UintTo(math.MaxInt64)),
 			version: int32(uint32(d.UintTo(math.MaxUint32))), aversion: int32(uint32(d.UintTo(math.MaxUint32))), data: data,
 		}
-		var r rare
-		r.owner, n.mode, r.ttl = d.Uint(), Mode(d.UintTo(uint64(allModes))), int64(d.UintTo(math.MaxInt64))
-		if r != (rare{}) {
-			n.rare = &r
+		owner, mode, ttl := d.Uint(), Mode(d.UintTo(uint64(allModes))), int64(d.UintTo(math.MaxInt64))
+		a := openACL
+		if fields > nodeFields {
+			a = t.readACL(d)
 		}
 		if d.Bad {
 			return
 		}
-		if !l.node(path, n) {
+		n.mode, n.rare = mode, rarelyWith(owner, ttl, a)
+		if fields > nodeFields && (a == openACL || path == configPath) || !fits(n.mode, n.rare) || !l.node(path, n) {
 			l.err = ErrCorrupt
 			return
 		}

@@ -11,10 +11,13 @@ import (
 
 // A request is the array [multi, [op, ...]]; an op is the array of its kind and its fields. A Version is written as its Int plus 1, modulo 2^32.
 const (
-	kindCreate = 1 // path, data, mode, ttl, parents
+	kindCreate = 1 // path, data, mode, ttl, parents and, unless it is nil, the ACL
 	kindSet    = 2 // path, data, version
 	kindDelete = 3 // path, version, recursive
 	kindCheck  = 4 // path, version, czxid
+	kindSetACL = 5 // path, ACL, version
+	kindReap   = 6 // path, czxid
+	kindClose  = 7 // session
 )
 
 // AppendOps appends the encoding of a request to b. What is wrong with it whatever the tree looks like is refused here with an *OpError, before
@@ -33,10 +36,17 @@ func AppendOps(b []byte, ops []Op, multi bool, maxData int) ([]byte, error) {
 		}
 		switch o := op.(type) {
 		case CreateOp:
-			b = msgpack.AppendUint(msgpack.AppendArray(b, 6), kindCreate)
+			fields := 6
+			if o.ACL != nil {
+				fields++
+			}
+			b = msgpack.AppendUint(msgpack.AppendArray(b, fields), kindCreate)
 			b = msgpack.AppendBytes(msgpack.AppendString(b, o.Path, nil), o.Data)
 			b = msgpack.AppendUint(msgpack.AppendUint(b, uint64(o.Mode)), uint64(o.TTL))
 			b = msgpack.AppendBool(b, o.Parents)
+			if o.ACL != nil {
+				b = appendACL(b, o.ACL)
+			}
 		case SetOp:
 			b = msgpack.AppendUint(msgpack.AppendArray(b, 4), kindSet)
 			b = msgpack.AppendBytes(msgpack.AppendString(b, o.Path, nil), o.Data)
@@ -49,6 +59,15 @@ func AppendOps(b []byte, ops []Op, multi bool, maxData int) ([]byte, error) {
 			b = msgpack.AppendUint(msgpack.AppendArray(b, 4), kindCheck)
 			b = msgpack.AppendUint(msgpack.AppendString(b, o.Path, nil), uint64(uint32(o.Version.plus1)))
 			b = msgpack.AppendUint(b, uint64(o.Czxid))
+		case SetACLOp:
+			b = msgpack.AppendUint(msgpack.AppendArray(b, 4), kindSetACL)
+			b = appendACL(msgpack.AppendString(b, o.Path, nil), o.ACL)
+			b = msgpack.AppendUint(b, uint64(uint32(o.Version.plus1)))
+		case ReapOp:
+			b = msgpack.AppendUint(msgpack.AppendArray(b, 3), kindReap)
+			b = msgpack.AppendUint(msgpack.AppendString(b, o.Path, nil), uint64(o.Czxid))
+		case CloseSessionOp:
+			b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendArray(b, 2), kindClose), o.Session)
 		}
 	}
 	return b, nil
@@ -58,19 +77,26 @@ func AppendOps(b []byte, ops []Op, multi bool, maxData int) ([]byte, error) {
 func DecodeOps(b []byte) (ops []Op, multi bool, err error) {
 	d := decoder{msgpack.Decoder{B: b}}
 	multi, n := d.request()
-	ops = make([]Op, 0, min(n, len(d.B)/4))
+	ops = make([]Op, 0, min(n, len(d.B)/3))
 	for i := 0; i < n && !d.Bad; i++ {
 		o := d.operation()
 		o.path = strings.Clone(o.path)
+		cloneACL(o.acl)
 		switch o.kind {
 		case kindCreate:
-			ops = append(ops, CreateOp{Path: o.path, Data: o.data, Mode: o.mode, TTL: o.ttl, Parents: o.flag})
+			ops = append(ops, CreateOp{Path: o.path, Data: o.data, Mode: o.mode, TTL: o.ttl, ACL: o.acl, Parents: o.flag})
 		case kindSet:
 			ops = append(ops, SetOp{Path: o.path, Data: o.data, Version: o.version})
 		case kindDelete:
 			ops = append(ops, DeleteOp{Path: o.path, Version: o.version, Recursive: o.flag})
 		case kindCheck:
 			ops = append(ops, CheckOp{Path: o.path, Version: o.version, Czxid: o.czxid})
+		case kindSetACL:
+			ops = append(ops, SetACLOp{Path: o.path, ACL: o.acl, Version: o.version})
+		case kindReap:
+			ops = append(ops, ReapOp{Path: o.path, Czxid: o.czxid})
+		case kindClose:
+			ops = append(ops, CloseSessionOp{Session: o.session})
 		}
 	}
 	if !d.Done() {
@@ -90,14 +116,17 @@ func (d *decoder) request() (multi bool, n int) {
 	return multi, n
 }
 
-// operation reads an op. Its path and data alias the bytes.
+// operation reads an op. Its path, data and ACL alias the bytes.
 func (d *decoder) operation() (o operation) {
 	fields := d.Array()
 	switch kind := d.Uint(); {
-	case kind == kindCreate && fields == 6:
+	case kind == kindCreate && (fields == 6 || fields == 7):
 		o = operation{
 			kind: kindCreate, op: "create", path: d.String(MaxPath), data: d.Bytes(math.MaxInt32), mode: Mode(d.UintTo(math.MaxUint8)),
 			ttl: time.Duration(d.UintTo(math.MaxInt64)), flag: d.Bool(),
+		}
+		if fields == 7 {
+			o.acl = d.acl()
 		}
 	case kind == kindSet && fields == 4:
 		o = operation{kind: kindSet, op: "set", path: d.String(MaxPath), data: d.Bytes(math.MaxInt32), version: d.version()}
@@ -105,6 +134,12 @@ func (d *decoder) operation() (o operation) {
 		o = operation{kind: kindDelete, op: "delete", path: d.String(MaxPath), version: d.version(), flag: d.Bool()}
 	case kind == kindCheck && fields == 4:
 		o = operation{kind: kindCheck, op: "check", path: d.String(MaxPath), version: d.version(), czxid: zab.Zxid(d.Uint())}
+	case kind == kindSetACL && fields == 4:
+		o = operation{kind: kindSetACL, op: "setACL", path: d.String(MaxPath), acl: d.acl(), version: d.version()}
+	case kind == kindReap && fields == 3:
+		o = operation{kind: kindReap, op: "reap", path: d.String(MaxPath), czxid: zab.Zxid(d.Uint())}
+	case kind == kindClose && fields == 2:
+		o = operation{kind: kindClose, op: "closeSession", session: d.Uint()}
 	default:
 		d.Fail()
 	}
