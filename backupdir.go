@@ -9,6 +9,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/snapshot"
@@ -69,24 +70,22 @@ func backupDir(ctx context.Context, d disk.Disk, dir string, w io.Writer) (z Zxi
 }
 
 // readStorage reads what openStorage would find, and changes nothing.
-func readStorage(d disk.Disk, dir string, so snapshot.Options) (found, error) {
+func readStorage(d disk.Disk, dir string, so snapshot.Options) (durable.Found, error) {
 	if _, err := listDir(d.FS, dir, so); err != nil { // again, now that nobody else is there
-		return found{}, err
+		return durable.Found{}, err
 	}
 	rec, err := wal.Read(d.FS, dir)
 	switch {
 	case err != nil:
-		return found{}, dirError(dir, err)
+		return durable.Found{}, dirError(dir, err)
 	case rec.Verdict.Kind == wal.Impaired:
-		return found{}, impaired(dir, rec.Verdict.Where, rec.Verdict.Why)
+		return durable.Found{}, impaired(dir, rec.Verdict.Where, rec.Verdict.Why)
 	case rec.Mark.Spoilt:
-		return found{}, impaired(dir, "the mark", "the state was given up, since it differed from that of others or was damaged")
+		return durable.Found{}, impaired(dir, "the mark", "the state was given up, since it differed from that of others or was damaged")
 	}
-	cfg := (&Config{}).withDefaults()
-	s := &storage{dir: dir}
-	f, err := s.recover(&cfg, so, &rec)
+	_, f, err := durable.Recover(nil, &rec, so, func(error) {})
 	if err != nil {
-		return f, dirError(dir, err)
+		return durable.Found{}, recoverError(dir, err)
 	}
 	return f, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/internal/wire"
 	"github.com/ensemble-go/ensemble/zab"
@@ -137,10 +138,10 @@ type logged struct {
 func (h *host) hand(writes []zab.Record) {
 	for i := range writes {
 		r := &writes[i]
-		h.places.note(r)
+		h.places.Note(r)
 		switch r.Kind {
 		case zab.RecordEntry:
-			h.grown += recordBytes(len(r.Entry.Data))
+			h.grown += durable.RecordBytes(&r.Entry)
 		case zab.RecordReset:
 			h.grown = 0
 		}

@@ -27,6 +27,8 @@ type Client interface {
 	Set(ctx context.Context, path string, data []byte, v Version) (Stat, error)
 	// Delete removes a znode that has no children, if its version is v.
 	Delete(ctx context.Context, path string, v Version) error
+	// ACL returns the ACL of the znode at path, and its Stat.
+	ACL(ctx context.Context, path string) ([]ACL, Stat, error)
 	// Do carries out a write: Submit and Wait.
 	Do(ctx context.Context, op Op) (Result, error)
 	// Submit begins a write and never blocks; if it was not taken, such as with ErrOverloaded, Wait says so. What one goroutine submits takes
@@ -123,6 +125,24 @@ func (c client) Children(ctx context.Context, path string) ([]string, error) {
 	return names, nil
 }
 
+// ACL returns the ACL of the znode at path, and its Stat. See Client.
+func (c client) ACL(ctx context.Context, path string) ([]ACL, Stat, error) {
+	t, err := c.h.reader(ctx)
+	if err != nil {
+		return nil, Stat{}, err
+	}
+	if err := datatree.CheckPath(path); err != nil {
+		return nil, Stat{}, absent("getACL", path)
+	}
+	v := t.View()
+	defer v.Release()
+	list, stat, err := v.For(nil).ACL(path)
+	if err != nil {
+		return nil, Stat{}, absent("getACL", path)
+	}
+	return list, stat, nil
+}
+
 // Create makes a znode and returns its path. See Client.
 func (c client) Create(ctx context.Context, path string, data []byte, mode Mode) (string, error) {
 	r, err := c.Do(ctx, CreateOp{Path: path, Data: data, Mode: mode})
@@ -195,10 +215,18 @@ func (c client) Sync(ctx context.Context) (Zxid, error) {
 // encode makes c's payload, which is the machine's until the call is answered. It copies the ops' data, on the goroutine of the caller.
 func (h *host) encode(c *call, multi bool, ops ...Op) (err error) {
 	size := 24
-	for _, op := range ops {
+	for i, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
-			size += len(o.Path) + len(o.Data) + 24
+			if o.Mode&(Ephemeral|Container) != 0 || o.TTL != 0 || o.Parents {
+				if !multi {
+					i = -1
+				}
+				return &OpError{Op: "create", Path: o.Path, Index: i, Err: ErrUnsupported} // nobody would let it go in time
+			}
+			size += len(o.Path) + len(o.Data) + 24 + datatree.ACLSize(o.ACL)
+		case SetACLOp:
+			size += len(o.Path) + 24 + datatree.ACLSize(o.ACL)
 		case SetOp:
 			size += len(o.Path) + len(o.Data) + 24
 		case DeleteOp:

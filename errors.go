@@ -19,8 +19,8 @@ var (
 	ErrNoAuth                  = datatree.ErrNoAuth
 	ErrUnsupported             = datatree.ErrUnsupported // also is ErrBadArguments: a feature that is not there yet
 	ErrSequenceExhausted       = datatree.ErrSequenceExhausted
-	ErrInvalidACL              = errors.New("invalid ACL")
-	ErrQuotaExceeded           = errors.New("quota exceeded")
+	ErrInvalidACL              = datatree.ErrInvalidACL
+	ErrQuotaExceeded           = datatree.ErrQuotaExceeded // a hard limit below /zookeeper/quota
 )
 
 // What can be wrong with a call.
@@ -36,6 +36,9 @@ var (
 	ErrClosed         = errors.New("node is closed")
 	ErrSessionExpired = errors.New("session has ended")
 	ErrSessionMoved   = errors.New("session has moved")
+	// ErrSuperseded ends a node when another run of the same member has begun to write: two processes have been started under one id. It is joined with
+	// ErrSessionExpired, since that is how this one learns of it. The later one goes on.
+	ErrSuperseded = errors.New("another run of this member has taken its place")
 	// ErrImpaired is given to reads of a member whose state is known to be wrong, or was damaged on its disk, until it has the ensemble's again. Only View
 	// still shows it. Open gives it, in a *DirError, where nobody could bring that about.
 	ErrImpaired = errors.New("member is impaired")

@@ -28,18 +28,20 @@ const module = "github.com/ensemble-go/ensemble"
 var arrows = []struct{ pkg, may string }{
 	{"quorum", ""},
 	{"internal/mutant", ""}, // a constant in a normal build
+	{"internal/msgpack", ""},
 	{"zab", "internal/mutant quorum"},
 	{"election", "internal/mutant zab quorum"},
 	{"session", "internal/mutant zab quorum"},
-	{"datatree", "internal/mutant zab quorum"},
+	{"datatree", "internal/msgpack internal/mutant zab quorum"},
 	{"internal/core", "internal/mutant election session datatree zab quorum"},
 	{"internal/link", "internal/mutant quorum"},
-	{"internal/wire", "zab election internal/core quorum internal/link"},
+	{"internal/wire", "internal/msgpack zab election internal/core quorum internal/link"},
 	{"internal/script", ""},
 	{"internal/crashtest", "internal/mutant internal/vfs"},
 	{"internal/vfs", ""},
 	{"internal/wal", "internal/mutant internal/vfs zab quorum"},
 	{"snapshot", "internal/mutant internal/vfs zab quorum"},
+	{"internal/durable", "internal/core internal/mutant internal/wal snapshot zab"},
 	{"internal/sim", "any"},
 	{"transport", "quorum"},
 	{"transport/...", "transport quorum"},
@@ -56,7 +58,7 @@ var arrows = []struct{ pkg, may string }{
 // onlyTests are imported by tests alone: they bring the flags of package testing into whatever links them.
 var onlyTests = strings.Fields("internal/sim internal/script internal/crashtest")
 
-var pure = strings.Fields("quorum zab election datatree session internal/core internal/link")
+var pure = strings.Fields("quorum zab election datatree session internal/core internal/link internal/msgpack")
 
 // notPure are the packages of the standard library that bring in time, chance, I/O or concurrency. A name ending in / is
 // for everything below it.
@@ -64,8 +66,8 @@ var notPure = strings.Fields(`
 	sync sync/ os os/ io/ioutil net net/ syscall syscall/ context runtime runtime/ weak
 	log log/ crypto/rand hash/maphash plugin testing testing/ database/`)
 
-// alsoPure are exceptions to notPure: readers of the tree meet its one writer without a lock.
-var alsoPure = map[string][]string{"datatree": {"sync/atomic", "runtime", "weak"}}
+// alsoPure are exceptions to notPure: readers of the tree meet its one writer without a lock, and net/netip does nothing but parse addresses.
+var alsoPure = map[string][]string{"datatree": {"sync/atomic", "runtime", "weak", "net/netip"}}
 
 // timeless are the names of package time that read no clock and start no timer.
 var timeless = strings.Fields(`

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/snapshot"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -21,6 +23,8 @@ type keeper struct {
 	cancel context.CancelFunc // of the one that is being written
 	group  sync.WaitGroup
 	closed bool
+
+	failure atomic.Pointer[error] // why the last one failed; nil: it did not
 }
 
 // kept is what came of a snapshot.
@@ -28,8 +32,17 @@ type kept struct {
 	info snapshot.Info
 	took time.Duration
 	err  error
+	dead error  // of the store: what is durable in it cannot be told any more
+	upto uint64 // position before which the log goes; 0: none does
+	log  int64  // bytes of log that it was to stand for
 	asks []chan kept
 }
+
+// A snapshot that failed is tried again after firstRetry, then after twice as long each time, at most lastRetry.
+const (
+	firstRetry = time.Second
+	lastRetry  = 5 * time.Minute
+)
 
 // errNothing is for a state that is not to be kept: it is being replaced, or known to be wrong.
 var errNothing = fmt.Errorf("%w: its state is being replaced", ErrImpaired)
@@ -113,8 +126,8 @@ func (h *host) keep() {
 	if done != nil {
 		k.busy, k.cancel = false, nil
 	}
-	due := h.grown >= h.cfg.SnapshotBytes
-	begin := !k.busy && (due || len(k.asks) > 0)
+	due := h.grown >= h.cfg.SnapshotBytes && (h.pause == 0 || !time.Now().Before(h.retryAt))
+	begin := !k.busy && (done == nil || done.dead == nil) && (due || len(k.asks) > 0)
 	var asks []chan kept
 	if begin {
 		asks, k.asks = k.asks, nil
@@ -122,6 +135,10 @@ func (h *host) keep() {
 	k.mu.Unlock()
 	if done != nil {
 		h.keptOne(done)
+		if done.dead != nil { // a write that may or may not be durable is the end of a node, here as in the log
+			h.step(&core.Failed{Err: done.dead})
+			h.settle()
+		}
 	}
 	if begin {
 		h.snapshot(asks)
@@ -131,8 +148,17 @@ func (h *host) keep() {
 // keptOne tells everybody what came of a snapshot.
 func (h *host) keptOne(k *kept) {
 	if k.err != nil {
+		h.grown += k.log
+		h.pause = min(max(2*h.pause, firstRetry), lastRetry)
+		h.retryAt = time.Now().Add(h.pause)
+		h.stats.snapshotsFailed.Add(1)
+		h.keeper.failure.Store(&k.err)
 		h.cfg.Logger.Warn("ensemble: no snapshot was kept", "member", h.cfg.ID, "zxid", k.info.Zxid, "err", k.err)
 	} else {
+		h.pause = 0
+		h.places.Trim(k.upto)
+		h.stats.snapshots.Add(1)
+		h.keeper.failure.Store(nil)
 		h.cfg.Logger.Info("ensemble: snapshot", "member", h.cfg.ID, "zxid", k.info.Zxid, "bytes", k.info.Size, "took", k.took)
 		if h.cfg.Trace.Snapshotted != nil {
 			h.cfg.Trace.Snapshotted(SnapshotInfo{Zxid: k.info.Zxid, Bytes: k.info.Size, Took: k.took})
@@ -147,12 +173,12 @@ func (h *host) keptOne(k *kept) {
 func (h *host) snapshot(asks []chan kept) {
 	var s zab.Snapshot
 	var r zab.SnapshotReader
-	if h.applied != Zxid(h.writer.disk.newest.Load()) {
+	if h.applied != h.writer.disk.Newest() {
 		s, r = h.m.Snapshot()
 	}
 	if r == nil {
 		k := kept{info: snapshot.Info{Meta: snapshot.Meta{Zxid: h.applied}}}
-		if h.applied != Zxid(h.writer.disk.newest.Load()) {
+		if h.applied != h.writer.disk.Newest() {
 			k.err = errNothing
 		}
 		for _, c := range asks {
@@ -160,8 +186,9 @@ func (h *host) snapshot(asks []chan kept) {
 		}
 		return // if one is due, it is still due when there is something new
 	}
+	grown := h.grown
 	h.grown = 0
-	meta := snapshot.Meta{Ensemble: h.core.Ensemble, Zxid: s.Zxid, Pos: h.places.of(s.Zxid), Created: time.Now(), Spans: s.Spans, Members: s.Members}
+	meta := snapshot.Meta{Ensemble: h.core.Ensemble, Zxid: s.Zxid, Pos: h.places.Of(s.Zxid), Created: time.Now(), Spans: s.Spans, Members: s.Members}
 	k := &h.keeper
 	ctx, cancel := context.WithCancel(context.Background())
 	k.mu.Lock()
@@ -170,7 +197,7 @@ func (h *host) snapshot(asks []chan kept) {
 	k.group.Go(func() {
 		defer cancel()
 		done := h.write(ctx, meta, r)
-		done.asks = asks
+		done.asks, done.log = asks, grown
 		k.mu.Lock()
 		k.done = done
 		k.mu.Unlock()
@@ -180,20 +207,30 @@ func (h *host) snapshot(asks []chan kept) {
 
 // write makes one snapshot durable, and lets go of what is not needed any more.
 func (h *host) write(ctx context.Context, meta snapshot.Meta, r zab.SnapshotReader) *kept {
+	k := h.writeOne(ctx, meta, r)
+	if err := h.writer.disk.States.Err(); err != nil {
+		k.dead = dirError(h.writer.disk.dir, err)
+		k.err = k.dead
+	}
+	return k
+}
+
+func (h *host) writeOne(ctx context.Context, meta snapshot.Meta, r zab.SnapshotReader) *kept {
 	defer r.Close()
 	begin := time.Now()
 	disk := h.writer.disk
 	k := &kept{info: snapshot.Info{Meta: meta}}
-	info, err := disk.states.Write(ctx, meta, r)
+	info, err := disk.States.Write(ctx, meta, r)
 	if err != nil {
 		k.err = dirError(disk.dir, err)
 		return k
 	}
 	k.info, k.took = info, time.Since(begin)
-	disk.kept(&info)
-	if pos, err := disk.retain(info.Zxid); err != nil {
+	disk.Kept(&info)
+	if pos, err := disk.Retain(info.Zxid); err != nil {
 		h.cfg.Logger.Warn("ensemble: old snapshots were not removed", "member", h.cfg.ID, "err", err)
 	} else {
+		k.upto = pos
 		h.writer.retainFrom(pos)
 	}
 	return k

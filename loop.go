@@ -3,11 +3,13 @@ package ensemble
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/internal/wire"
 	"github.com/ensemble-go/ensemble/transport"
@@ -50,8 +52,10 @@ type loop struct {
 
 	issued, persisted zab.WriteID
 	unproven          []logged // handed to the writer, and to be told to the trace when it is durable
-	places            places
-	grown             int64 // bytes of log since the last snapshot
+	places            durable.Places
+	grown             int64         // bytes of log since the last snapshot
+	pause             time.Duration // before a snapshot is tried again; 0: the last did not fail
+	retryAt           time.Time
 	core              core.Status
 	damage            *DamageInfo // to be told to the trace
 	waited            int         // ticks impaired, without a leader
@@ -87,7 +91,7 @@ type peerLink struct {
 }
 
 // initLoop makes the machine. It begins with what was found, and may say that it cannot.
-func (h *host) initLoop(f found, tail int) {
+func (h *host) initLoop(f durable.Found, tail int) {
 	cfg := h.cfg
 	cc := core.Config{
 		Self: cfg.ID, Members: cfg.Members, Join: cfg.Join, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
@@ -99,7 +103,7 @@ func (h *host) initLoop(f found, tail int) {
 	random(cc.Ensemble[:])
 	h.sm = replica{core.NewZnodes(cfg.MaxData)}
 	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
-	h.places, h.grown, h.damage = f.places, f.grown, f.damage
+	h.places, h.grown = f.Places, f.Grown
 	h.tree.Store(h.sm.View())
 	for _, m := range cfg.Members {
 		if m.ID != cfg.ID {
@@ -249,6 +253,9 @@ func (h *host) step(in core.Input) {
 	h.issued = max(h.issued, h.out.LastWrite)
 	if h.out.Failed != nil {
 		h.failed = h.out.Failed
+		if errors.Is(h.failed, core.ErrSuperseded) {
+			h.failed = fmt.Errorf("ensemble: %w: %w", ErrSuperseded, ErrSessionExpired)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ const mutantOf = "ENSEMBLE_TEST_MUTANT"
 
 func init() { mutant.Set(os.Getenv(mutantOf)) }
 
-// Each mutant is a mistake that beginning a directory could make, and is found by the test that is named beside it, in a process of its own.
+// Each mutant is a mistake that the writer, or beginning a directory, could make, and is found by the test that is named beside it, in a process of its own.
 func TestMutants(t *testing.T) {
 	caught, all := 0, 0
 	for _, m := range []struct{ name, note, by string }{
@@ -27,6 +27,9 @@ func TestMutants(t *testing.T) {
 		{"restore-epoch-kept", "fencing tokens go back", "TestRestore"},
 		{"restore-identity-kept", "old members are let in", "TestRestore"},
 		{"restore-unchecked", "a backup that was cut is taken", "TestRestoreRefusesWhatIsNoBackup"},
+		{"reset-before-snapshot", "a RESET is durable before the snapshot that it names", "TestPowerLossAtEachStepOfReceiving"},
+		{"failed-batch-told", "what could not be written is told as durable", "TestFailedSyncIsNoAcknowledgement"},
+		{"aside-nobodys-born", "a damaged directory of which nothing tells whose it is becomes that of a founder", "TestDamagedIdentityFoundsNothing"},
 		{"backupdir-without-tail", "what is not known to be committed is left out", "TestBackupDirHasTheTail"},
 	} {
 		for _, name := range []string{"", m.name} {

@@ -12,6 +12,7 @@ import (
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/transport"
 )
@@ -94,17 +95,14 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		cfg: cfg, tr: cfg.Transport,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), served: make(chan struct{}),
 	}
-	if len(cfg.Members) == 1 {
-		h.tr = cfg.Transport // may be nil
-	}
-	var f found
+	var f durable.Found
 	if cfg.Dir != "" {
 		var s *storage
 		var err error
 		if s, f, err = openStorage(ctx, &cfg); err != nil {
 			return nil, err
 		}
-		h.writer = newWriter(s, h.wakeUp)
+		h.writer, h.damage = newWriter(s, h.wakeUp), s.damage
 	}
 	h.initLoop(f, disk.Of(ctx).Tail)
 	err := h.m.Err()
@@ -131,7 +129,7 @@ func (h *host) closeDisk() error {
 	if h.writer == nil {
 		return nil
 	}
-	return h.writer.disk.log.Close()
+	return h.writer.disk.Close()
 }
 
 // random fills b with what nobody can foresee.

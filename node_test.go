@@ -85,6 +85,41 @@ func TestElectWriteRead(t *testing.T) {
 	})
 }
 
+func TestACLsAndRecursiveDeletes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		n := ensembletest.New(t, 3).Node(2)
+		list := []ensemble.ACL{{Perm: ensemble.PermRead | ensemble.PermAdmin, Scheme: "digest", ID: "ann:smGaoVKd/cQkjm7b88GyorAUz20="}}
+		must[[]ensemble.Result](t)(n.Multi(ctx, ensemble.CreateOp{Path: "/a", ACL: list}, ensemble.CreateOp{Path: "/a/b"}, ensemble.CreateOp{Path: "/a/b/c"}))
+		have, stat, err := n.ACL(ctx, "/a")
+		if err != nil || !slices.Equal(have, list) || stat.Aversion.Int() != 0 || stat.NumChildren != 1 {
+			t.Fatal(have, stat, err)
+		}
+		if _, err := n.Do(ctx, ensemble.SetACLOp{Path: "/a", ACL: []ensemble.ACL{{Scheme: "nobody's"}}}); !errors.Is(err, ensemble.ErrInvalidACL) {
+			t.Error(err)
+		}
+		r := must[ensemble.Result](t)(n.Do(ctx, ensemble.SetACLOp{Path: "/a", ACL: []ensemble.ACL{{Perm: ensemble.PermAll, Scheme: "world", ID: "anyone"}}}))
+		if r.Path != "/a" || r.Stat.Aversion.Int() != 1 || r.Stat.Version.Int() != 0 {
+			t.Errorf("%+v", r)
+		}
+		if _, err := n.Do(ctx, ensemble.SetACLOp{Path: "/a", ACL: list, Version: ensemble.VersionOf(0)}); !errors.Is(err, ensemble.ErrBadVersion) {
+			t.Error(err)
+		}
+		for path, want := range map[string]error{"/none": ensemble.ErrNoNode, "none": ensemble.ErrBadPath, "": ensemble.ErrBadPath} {
+			if _, _, err := n.ACL(ctx, path); !errors.Is(err, want) {
+				t.Errorf("%q: %v", path, err)
+			}
+		}
+		if err := n.Delete(ctx, "/a", ensemble.AnyVersion); !errors.Is(err, ensemble.ErrNotEmpty) {
+			t.Error(err)
+		}
+		must[ensemble.Result](t)(n.Do(ctx, ensemble.DeleteOp{Path: "/a", Recursive: true}))
+		if v := n.View(); v.Len() != 4 {
+			t.Errorf("%d znodes are left", v.Len())
+		}
+	})
+}
+
 func TestRefusals(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -109,7 +144,7 @@ func TestRefusals(t *testing.T) {
 			{second(n.Get(ctx, "none")), ensemble.ErrBadPath, "get", "none"},
 			{second(n.Children(ctx, "/none")), ensemble.ErrNoNode, "children", "/none"},
 			{second(n.Do(ctx, ensemble.CreateOp{Path: "/a", Parents: true})), ensemble.ErrUnsupported, "create", "/a"},
-			{second(n.Do(ctx, ensemble.DeleteOp{Path: "/a", Recursive: true})), ensemble.ErrUnsupported, "delete", "/a"},
+			{second(n.Do(ctx, ensemble.DeleteOp{Path: "/a", Recursive: true})), ensemble.ErrNoNode, "delete", "/a"},
 			{second(n.Submit(ensemble.SetOp{Path: "/none"}).Wait(ctx)), ensemble.ErrNoNode, "set", "/none"},
 			{second(n.Submit(ensemble.SetOp{Path: "none"}).Wait(ctx)), ensemble.ErrBadPath, "set", "none"},
 		} {

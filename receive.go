@@ -68,7 +68,7 @@ func (h *host) takePieces() {
 		} else if told.Snapshot != nil {
 			h.loaded.put(&told)
 		}
-		if told.Err != nil {
+		if told.Err != nil && !errors.Is(told.Err, snapshot.ErrClosed) {
 			h.cfg.Logger.Warn("ensemble: a snapshot could not be received", "member", h.cfg.ID, "err", told.Err)
 		}
 		h.wakeUp()
@@ -87,7 +87,7 @@ func (h *host) takePiece(p *zab.Piece, ensemble zab.EnsembleID) (state any, err 
 	case p.Snapshot == nil:
 		r.drop()
 		if h.writer != nil {
-			h.writer.disk.hold(nil)
+			h.writer.disk.Hold(nil)
 		}
 		return nil, nil
 	case p.Begin && p.Resume && r.loader != nil:
@@ -112,7 +112,7 @@ func (h *host) takePiece(p *zab.Piece, ensemble zab.EnsembleID) (state any, err 
 		return nil, err
 	}
 	if r.file != nil {
-		h.writer.disk.hold(r.file) // for the RESET
+		h.writer.disk.Hold(r.file) // for the RESET
 	}
 	r.loader, r.file = nil, nil
 	return state, nil
@@ -128,13 +128,24 @@ func (h *host) beginReceiving(s *zab.Snapshot, ensemble zab.EnsembleID) (err err
 		return nil
 	}
 	disk := h.writer.disk
-	disk.hold(nil)
+	disk.Hold(nil)
 	meta := snapshot.Meta{ID: snapshot.ID(s.ID), Ensemble: ensemble, Zxid: s.Zxid, Spans: s.Spans, Members: s.Members}
-	if r.file, err = disk.states.Receive(meta, r.loader.Add); err != nil {
+	if r.file, err = disk.States.Receive(meta, r.addAgain); err != nil {
 		return err
 	}
 	r.at = zab.Position(r.file.Position())
 	return nil
+}
+
+// addAgain takes a chunk of an earlier run. There may be gigabytes of them, and a node that closes does not wait for that.
+func (r *receiver) addAgain(chunk []byte) error {
+	r.mu.Lock()
+	closed := r.closed
+	r.mu.Unlock()
+	if closed {
+		return snapshot.ErrClosed
+	}
+	return r.loader.Add(chunk)
 }
 
 // drop gives up what there is.

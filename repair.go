@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/quorum"
@@ -22,25 +23,29 @@ func readmittable(cfg *Config) bool {
 }
 
 // judge looks at the snapshots beside a log, before anything is changed. A log and its snapshots are whole together or not at all.
-func (s *storage) judge(cfg *Config, so snapshot.Options, rec *wal.Recovery) (found, error) {
+func (s *storage) judge(cfg *Config, so snapshot.Options, rec *wal.Recovery) (durable.Found, error) {
 	so.Ensemble = rec.Mark.Ensemble
 	kept, _, err := snapshot.Inspect(so)
 	if err != nil {
-		return found{}, err
+		return durable.Found{}, err
 	}
 	var ensemble zab.EnsembleID
+	var unread error
 	for i := range kept {
 		k := &kept[i]
 		_, version := errors.AsType[*snapshot.VersionError](k.Fault)
 		_, identity := errors.AsType[*snapshot.IdentityError](k.Fault)
 		switch {
 		case version || identity:
-			return found{}, k.Fault
+			return durable.Found{}, k.Fault
 		case k.Fault != nil:
+			if d, ok := errors.AsType[*snapshot.DamageError](k.Fault); ok && d.Err != nil && !vfs.OfMedium(d.Err) {
+				unread = d
+			}
 		case ensemble == zab.EnsembleID{}:
 			ensemble = k.Ensemble
 		case k.Ensemble != ensemble:
-			return found{}, &snapshot.IdentityError{File: k.File, Want: ensemble, Have: k.Ensemble}
+			return durable.Found{}, &snapshot.IdentityError{File: k.File, Want: ensemble, Have: k.Ensemble}
 		}
 	}
 	impair := func(why string) { rec.Verdict = wal.Verdict{Kind: wal.Impaired, Where: snapshotsDir, Why: why} }
@@ -58,10 +63,15 @@ func (s *storage) judge(cfg *Config, so snapshot.Options, rec *wal.Recovery) (fo
 		}
 		return f, err
 	}
-	if (ensemble != zab.EnsembleID{}) {
+	switch none := (zab.EnsembleID{}); {
+	case ensemble != none:
 		rec.Mark.Ensemble, rec.Mark.Born = ensemble, true
+	case unread != nil && rec.Mark.Ensemble == none: // it may tell whose this is, when it can be read again
+		return durable.Found{}, unread
+	case len(kept) > 0:
+		rec.Mark.Spoilt = true
 	}
-	return found{}, nil
+	return durable.Found{}, nil
 }
 
 // ofMedium reports whether every snapshot that cannot be used is damaged, and not only out of reach just now.
@@ -74,19 +84,20 @@ func ofMedium(lost *snapshot.LostError) bool {
 	return true
 }
 
+// recover takes what the log and the snapshots make together. The log may not be there yet.
+func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (f durable.Found, err error) {
+	s.Store, f, err = durable.Recover(nil, rec, so, func(err error) {
+		cfg.Logger.Warn("ensemble: a snapshot is not used", "member", cfg.ID, "err", err)
+	})
+	return f, err
+}
+
 // afresh begins with what a repair has left: nothing but the mark.
-func (s *storage) afresh(cfg *Config, so snapshot.Options, rec *wal.Recovery) (found, error) {
-	so.Ensemble = rec.Mark.Ensemble
-	states, err := snapshot.Open(so)
-	if err != nil {
-		return found{}, err
-	}
-	s.states, s.need = states, snapshot.Need{}
-	s.newest.Store(0)
-	d := &DamageInfo{Where: rec.Verdict.Where, Why: rec.Verdict.Why, Evidence: filepath.Join(cfg.Dir, rec.Evidence)}
+func (s *storage) afresh(cfg *Config, so snapshot.Options, rec *wal.Recovery) (durable.Found, error) {
+	s.damage = &DamageInfo{Where: rec.Verdict.Where, Why: rec.Verdict.Why, Evidence: filepath.Join(cfg.Dir, rec.Evidence)}
 	cfg.Logger.Warn("ensemble: the data directory is damaged, and was set aside; this member does not count until a quorum of the others has brought it up to date",
-		"member", cfg.ID, "dir", cfg.Dir, "where", d.Where, "why", d.Why, "evidence", d.Evidence)
-	return found{Recovered: core.Recovered{Mark: rec.Mark}, damage: d}, nil
+		"member", cfg.ID, "dir", cfg.Dir, "where", s.damage.Where, "why", s.damage.Why, "evidence", s.damage.Evidence)
+	return s.recover(cfg, so, &wal.Recovery{Mark: rec.Mark})
 }
 
 // refused is the error for a directory that is damaged and stays as it is.

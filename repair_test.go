@@ -480,3 +480,82 @@ func TestPowerLossAtEachStepOfARepair(t *testing.T) {
 		t.Logf("%d images", len(images))
 	})
 }
+
+// Where nothing tells which ensemble a directory is of, the member takes no part in a birth: it would be that of an empty ensemble.
+func TestDamagedIdentityFoundsNothing(t *testing.T) {
+	flip := func(m *vfs.Memory) error {
+		for _, name := range append(ends(m, ".log"), "/data/mark.0", "/data/mark.1") {
+			if err := m.FlipBit(name, 300); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for name, do := range map[string]func(id ensemble.ID, m *vfs.Memory) error{
+		"all headers": func(_ ensemble.ID, m *vfs.Memory) error { return flip(m) },
+		"of two, and the third wiped": func(id ensemble.ID, m *vfs.Memory) error {
+			if id == 3 {
+				m.Wipe()
+				return nil
+			}
+			return flip(m)
+		},
+		"no log, and snapshots that cannot be read": func(_ ensemble.ID, m *vfs.Memory) error {
+			for _, name := range append(ends(m, ".log"), "/data/mark.0", "/data/mark.1") {
+				if err := m.Remove(name); err != nil {
+					return err
+				}
+			}
+			m.SetHook(func(o vfs.Op) *vfs.Fault {
+				if o.Kind == vfs.OpRead && strings.HasSuffix(o.Name, ".snap") {
+					return &vfs.Fault{Err: syscall.EACCES}
+				}
+				return nil
+			})
+			return m.SyncDir("/data")
+		},
+		"no log, and damaged snapshots": func(_ ensemble.ID, m *vfs.Memory) error {
+			for _, name := range append(ends(m, ".log"), "/data/mark.0", "/data/mark.1") {
+				if err := m.Remove(name); err != nil {
+					return err
+				}
+			}
+			for _, name := range ends(m, ".snap") {
+				if err := m.FlipBit(name, 300); err != nil {
+					return err
+				}
+			}
+			return m.SyncDir("/data")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDisks(t, nil)
+				d.fill(d.nodes[1], "/a", 5, 1000)
+				for _, n := range d.nodes {
+					must[ensemble.Zxid](t)(n.Sync(t.Context()))
+					if strings.Contains(name, "snapshots") {
+						must[ensemble.Zxid](t)(n.Snapshot(t.Context()))
+					}
+				}
+				d.stopAll()
+				for id := ensemble.ID(1); id <= 3; id++ {
+					d.hurt(id, func(m *vfs.Memory) error { return do(id, m) })
+				}
+				opened := 0
+				for id := ensemble.ID(1); id <= 3; id++ {
+					if n, err := d.try(id); err == nil {
+						d.nodes[id] = n
+						opened++
+					}
+				}
+				<-time.After(time.Minute)
+				for id := ensemble.ID(1); id <= 3 && opened > 0; id++ {
+					if s := d.nodes[id].Status(); s.Ready || s.Role == ensemble.Leading {
+						t.Errorf("member %d: %+v", id, s)
+					}
+				}
+			})
+		})
+	}
+}

@@ -47,7 +47,7 @@ const unfinished = "restore.unfinished"
 // acknowledged writes.
 //
 // The backup is checked to its end before anything counts. Faults of the options are *ConfigErrors, joined by errors.Join; what is wrong with the backup is
-// ErrBadBackup, and the directory is then as it was; what is wrong with the directory is a *DirError, such as ErrDirUsed. After a crash or an error of
+// ErrBadBackup, and nothing of it is then in the directory; what is wrong with the directory is a *DirError, such as ErrDirUsed. After a crash or an error of
 // the disk it is as it was, restored, or ErrDirUnfinished to everybody but Restore, which is then repeated. Of r nothing behind the backup is read.
 func Restore(ctx context.Context, dir string, r io.Reader, o RestoreOptions) error {
 	if err := restore(ctx, disk.Of(ctx), dir, r, &o); err != nil {

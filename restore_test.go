@@ -204,6 +204,7 @@ func TestRestoreToOtherMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := ensembletest.New(t, 3, func(c *ensemble.Config) { c.Dir = "" }) // a member in memory can be backed up, too
 		must[string](t)(c.Node(1).Create(t.Context(), "/a", []byte("x"), 0))
+		must[ensemble.Zxid](t)(c.Node(2).Sync(t.Context()))
 		backup := func() []byte {
 			var b bytes.Buffer
 			must[ensemble.Zxid](t)(c.Node(2).Backup(t.Context(), &b))

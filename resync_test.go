@@ -151,7 +151,7 @@ func (s *severed) mend() {
 // A member that has lost its disk is sent the tree. When that is interrupted, by the loss of the link or the end of its process, it goes on where it was: what
 // has come is not sent again, but for what was in the air. A power loss may take what has come.
 func TestTransferResumes(t *testing.T) {
-	for _, how := range []string{"link", "restart", "power"} {
+	for _, how := range []string{"link", "restart", "closing", "power"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDisksTail(t, 4<<10, func(c *ensemble.Config) { c.SnapshotsKept = 1 })
@@ -185,6 +185,24 @@ func TestTransferResumes(t *testing.T) {
 				case "restart":
 					d.nodes[id].Close()
 					cut.mend()
+					d.open(id)
+				case "closing": // while it goes through what it has: it does not wait for the end of that
+					d.nodes[id].Close()
+					cut.mend()
+					d.disk[id].SetHook(func(o vfs.Op) *vfs.Fault {
+						if o.Kind == vfs.OpSync && strings.HasSuffix(o.Name, ".part") {
+							<-time.After(200 * time.Millisecond)
+						}
+						return nil
+					})
+					d.open(id)
+					<-time.After(2 * time.Second)
+					begin := time.Now()
+					d.nodes[id].Close()
+					if took := time.Since(begin); took > time.Second {
+						t.Errorf("Close took %v", took)
+					}
+					d.disk[id].SetHook(nil)
 					d.open(id)
 				case "power":
 					d.kill(id, r)

@@ -54,7 +54,7 @@ func TestSnapshotsBoundTheLog(t *testing.T) {
 			<-time.After(time.Second)
 			for id, n := range d.nodes {
 				snaps, log := files(d.disk[id])
-				if s := n.Status(); s.Snapshot == 0 || s.Snapshot > s.Applied || snaps > 2 || log > 160<<10 {
+				if s := n.Status(); s.Snapshot == 0 || s.Snapshot > s.Applied || snaps > 2 || log > 256<<10 {
 					t.Errorf("member %d: snapshot %v of %v, %d files, %d bytes of log", id, s.Snapshot, s.Applied, snaps, log)
 				}
 			}

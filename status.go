@@ -51,21 +51,22 @@ func (r Reason) String() string {
 
 // Status is what a node knows of itself and its peers.
 type Status struct {
-	ID        ID
-	Leader    ID // 0: none known
-	Role      Role
-	Ready     bool
-	Reason    Reason // when not Ready
-	Epoch     uint32
-	Logged    Zxid         // last transaction in the log
-	Committed Zxid         // last one known to be committed
-	Applied   Zxid         // last one that is in the tree
-	Snapshot  Zxid         // of the newest one in the data directory; 0: none
-	Peers     []PeerStatus // in ascending order of ID, without this member; read-only
-	InFlight  int          // calls that wait at this node
-	Sessions  int          // in the ensemble, as applied here
-	Watches   int          // there are none yet
-	Znodes    int          // in the tree
+	ID          ID
+	Leader      ID // 0: none known
+	Role        Role
+	Ready       bool
+	Reason      Reason // when not Ready
+	Epoch       uint32
+	Logged      Zxid         // last transaction in the log
+	Committed   Zxid         // last one known to be committed
+	Applied     Zxid         // last one that is in the tree
+	Snapshot    Zxid         // of the newest one in the data directory; 0: none
+	SnapshotErr error        // why none could be written the last time; it is tried again, with longer and longer pauses; nil: it could
+	Peers       []PeerStatus // in ascending order of ID, without this member; read-only
+	InFlight    int          // calls that wait at this node
+	Sessions    int          // in the ensemble, as applied here
+	Watches     int          // there are none yet
+	Znodes      int          // in the tree
 }
 
 // PeerStatus is what a node knows of another member.
@@ -114,7 +115,10 @@ func (h *host) fresh(s Status) Status {
 	s.Committed = max(s.Committed, s.Applied)
 	s.Logged = max(s.Logged, s.Committed)
 	if h.writer != nil {
-		s.Snapshot = Zxid(h.writer.disk.newest.Load())
+		s.Snapshot = h.writer.disk.Newest()
+		if err := h.keeper.failure.Load(); err != nil {
+			s.SnapshotErr = *err
+		}
 	}
 	s.InFlight = int(h.inFlight.Load())
 	s.Sessions = int(h.sessions.Load())

@@ -27,7 +27,7 @@ func TestSnapshotOfNothing(t *testing.T) {
 	check(err)
 	snap := &zab.Snapshot{ID: zab.SnapshotID{1}}
 	mark := zab.Mark{Ensemble: zab.EnsembleID{1}, Member: 1, Born: true}
-	file, err := s.states.Receive(snapshot.Meta{ID: snapshot.ID(snap.ID), Ensemble: mark.Ensemble}, nil)
+	file, err := s.States.Receive(snapshot.Meta{ID: snapshot.ID(snap.ID), Ensemble: mark.Ensemble}, nil)
 	check(err)
 	r := core.NewZnodes(1 << 20).Snapshot(1 << 10)
 	var at zab.Position
@@ -39,13 +39,12 @@ func TestSnapshotOfNothing(t *testing.T) {
 	}
 	r.Close()
 	snap.Length, snap.Digest = at.Length, at.Digest
-	s.hold(file)
-	check(s.log.Append([]zab.Record{{Kind: zab.RecordMark, Mark: mark}}), s.install(snap),
-		s.log.Append([]zab.Record{{Kind: zab.RecordReset, Pos: 1, Snapshot: snap}}), s.log.Close())
+	s.Hold(file)
+	check(s.Append([]zab.Record{{Kind: zab.RecordMark, Mark: mark}, {Kind: zab.RecordReset, Pos: 1, Snapshot: snap}}, 0, func(zab.WriteID) {}), s.Close())
 	s, f, err := openStorage(ctx, &cfg)
 	check(err)
-	if f.damage != nil || f.Snapshot == nil || f.Snapshot.Length != snap.Length {
-		t.Fatalf("%+v %+v", f.damage, f.Snapshot)
+	if s.damage != nil || f.Snapshot == nil || f.Snapshot.Length != snap.Length {
+		t.Fatalf("%+v %+v", s.damage, f.Snapshot)
 	}
-	check(s.log.Close())
+	check(s.Close())
 }

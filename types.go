@@ -43,6 +43,22 @@ func VersionOf(n int32) Version { return datatree.VersionOf(n) }
 // Mode says what kind of znode to create, or what kind it is. Flags are combined with |.
 type Mode = datatree.Mode
 
+// ACL lets those that match an id under a scheme do something to a znode. A Node's own calls are never asked for permission.
+type ACL = datatree.ACL
+
+// Perm says what may be done to a znode. Permissions are combined with |.
+type Perm = datatree.Perm
+
+// The permissions. Create and delete are asked of the parent.
+const (
+	PermRead   = datatree.PermRead
+	PermWrite  = datatree.PermWrite
+	PermCreate = datatree.PermCreate
+	PermDelete = datatree.PermDelete
+	PermAdmin  = datatree.PermAdmin
+	PermAll    = datatree.PermAll
+)
+
 // The modes. Ephemeral and Container are refused for now.
 const (
 	Persistent = datatree.Persistent
@@ -53,13 +69,15 @@ const (
 
 // What is written.
 type (
-	// Op is one of CreateOp, SetOp, DeleteOp and CheckOp.
+	// Op is one of CreateOp, SetOp, SetACLOp, DeleteOp and CheckOp.
 	Op = datatree.Op
-	// CreateOp makes a znode. Its parent must exist.
+	// CreateOp makes a znode. Its parent must exist: Parents, like TTL, is refused for now.
 	CreateOp = datatree.CreateOp
+	// SetACLOp replaces the ACL of a znode.
+	SetACLOp = datatree.SetACLOp
 	// SetOp replaces the data of a znode.
 	SetOp = datatree.SetOp
-	// DeleteOp removes a znode that has no children.
+	// DeleteOp removes a znode that has no children, or with all below it.
 	DeleteOp = datatree.DeleteOp
 	// CheckOp fails unless the znode exists, has the version and, if Czxid is not 0, was created by that transaction.
 	CheckOp = datatree.CheckOp

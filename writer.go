@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -26,13 +27,10 @@ type writer struct {
 	err       error
 }
 
-const (
-	appendBytes = 4 << 20     // of one batch: what waits behind it should not wait for long
-	ackedEvery  = time.Second // how long the acknowledged position may stay unwritten
-)
+const ackedEvery = time.Second // how long the acknowledged position may stay unwritten
 
 func newWriter(s *storage, wakeLoop func()) *writer {
-	return &writer{disk: s, wakeLoop: wakeLoop, settled: s.log.Pos(), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	return &writer{disk: s, wakeLoop: wakeLoop, settled: s.Log.Pos(), wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // put hands records over. They are copied.
@@ -72,7 +70,7 @@ func (w *writer) close() error {
 	w.mu.Unlock()
 	w.nudge()
 	<-w.done
-	return w.disk.close()
+	return w.disk.Close()
 }
 
 // run is the goroutine.
@@ -85,6 +83,9 @@ func (w *writer) run() {
 		}
 		if err := w.work(retain); err != nil {
 			w.mu.Lock()
+			if n := len(w.batch); n > 0 && mutant.On("failed-batch-told") {
+				w.persisted = w.batch[n-1].ID
+			}
 			w.err = dirError(w.disk.dir, err)
 			w.queue = nil
 			w.mu.Unlock()
@@ -114,7 +115,7 @@ func (w *writer) take() (retain uint64, stop bool) {
 			}
 			return retain, stop
 		}
-		pos := w.disk.log.Pos()
+		pos := w.disk.Log.Pos()
 		if due == nil && pos == w.settled {
 			<-w.wake
 			continue
@@ -133,51 +134,10 @@ func (w *writer) take() (retain uint64, stop bool) {
 
 // work writes the batch.
 func (w *writer) work(retain uint64) error {
-	log := w.disk.log
-	for rest := w.batch; len(rest) > 0; {
-		r := &rest[0]
-		if r.Kind == zab.RecordReset {
-			if err := w.disk.install(r.Snapshot); err != nil {
-				return err
-			}
-		}
-		n := w.share(rest)
-		if err := log.Append(rest[:n]); err != nil {
-			return err
-		}
-		if r.Kind == zab.RecordReset {
-			w.disk.began(r)
-		}
+	return w.disk.Append(w.batch, retain, func(upto zab.WriteID) {
 		w.mu.Lock()
-		w.persisted = rest[n-1].ID
+		w.persisted = upto
 		w.mu.Unlock()
 		w.wakeLoop()
-		if r.Kind == zab.RecordReset {
-			pos, err := w.disk.retain(r.Snapshot.Zxid)
-			if err != nil {
-				return err
-			}
-			retain = max(retain, pos)
-		}
-		rest = rest[n:]
-	}
-	if retain > 0 {
-		if err := log.Retain(retain); err != nil {
-			return err
-		}
-	}
-	return log.Acked(log.Pos())
-}
-
-// share is how many records make the next batch. A RESET is the first of its own, since its snapshot must be there before it.
-func (w *writer) share(rest []zab.Record) int {
-	size := 0
-	for n := range rest {
-		r := &rest[n]
-		if n > 0 && (r.Kind == zab.RecordReset || size >= appendBytes) {
-			return n
-		}
-		size += len(r.Entry.Data)
-	}
-	return len(rest)
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/ensemble-go/ensemble/internal/msgpack"
 )
 
 // benchPaths are 100 000 znodes four deep: 10 applications with 10 services with 1000 instances.
@@ -151,7 +153,7 @@ func BenchmarkApplyCreate(b *testing.B) {
 			creates := txns(b, tree, n, func(i int) Op { return CreateOp{Path: names[i], Data: data} })
 			all := txns(b, tree, 0, nil)
 			for _, p := range names {
-				all = append(all, appendString(appendUint(appendArray([]byte{0x91}, 2), kindDelete), p, nil))
+				all = append(all, msgpack.AppendString(msgpack.AppendUint(msgpack.AppendArray([]byte{0x91}, 2), kindDelete), p, nil))
 			}
 			runtime.GC()
 			b.ReportAllocs()
@@ -182,7 +184,7 @@ func BenchmarkApplyDelete(b *testing.B) {
 	tree, _ := benchTree(b)
 	data := make([]byte, 100)
 	create := txns(b, tree, 1, func(int) Op { return CreateOp{Path: "/app/a5/service-5/x", Data: data} })[0]
-	del := appendString(appendUint(appendArray([]byte{0x91}, 2), kindDelete), "/app/a5/service-5/x", nil)
+	del := msgpack.AppendString(msgpack.AppendUint(msgpack.AppendArray([]byte{0x91}, 2), kindDelete), "/app/a5/service-5/x", nil)
 	b.ReportAllocs()
 	z := tree.Zxid()
 	for b.Loop() { // and the create before it

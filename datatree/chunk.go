@@ -3,13 +3,15 @@ package datatree
 import (
 	"math"
 
+	"github.com/ensemble-go/ensemble/internal/msgpack"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
 // A snapshot is a stream of MessagePack arrays, cut anywhere into chunks:
 //
 //	[format, zxid, count]                                                                        once
-//	[path, data, czxid, mzxid, pzxid, ctime, mtime, creates, version, aversion, owner, mode, ttl]  for each znode in the order of Walk
+//	[path, data, czxid, mzxid, pzxid, ctime, mtime, creates, version, aversion, owner, mode, ttl]  for each znode in the order of Walk,
+//	                                                                                               and the ACL unless it is open
 //	[digest]                                                                                     once
 //
 // Signed numbers are written modulo 2^64 or 2^32.
@@ -35,8 +37,8 @@ func (v *View) Chunks(max int) *ChunkReader {
 		max = 1
 	}
 	r := &ChunkReader{view: v, walk: v.walk(rootPath), max: max}
-	r.buf = appendUint(appendArray(r.buf, 3), chunkFormat)
-	r.buf = appendUint(appendUint(r.buf, uint64(v.Zxid())), uint64(v.Len()))
+	r.buf = msgpack.AppendUint(msgpack.AppendArray(r.buf, 3), chunkFormat)
+	r.buf = msgpack.AppendUint(msgpack.AppendUint(r.buf, uint64(v.Zxid())), uint64(v.Len()))
 	return r
 }
 
@@ -45,17 +47,24 @@ func (r *ChunkReader) Next() (chunk []byte, last bool) {
 	for len(r.buf) <= r.max && !r.ended { // one byte more than a chunk, so that the last is known to be it
 		x := r.walk.next()
 		if x == nil {
-			r.buf = appendUint(appendArray(r.buf, 1), r.view.Digest())
+			r.buf = msgpack.AppendUint(msgpack.AppendArray(r.buf, 1), r.view.Digest())
 			r.ended = true
 			break
 		}
-		b := appendArray(r.buf, nodeFields)
-		b = appendBytes(appendString(b, x.path, nil), x.data)
-		b = appendUint(appendUint(appendUint(b, uint64(x.czxid)), uint64(x.mzxid)), uint64(x.pzxid))
-		b = appendUint(appendUint(appendUint(b, uint64(x.ctime)), uint64(x.mtime)), uint64(x.creates))
-		b = appendUint(appendUint(b, uint64(uint32(x.version))), uint64(uint32(x.aversion)))
-		rare := x.rarely()
-		r.buf = appendUint(appendUint(appendUint(b, rare.owner), uint64(x.mode)), uint64(rare.ttl))
+		rare, fields := x.rarely(), nodeFields
+		if rare.acl != nil {
+			fields++
+		}
+		b := msgpack.AppendArray(r.buf, fields)
+		b = msgpack.AppendBytes(msgpack.AppendString(b, x.path, nil), x.data)
+		b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendUint(b, uint64(x.czxid)), uint64(x.mzxid)), uint64(x.pzxid))
+		b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendUint(b, uint64(x.ctime)), uint64(x.mtime)), uint64(x.creates))
+		b = msgpack.AppendUint(msgpack.AppendUint(b, uint64(uint32(x.version))), uint64(uint32(x.aversion)))
+		b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendUint(b, rare.owner), uint64(x.mode)), uint64(rare.ttl))
+		if rare.acl != nil {
+			b = append(b, rare.acl.text...)
+		}
+		r.buf = b
 	}
 	n := min(len(r.buf), r.max)
 	chunk = r.buf[:n:n]
@@ -95,19 +104,19 @@ func (l *Loader) Add(chunk []byte) error {
 	l.buf = append(l.buf, chunk...)
 	rest := l.buf
 	for len(rest) > 0 && l.stage != stageDone {
-		d := decoder{b: rest}
+		d := decoder{msgpack.Decoder{B: rest}}
 		l.record(&d)
 		if l.err != nil {
 			return l.err
 		}
-		if d.bad {
-			if d.short && len(rest) <= MaxPath+mostLoaded+nodeExtra {
+		if d.Bad {
+			if d.Short && len(rest) <= MaxPath+mostLoaded+2*MaxACL+nodeExtra {
 				break // the rest comes with the next chunk
 			}
 			l.err = ErrCorrupt
 			return l.err
 		}
-		rest = d.b
+		rest = d.B
 	}
 	if len(rest) > 0 && l.stage == stageDone {
 		l.err = ErrCorrupt
@@ -122,9 +131,9 @@ func (l *Loader) record(d *decoder) {
 	t := l.tree
 	switch l.stage {
 	case stageHeader:
-		d.expect(3)
-		format, zxid, count := d.uint(), d.uint(), d.uint()
-		if d.bad {
+		d.Expect(3)
+		format, zxid, count := d.Uint(), d.Uint(), d.Uint()
+		if d.Bad {
 			return
 		}
 		if format != chunkFormat {
@@ -133,22 +142,26 @@ func (l *Loader) record(d *decoder) {
 		}
 		t.now.zxid, l.count, l.stage = zab.Zxid(zxid), count, stageNodes
 	case stageNodes:
-		d.expect(nodeFields)
-		path, data := d.path(), d.bytes(mostLoaded)
+		fields := d.Array()
+		if fields != nodeFields && fields != nodeFields+1 {
+			d.Fail()
+		}
+		path, data := d.String(MaxPath), d.Bytes(mostLoaded)
 		n := node{
-			czxid: zab.Zxid(d.uint()), mzxid: zab.Zxid(d.uint()), pzxid: zab.Zxid(d.uint()),
-			ctime: int64(d.uint()), mtime: int64(d.uint()), creates: int64(d.uintTo(math.MaxInt64)),
-			version: int32(uint32(d.uintTo(math.MaxUint32))), aversion: int32(uint32(d.uintTo(math.MaxUint32))), data: data,
+			czxid: zab.Zxid(d.Uint()), mzxid: zab.Zxid(d.Uint()), pzxid: zab.Zxid(d.Uint()),
+			ctime: int64(d.Uint()), mtime: int64(d.Uint()), creates: int64(d.UintTo(math.MaxInt64)),
+			version: int32(uint32(d.UintTo(math.MaxUint32))), aversion: int32(uint32(d.UintTo(math.MaxUint32))), data: data,
 		}
-		var r rare
-		r.owner, n.mode, r.ttl = d.uint(), Mode(d.uintTo(uint64(allModes))), int64(d.uintTo(math.MaxInt64))
-		if r != (rare{}) {
-			n.rare = &r
+		owner, mode, ttl := d.Uint(), Mode(d.UintTo(uint64(allModes))), int64(d.UintTo(math.MaxInt64))
+		a := openACL
+		if fields > nodeFields {
+			a = t.readACL(d)
 		}
-		if d.bad {
+		if d.Bad {
 			return
 		}
-		if !l.node(path, n) {
+		n.mode, n.rare = mode, rarelyWith(owner, ttl, a)
+		if fields > nodeFields && (a == openACL || path == configPath) || !fits(n.mode, n.rare) || !l.node(path, n) {
 			l.err = ErrCorrupt
 			return
 		}
@@ -156,9 +169,9 @@ func (l *Loader) record(d *decoder) {
 			l.stage = stageEnd
 		}
 	case stageEnd:
-		d.expect(1)
-		digest := d.uint()
-		if !d.bad {
+		d.Expect(1)
+		digest := d.Uint()
+		if !d.Bad {
 			l.digest, l.stage = digest, stageDone
 		}
 	}

@@ -14,13 +14,14 @@ import (
 //	d = XXH64(s, c)
 //
 // where s is ten little-endian 64-bit words: czxid, mzxid, pzxid, ctime, mtime (milliseconds), the number of children ever created, version
-// in the upper and aversion in the lower 32 bits, ephemeral owner, TTL in nanoseconds, and NumChildren<<8 | Mode, with bit 7 set when the data is nil.
+// in the upper and aversion in the lower 32 bits, ephemeral owner, TTL in nanoseconds, and NumChildren<<8 | Mode, with bit 7 set when the data is nil;
+// and, unless everybody may do everything, an eleventh, XXH64(the ACL as it is encoded, 0). The ACL of /zookeeper/config never changes, and does not count.
 // It tells states apart that came about by accident or by a bug; it is no defence against an adversary.
 
 // seal brings the digest of n up to date; content is already.
 func (n *node) seal() {
 	rare := n.rarely()
-	var s [80]byte
+	var s [88]byte
 	le := binary.LittleEndian
 	le.PutUint64(s[0:], uint64(n.czxid))
 	le.PutUint64(s[8:], uint64(n.mzxid))
@@ -36,6 +37,11 @@ func (n *node) seal() {
 		flags |= 1 << 7
 	}
 	le.PutUint64(s[72:], flags)
+	if rare.acl == nil {
+		n.digest = xxh64(s[:80], n.content)
+		return
+	}
+	le.PutUint64(s[80:], rare.acl.digest)
 	n.digest = xxh64(s[:], n.content)
 }
 

@@ -13,6 +13,11 @@
 // Prepare judges a request against the state that all outstanding transactions (prepared and not yet applied) will leave behind. A
 // transaction sets state; it is never judged again. A transaction, a multi too, takes effect all at once: no reader ever sees a part of it.
 //
+// Who asks is a Caller: its session owns the ephemeral znodes it makes, its identities are what ACLs are about. The host itself is asked nothing. Containers,
+// znodes with a TTL and the ephemerals of an ended session do not go by themselves: whoever leads has ReapOp (see Tree.Due) and CloseSessionOp agreed on.
+//
+// Watches belong to the writer too, and are no part of the state.
+//
 // A View is the whole tree at one zxid. It costs constant time to take and keeps in memory what has changed since, until Release or until
 // the garbage collector finds it unreachable.
 //
@@ -21,9 +26,8 @@
 //
 // # Differences from ZooKeeper
 //
-// Every path gets the full check before anything else, as ZooKeeper's own client does; reads do not know "" as a name of "/". Times are never
+// AppendOps checks every path before anything else, as ZooKeeper's own client does; Prepare answers like its server. Times are never
 // judged. A sequence counter that has run out is an error (ErrSequenceExhausted) and never wraps. A failed write needs no zxid of its own.
-// /zookeeper/config is there, and nobody may write it or make children below it: the membership is not kept as text in the tree.
-//
-// Not there yet, and refused with ErrUnsupported: ephemeral, container and TTL znodes, parents made on the way, recursive deletes.
+// /zookeeper/config is there, and nobody but a super user may write it or make children below it, and nobody may set its ACL: the membership is not kept as
+// text in the tree. Quotas are always enforced. A request whose Caller has no session cannot make ephemeral znodes (ErrUnsupported).
 package datatree

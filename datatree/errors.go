@@ -17,6 +17,8 @@ var (
 	ErrBadArguments            = errors.New("bad arguments")
 	ErrTooLarge                = errors.New("too large")
 	ErrNoAuth                  = errors.New("not authorised")
+	ErrInvalidACL              = errors.New("invalid ACL")
+	ErrQuotaExceeded           = errors.New("quota exceeded")
 	ErrUnsupported             = fmt.Errorf("%w: not supported yet", ErrBadArguments) // what this version of the package does not do
 	ErrSequenceExhausted       = errors.New("sequence numbers of the parent are used up")
 )
@@ -29,7 +31,7 @@ var ErrOutOfOrder = errors.New("datatree: zxid out of order")
 
 // OpError says which operation failed, and where.
 type OpError struct {
-	Op    string // create, set, delete, check, multi
+	Op    string // create, set, delete, check, setACL, reap, closeSession, multi
 	Path  string
 	Index int // of the operation in its multi; -1 outside one
 	Err   error
@@ -64,6 +66,8 @@ var codes = [...]error{
 	9:  ErrNoAuth,
 	10: ErrUnsupported,
 	11: ErrSequenceExhausted,
+	12: ErrInvalidACL,
+	13: ErrQuotaExceeded,
 }
 
 // CodeUnknown stands for an error that has no code of its own.

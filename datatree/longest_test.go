@@ -37,7 +37,7 @@ func TestLongestPath(t *testing.T) {
 		}
 	}
 	for _, op := range []Op{CreateOp{Path: stem + "x", Mode: Sequential}, CreateOp{Path: stem + strings.Repeat("y", sequenceDigits+1)}} {
-		if _, err := do(op); !errors.Is(err, ErrBadPath) {
+		if _, err := do(op); !errors.Is(err, ErrBadArguments) {
 			t.Errorf("a path that is too long: %v", err)
 		}
 	}

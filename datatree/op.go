@@ -8,18 +8,21 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// Op is an operation that changes the tree or asks about it: CreateOp, SetOp, DeleteOp or CheckOp.
+// Op is an operation that changes the tree or asks about it: CreateOp, SetOp, DeleteOp, CheckOp or SetACLOp, and for those that run the tree ReapOp and
+// CloseSessionOp.
 type Op interface {
 	isOp()
 }
 
-// CreateOp makes a znode. Its parent must exist.
+// CreateOp makes a znode. Its parent must exist, unless Parents is set.
 type CreateOp struct {
-	Path    string
-	Data    []byte // nil and empty are kept apart
-	Mode    Mode
-	TTL     time.Duration // unsupported
-	Parents bool          // unsupported
+	Path string
+	Data []byte // nil and empty are kept apart
+	Mode Mode
+	// TTL, in whole milliseconds up to MaxTTL, lets a persistent znode go once it has no children and was not set for so long; 0 is for ever.
+	TTL     time.Duration
+	ACL     []ACL // nil lets everybody do everything; an empty list is refused
+	Parents bool  // makes the parents that are missing, MaxParents at most, in the same transaction: containers with the same ACL
 }
 
 // SetOp replaces the data of a znode.
@@ -29,11 +32,11 @@ type SetOp struct {
 	Version Version
 }
 
-// DeleteOp removes a znode that has no children.
+// DeleteOp removes a znode that has no children, or with all below it if Recursive is set: MaxRecursive znodes at most.
 type DeleteOp struct {
 	Path      string
-	Version   Version
-	Recursive bool // unsupported
+	Version   Version // of the znode at Path
+	Recursive bool
 }
 
 // CheckOp fails unless the znode exists, has the version, and, if Czxid is not 0, was created by that transaction.
@@ -43,10 +46,36 @@ type CheckOp struct {
 	Czxid   zab.Zxid
 }
 
-func (CreateOp) isOp() {}
-func (SetOp) isOp()    {}
-func (DeleteOp) isOp() {}
-func (CheckOp) isOp()  {}
+// SetACLOp replaces the ACL of a znode. Version is that of the ACL, Stat.Aversion.
+type SetACLOp struct {
+	Path    string
+	ACL     []ACL
+	Version Version
+}
+
+// ReapOp removes a container or a znode with a TTL, if it is still the one that Czxid made (0: any) and still due; see Tree.Due. Only the host itself
+// may.
+type ReapOp struct {
+	Path  string
+	Czxid zab.Zxid
+}
+
+// CloseSessionOp removes all ephemeral znodes of a session. Only the host itself may.
+type CloseSessionOp struct{ Session uint64 }
+
+// The bounds of what one operation changes besides the znode at its path.
+const (
+	MaxParents   = 128
+	MaxRecursive = 10000
+)
+
+func (CreateOp) isOp()       {}
+func (SetOp) isOp()          {}
+func (DeleteOp) isOp()       {}
+func (CheckOp) isOp()        {}
+func (SetACLOp) isOp()       {}
+func (ReapOp) isOp()         {}
+func (CloseSessionOp) isOp() {}
 
 // NameOf returns what an OpError says of op: its name in lower case, and its path; nothing for nil.
 func NameOf(op Op) (name, path string) {
@@ -59,6 +88,12 @@ func NameOf(op Op) (name, path string) {
 		return "delete", o.Path
 	case CheckOp:
 		return "check", o.Path
+	case SetACLOp:
+		return "setACL", o.Path
+	case ReapOp:
+		return "reap", o.Path
+	case CloseSessionOp:
+		return "closeSession", ""
 	}
 	return "", ""
 }
@@ -100,10 +135,13 @@ type Mode uint8
 // The modes.
 const (
 	Persistent Mode = 0
-	Ephemeral  Mode = 1 // lives as long as its session; unsupported
+	Ephemeral  Mode = 1 // lives as long as its session, and has no children
 	Sequential Mode = 2 // gets the parent's next number appended to its name; not kept in Stat
-	Container  Mode = 4 // goes when its last child has gone; unsupported
+	Container  Mode = 4 // goes some time after its last child has gone
 )
+
+// MaxTTL bounds the time to live of a znode, as ZooKeeper does: some 34 years.
+const MaxTTL = (1<<40 - 1) * time.Millisecond
 
 const allModes = Ephemeral | Sequential | Container
 
@@ -134,10 +172,12 @@ type operation struct {
 	op      string // the name of its kind
 	path    string
 	data    []byte
+	acl     []ACL
 	mode    Mode
 	ttl     time.Duration
 	version Version
 	czxid   zab.Zxid
+	session uint64
 	flag    bool // Parents, Recursive
 }
 
@@ -148,28 +188,42 @@ func plain(op Op) (o operation) {
 	o.op, o.path = NameOf(op)
 	switch op := op.(type) {
 	case CreateOp:
-		o.kind, o.data, o.mode, o.ttl, o.flag = kindCreate, op.Data, op.Mode, op.TTL, op.Parents
+		o.kind, o.data, o.mode, o.ttl, o.acl, o.flag = kindCreate, op.Data, op.Mode, op.TTL, op.ACL, op.Parents
 	case SetOp:
 		o.kind, o.data, o.version = kindSet, op.Data, op.Version
 	case DeleteOp:
 		o.kind, o.version, o.flag = kindDelete, op.Version, op.Recursive
 	case CheckOp:
 		o.kind, o.version, o.czxid = kindCheck, op.Version, op.Czxid
+	case SetACLOp:
+		o.kind, o.acl, o.version = kindSetACL, op.ACL, op.Version
+	case ReapOp:
+		o.kind, o.czxid = kindReap, op.Czxid
+	case CloseSessionOp:
+		o.kind, o.session = kindClose, op.Session
 	}
 	return o
 }
 
 // check refuses what is wrong with an operation whatever the tree looks like.
 func (o *operation) check(maxData int) error {
-	switch {
-	case o.kind == 0, o.mode&^allModes != 0, o.ttl < 0, o.mode&Ephemeral != 0 && o.mode&Container != 0:
-		return ErrBadArguments
-	case o.mode&(Ephemeral|Container) != 0, o.ttl != 0, o.flag:
-		return ErrUnsupported
-	case len(o.data) > maxData:
-		return ErrTooLarge
+	if err := o.sane(maxData); err != nil || o.kind == kindClose {
+		return err
 	}
 	return checkPath(o.path, o.mode&Sequential != 0)
+}
+
+// sane is check without the path, of which each kind of operation has its own idea.
+func (o *operation) sane(maxData int) error {
+	switch {
+	case o.kind == 0, o.mode&^allModes != 0, o.mode&Ephemeral != 0 && o.mode&Container != 0, o.kind == kindClose && o.session == 0:
+		return ErrBadArguments
+	case o.ttl != 0 && (o.ttl < 0 || o.ttl > MaxTTL || o.ttl%time.Millisecond != 0 || o.mode&(Ephemeral|Container) != 0):
+		return ErrBadArguments
+	case len(o.data) > maxData, ACLSize(o.acl) > MaxACL:
+		return ErrTooLarge
+	}
+	return nil
 }
 
 // opError wraps err; op is "" when it is about the request as a whole.

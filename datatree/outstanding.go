@@ -33,12 +33,23 @@ type change struct {
 
 // pending is what judging needs to know of a znode.
 type pending struct {
-	czxid     zab.Zxid
-	creates   int64
-	version   int32
-	children  int32
-	exists    bool
-	ephemeral bool
+	czxid    zab.Zxid
+	creates  int64
+	mtime    int64
+	rare     *rare
+	size     int // of the data
+	version  int32
+	aversion int32
+	children int32
+	mode     Mode
+	exists   bool
+}
+
+func (p *pending) owner() uint64 {
+	if p.rare == nil {
+		return 0
+	}
+	return p.rare.owner
 }
 
 // queue numbers what is added at the end and taken from the front. It moves what is left now and then, so that it needs no more memory than
@@ -82,7 +93,8 @@ func (t *Tree) look(path string, hash uint64) (p pending, kept string) {
 		return pending{}, v.path
 	}
 	return pending{
-		czxid: v.czxid, creates: v.creates, version: v.version, children: v.children, exists: true, ephemeral: v.mode&Ephemeral != 0,
+		czxid: v.czxid, creates: v.creates, mtime: v.mtime, rare: v.rare, size: len(v.data),
+		version: v.version, aversion: v.aversion, children: v.children, mode: v.mode, exists: true,
 	}, v.path
 }
 

@@ -53,10 +53,11 @@ type node struct {
 	digest              uint64 // see digest.go
 }
 
-// rare is what hardly any znode has.
+// rare is what hardly any znode has. It never changes.
 type rare struct {
-	owner uint64
-	ttl   int64
+	owner uint64 // of an ephemeral
+	ttl   int64  // nanoseconds
+	acl   *acl   // nil for the open one
 }
 
 func (n *node) rarely() rare {

@@ -2,6 +2,7 @@ package datatree
 
 import (
 	"sync/atomic"
+	"weak"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -12,6 +13,7 @@ type Tree struct {
 	current atomic.Pointer[state] // what readers may see
 	pins    pinned
 	maxData int
+	schemes schemes
 
 	// The rest belongs to the writer.
 
@@ -21,6 +23,12 @@ type Tree struct {
 	kept    int        // versions that were replaced and are not taken out
 	looks   int        // how often it was asked if a version can go
 	results []Result
+	special
+	acls     map[string]weak.Pointer[acl] // by text; those that are not used any more are dropped now and then
+	aclSweep int                          // how many there may be before that
+	scratch  []byte
+	watches  *Watches   // nil if nobody asked for them
+	happened []happened // what the transaction that is being applied did, if there are watches
 
 	outstanding
 }
@@ -55,7 +63,7 @@ func New(maxData int) *Tree {
 }
 
 func newTree(maxData int) *Tree {
-	t := &Tree{maxData: max(maxData, 0)}
+	t := &Tree{maxData: max(maxData, 0), schemes: builtinSchemes(), acls: make(map[string]weak.Pointer[acl]), aclSweep: 64}
 	t.index.init()
 	t.overlay = make(map[uint64]int)
 	return t
@@ -68,7 +76,7 @@ func (t *Tree) install(path string, n node) (v, up *version) {
 	var parent *entry
 	if path != rootPath {
 		p := path[:parentLen(path)]
-		if up = t.index.find(p, hashPath(p)); up == nil {
+		if up = t.index.find(p, hashPath(p)); up == nil || up.mode&Ephemeral != 0 {
 			return nil, nil
 		}
 		parent = up.entry
@@ -77,6 +85,7 @@ func (t *Tree) install(path string, n node) (v, up *version) {
 	n.data, n.content = v.data, xxh64(n.data, hash)
 	v.node = n
 	t.enter(v)
+	t.note(v, true)
 	t.now.count++
 	return v, up
 }

@@ -3,6 +3,7 @@ package datatree
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -11,11 +12,41 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
 
 const testMax = 64
+
+// randomCaller is the host itself, or one of four sessions, each with other identities.
+func randomCaller(r *rand.Rand) *Caller {
+	return []*Caller{
+		nil, nil,
+		{Session: 1, Identities: []Identity{{"ip", "10.0.0.1"}}},
+		{Session: 2, Identities: []Identity{{"ip", "127.0.0.1"}, {"digest", "ann:x"}}},
+		{Session: 3, Identities: []Identity{{"ip", "127.0.0.1"}, {"digest", "bob:y"}, {"digest", "ann:x"}}},
+		{Session: 4, Identities: []Identity{{"ip", "::1"}, {"super", ""}}},
+	}[r.IntN(6)]
+}
+
+func randomACL(r *rand.Rand) []ACL {
+	if r.IntN(20) == 0 {
+		return []ACL{}
+	}
+	var list []ACL
+	for range 1 + r.IntN(2) {
+		a := []ACL{
+			{PermAll, World, Anyone}, {PermAll, World, Anyone}, {PermAll, Auth, ""}, {0, "digest", "ann:x"}, {0, "digest", "bob:y"},
+			{0, World, Anyone}, {0, "ip", "10.0.0.0/8"}, {0, "ip", "127.0.0.1"}, {PermAll, World, "x"}, {PermAll, "nosuch", "x"}, {PermAll, "digest", "x"},
+		}[r.IntN(11)]
+		if a.Perm == 0 {
+			a.Perm = Perm(r.IntN(32))
+		}
+		list = append(list, a)
+	}
+	return list
+}
 
 // randomOp draws from a small space of paths, so that operations meet.
 func randomOp(r *rand.Rand) Op {
@@ -34,11 +65,15 @@ func randomOp(r *rand.Rand) Op {
 			data[i] = byte(r.Uint32())
 		}
 	}
+	if r.IntN(20) == 0 {
+		path = "/zookeeper/quota/" + names[r.IntN(3)] + []string{"", "/zookeeper_limits", "/zookeeper_stats"}[r.IntN(3)]
+		data = []byte([]string{"count=3,bytes=9", "count=-1,bytes=-1=;byteHardLimit=60;countHardLimit=8", "count=1,bytes=1", "none", ""}[r.IntN(5)])
+	}
 	version := AnyVersion
 	if r.IntN(3) == 0 {
 		version = VersionOf(int32(r.IntN(3)))
 	}
-	switch r.IntN(12) {
+	switch r.IntN(18) {
 	case 0, 1, 2, 3:
 		return CreateOp{Path: path, Data: data}
 	case 4:
@@ -50,6 +85,27 @@ func randomOp(r *rand.Rand) Op {
 	case 10:
 		// What was numbered is deleted too.
 		return DeleteOp{Path: fmt.Sprintf("%s%010d", path, r.IntN(4))}
+	case 11, 12:
+		o := CreateOp{Path: path, Data: data, Parents: r.IntN(3) == 0}
+		o.Mode = []Mode{Ephemeral, Ephemeral, Ephemeral | Sequential, Container, Persistent, Sequential}[r.IntN(6)]
+		if o.Mode&Ephemeral == 0 && o.Mode != Container {
+			o.TTL = time.Duration(1+r.IntN(200)) * time.Millisecond
+		}
+		if r.IntN(2) == 0 {
+			o.ACL = randomACL(r)
+		}
+		return o
+	case 13:
+		return SetACLOp{Path: path, ACL: randomACL(r), Version: version}
+	case 14:
+		return ReapOp{Path: path, Czxid: zab.Zxid(r.IntN(4) / 3 * r.IntN(100))}
+	case 15:
+		if r.IntN(8) == 0 {
+			return CloseSessionOp{1 + uint64(r.IntN(5))}
+		}
+		return SetACLOp{Path: path, ACL: OpenACL}
+	case 16:
+		return DeleteOp{Path: path, Version: version, Recursive: true}
 	}
 	return CheckOp{Path: path, Version: version, Czxid: zab.Zxid(r.IntN(4) / 3 * r.IntN(100))}
 }
@@ -69,15 +125,22 @@ func (h held) check(t *testing.T) {
 	if h.view.Zxid() != h.twin.zxid || h.view.Len() != len(h.twin.nodes) || h.view.Digest() != h.twin.digest() {
 		t.Fatalf("view at %v: zxid %v, %d znodes (want %d), digest %x (want %x)", h.twin.zxid, h.view.Zxid(), h.view.Len(), len(want), h.view.Digest(), h.twin.digest())
 	}
+	allNames := h.twin.names()
 	for _, z := range want {
 		if z2, ok := h.view.Get(z.Path); !ok || !reflect.DeepEqual(z, z2) {
 			t.Fatalf("Get(%q) = %v, %v", z.Path, z2, ok)
 		}
+		if list, s, err := h.view.For(nil).ACL(z.Path); err != nil || s != z.Stat || !slices.Equal(list, h.twin.nodes[z.Path].acl) {
+			t.Fatalf("ACL(%q) = %v, %v, want %v", z.Path, list, err, h.twin.nodes[z.Path].acl)
+		}
 		names, _ := h.view.ChildNames(z.Path)
-		if wantNames := h.twin.names(z.Path); !slices.Equal(names, wantNames) {
+		if wantNames := allNames[z.Path]; !slices.Equal(names, wantNames) {
 			t.Fatalf("ChildNames(%q) = %q, want %q", z.Path, names, wantNames)
 		}
 		for i, name := range names {
+			if i > 3 && i < len(names)-1 {
+				continue // each page costs as much as what is left
+			}
 			var rest []string
 			for c := range h.view.ChildrenAfter(z.Path, name) {
 				rest = append(rest, c.Path[strings.LastIndexByte(c.Path, '/')+1:])
@@ -110,38 +173,50 @@ func transfer(t *testing.T, r *rand.Rand, v *View) *Tree {
 	return tree
 }
 
+var twinOps = flag.Int("operations", 40000, "how many `operations` TestTwin compares")
+
 func TestTwin(t *testing.T) {
-	steps := 4000
-	if testing.Short() {
-		steps = 500
-	}
-	for seed := range uint64(8) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { twinProgram(t, seed, steps) })
+	const each = 5000 // the tree grows, and the twin gets slow
+	for seed := range uint64((*twinOps + each - 1) / each) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			twinProgram(t, seed, each)
+		})
 	}
 }
 
 // twinProgram prepares up to a few transactions ahead, as a leader does, applies them there and on a follower, and now and then holds
 // a view, changes the leader, or replaces the follower by what its chunks give.
-func twinProgram(t *testing.T, seed uint64, steps int) {
+func twinProgram(t *testing.T, seed uint64, operations int) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	leader, follower := New(testMax), New(testMax)
 	type entry struct {
 		z       zab.Zxid
 		txn     []byte
-		after   *twin
+		who     *Caller
+		ops     []Op
 		results []Result
 	}
 	var (
 		applied  = newTwin()
-		newest   = applied // with all that is outstanding
+		newest   = newTwin() // with all that is outstanding
 		queue    []entry
 		views    []held
 		z        zab.Zxid
 		failures int
+		count    int
 	)
 	apply := func() {
 		e := queue[0]
 		queue = queue[1:]
+		results, _, err := applied.do(e.z, int64(e.z)*7, e.who, nil, e.ops)
+		if err != nil || !reflect.DeepEqual(results, e.results) {
+			t.Fatalf("the twin changed its mind: %v, %v", results, err)
+		}
+		digest := uint64(0)
+		if r.IntN(8) == 0 {
+			digest = applied.digest()
+		}
 		for _, tree := range []*Tree{leader, follower} {
 			results, err := tree.Apply(e.z, int64(e.z)*7, e.txn)
 			if err != nil {
@@ -150,14 +225,22 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 			if len(e.results)+len(results) > 0 && !reflect.DeepEqual(results, e.results) {
 				t.Fatalf("results %+v\nwant %+v", results, e.results)
 			}
-			if tree.Digest() != e.after.digest() {
-				t.Fatalf("digest %x, want %x", tree.Digest(), e.after.digest())
+			if digest == 0 {
+				continue
+			}
+			if tree.Digest() != digest {
+				held{tree.View(), applied.clone()}.check(t)
+				t.Fatalf("digest %x, want %x", tree.Digest(), digest)
+			}
+			for session := range uint64(5) {
+				if have, want := tree.Ephemerals(session), applied.ephemerals(session); !slices.Equal(have, want) {
+					t.Fatalf("session %d has %q, want %q", session, have, want)
+				}
 			}
 		}
 		clear(e.txn) // nothing may alias it
-		applied = e.after
 	}
-	for range steps {
+	for count < operations {
 		switch k := r.IntN(100); {
 		case k < 60:
 			z += 1 + zab.Zxid(r.IntN(2))
@@ -166,6 +249,8 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 			for multi && r.IntN(4) > 0 {
 				ops = append(ops, randomOp(r))
 			}
+			count += len(ops)
+			who := randomCaller(r)
 			request, err := AppendOps(nil, ops, multi, testMax)
 			if err != nil {
 				t.Fatal(err)
@@ -176,14 +261,14 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 			}
 			var txn []byte
 			if r.IntN(2) == 0 {
-				txn, err = leader.Prepare(z, int64(z)*7, decoded, multi, nil)
+				txn, err = leader.PrepareFor(who, z, int64(z)*7, decoded, multi, nil)
 			} else {
-				txn, err = leader.PrepareRequest(z, int64(z)*7, request, nil)
+				txn, err = leader.PrepareRequestFor(who, z, int64(z)*7, request, nil)
 			}
 			clear(request)
-			after, results, index, wantErr := newest.do(z, int64(z)*7, ops)
+			results, index, wantErr := newest.do(z, int64(z)*7, who, applied, ops)
 			if !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) {
-				t.Fatalf("Prepare(%v): %v, want %v", ops, err, wantErr)
+				t.Fatalf("Prepare(%+v, %v): %v, want %v", who, ops, err, wantErr)
 			}
 			if err != nil {
 				failures++
@@ -196,14 +281,13 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 				}
 				continue
 			}
-			newest = after
-			queue = append(queue, entry{z, txn, after, results})
+			queue = append(queue, entry{z, txn, who, ops, results})
 		case k < 90:
 			if len(queue) > 0 {
 				apply()
 			}
 		case k < 93:
-			views = append(views, held{leader.View(), applied}, held{follower.View(), applied})
+			views = append(views, held{leader.View(), applied.clone()}, held{follower.View(), applied.clone()})
 		case k < 96:
 			for i := len(views) - 1; i >= 0; i-- {
 				views[i].check(t)
@@ -219,7 +303,7 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 			for len(queue) > 0 {
 				apply()
 			}
-			newest = applied
+			newest = applied.clone()
 		case k < 98:
 			v := follower.View()
 			follower = transfer(t, r, v)
@@ -233,9 +317,10 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 				if leader.Advance(z) != nil || follower.Advance(z) != nil {
 					t.Fatal("Advance")
 				}
-				applied = applied.clone()
-				applied.zxid = z
-				newest = applied
+				applied.zxid, newest.zxid = z, z
+				if at := int64(z) * 7; !slices.Equal(leader.Due(at), applied.dueAt(at)) {
+					t.Fatalf("due: %v, want %v", leader.Due(at), applied.dueAt(at))
+				}
 			}
 		default:
 			// A torn or foreign transaction leaves everything as it was.
@@ -264,7 +349,8 @@ func twinProgram(t *testing.T, seed uint64, steps int) {
 		t.Error("outstanding changes are left")
 	}
 	noLeftovers(t, leader)
-	if failures == 0 || failures == steps {
+	noLeftovers(t, follower)
+	if failures == 0 || failures == operations {
 		t.Error("the program is one-sided")
 	}
 }
@@ -280,6 +366,15 @@ func noLeftovers(t *testing.T, tree *Tree) {
 		if err := tree.Advance(tree.Zxid() + 1); err != nil {
 			t.Fatal(err)
 		}
+	}
+	found := special{}
+	v := tree.View()
+	for z := range v.Walk("/") {
+		found.note(v.find(z.Path), true)
+	}
+	v.Release()
+	if a, b := fmt.Sprint(found), fmt.Sprint(tree.special); len(tree.quotas)+len(tree.mortal)+len(tree.owned) != len(found.quotas)+len(found.mortal)+len(found.owned) || a != b {
+		t.Errorf("ephemerals, containers and quotas are %s, want %s", b, a)
 	}
 	d := tree.index.dir.Load()
 	seen := map[*segment]bool{}
@@ -365,22 +460,28 @@ func must(t testing.TB, tree *Tree, ops ...Op) []Result {
 func TestRefusals(t *testing.T) {
 	tree := New(4)
 	for _, c := range []struct {
-		op   Op
-		want error
+		op    Op
+		want  error
+		early bool // AppendOps refuses it too
 	}{
-		{CreateOp{Path: "/e", Mode: Ephemeral}, ErrUnsupported},
-		{CreateOp{Path: "/e", Mode: Container}, ErrUnsupported},
-		{CreateOp{Path: "/e", TTL: 1}, ErrUnsupported},
-		{CreateOp{Path: "/e", Parents: true}, ErrUnsupported},
-		{DeleteOp{Path: "/e", Recursive: true}, ErrUnsupported},
-		{CreateOp{Path: "/e", Mode: 8}, ErrBadArguments},
-		{CreateOp{Path: "/e", TTL: -1}, ErrBadArguments},
-		{CreateOp{Path: "/e", Data: []byte("12345")}, ErrTooLarge},
-		{SetOp{Path: "/", Data: []byte("12345")}, ErrTooLarge},
-		{CreateOp{Path: "/" + strings.Repeat("x", MaxPath)}, ErrBadPath},
-		{SetOp{Path: configPath}, ErrNoAuth},
-		{CreateOp{Path: configPath + "/x"}, ErrNoAuth},
-		{nil, ErrBadArguments},
+		{CreateOp{Path: "/e", Mode: Ephemeral}, ErrUnsupported, false},
+		{CreateOp{Path: "/e", TTL: 1}, ErrBadArguments, true},
+		{CreateOp{Path: "/e", TTL: MaxTTL + time.Millisecond}, ErrBadArguments, true},
+		{CreateOp{Path: "/e", TTL: time.Second, Mode: Container}, ErrBadArguments, true},
+		{CreateOp{Path: "/e", ACL: []ACL{}}, ErrInvalidACL, false},
+		{SetACLOp{Path: "/"}, ErrInvalidACL, false},
+		{SetACLOp{Path: configPath, ACL: OpenACL}, ErrNoAuth, false},
+		{CreateOp{Path: "/e", ACL: []ACL{{PermAll, World, strings.Repeat("x", MaxACL)}}}, ErrTooLarge, true},
+		{CreateOp{Path: "/" + strings.Repeat("x/", MaxParents+1) + "y", Parents: true}, ErrTooLarge, false},
+		{CloseSessionOp{}, ErrBadArguments, true},
+		{CreateOp{Path: "/e", Mode: 8}, ErrBadArguments, true},
+		{CreateOp{Path: "/e", TTL: -1}, ErrBadArguments, true},
+		{CreateOp{Path: "/e", Data: []byte("12345")}, ErrTooLarge, true},
+		{SetOp{Path: "/", Data: []byte("12345")}, ErrTooLarge, true},
+		{CreateOp{Path: "/" + strings.Repeat("x", MaxPath)}, ErrBadArguments, true},
+		{SetOp{Path: configPath}, ErrNoAuth, false},
+		{CreateOp{Path: configPath + "/x"}, ErrNoAuth, false},
+		{nil, ErrBadArguments, true},
 	} {
 		_, err := tree.Prepare(1, 1, []Op{c.op}, false, nil)
 		if !errors.Is(err, c.want) {
@@ -389,7 +490,8 @@ func TestRefusals(t *testing.T) {
 		if CodeOf(err).Err() != c.want {
 			t.Errorf("code %d of %v gives %v", CodeOf(err), err, CodeOf(err).Err())
 		}
-		if _, err := AppendOps(nil, []Op{c.op}, false, 4); !errors.Is(err, c.want) && c.want != ErrNoAuth {
+		_, err = AppendOps(nil, []Op{c.op}, false, 4)
+		if err == nil && c.early {
 			t.Errorf("AppendOps(%v) = %v, want %v", c.op, err, c.want)
 		}
 	}

@@ -3,8 +3,12 @@ package datatree
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/bits"
+	"net"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,41 +16,38 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// twin is the slow tree: a map, copied whole for each multi, judged and applied in one go. It shares nothing with Tree but the types.
+// twin is the slow tree: a map, judged and changed in one go, and put back if a request is refused. It shares nothing with Tree but the types.
 type twin struct {
 	zxid  zab.Zxid
 	nodes map[string]twinNode
+	undo  map[string]*twinNode // what the request has changed, as it was
 }
 
 type twinNode struct {
 	data    []byte
 	stat    Stat
 	creates int64
+	acl     []ACL
 }
+
+var twinOpen = []ACL{{31, "world", "anyone"}}
 
 func newTwin() *twin {
 	t := &twin{nodes: map[string]twinNode{}}
-	for _, p := range []string{"/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"} {
-		n := twinNode{data: []byte{}}
+	for p, children := range map[string]int{"/": 1, "/zookeeper": 2, "/zookeeper/config": 0, "/zookeeper/quota": 0} {
+		n := twinNode{data: []byte{}, acl: twinOpen}
 		n.stat.Ctime, n.stat.Mtime = time.UnixMilli(0).UTC(), time.UnixMilli(0).UTC()
 		n.stat.Version, n.stat.Aversion = VersionOf(0), VersionOf(0)
+		n.stat.NumChildren, n.stat.Cversion = children, int32(-children)
+		if p == "/zookeeper/config" {
+			n.stat.Aversion, n.acl = VersionOf(-1), []ACL{{1, "world", "anyone"}}
+		}
 		t.nodes[p] = n
 	}
-	c := t.nodes["/zookeeper/config"]
-	c.stat.Aversion = VersionOf(-1)
-	t.nodes["/zookeeper/config"] = c
-	t.count("/", 1, 0, 0)
-	t.count("/zookeeper", 2, 0, 0)
 	return t
 }
 
-func (t *twin) clone() *twin {
-	c := &twin{t.zxid, make(map[string]twinNode, len(t.nodes))}
-	for p, n := range t.nodes {
-		c.nodes[p] = n
-	}
-	return c
-}
+func (t *twin) clone() *twin { return &twin{zxid: t.zxid, nodes: maps.Clone(t.nodes)} }
 
 func (t *twin) parent(path string) string {
 	i := strings.LastIndex(path, "/")
@@ -56,6 +57,21 @@ func (t *twin) parent(path string) string {
 	return path[:i]
 }
 
+// put changes a znode, nil: takes it away.
+func (t *twin) put(path string, n *twinNode) {
+	if _, known := t.undo[path]; !known {
+		t.undo[path] = nil
+		if old, ok := t.nodes[path]; ok {
+			t.undo[path] = &old
+		}
+	}
+	if n == nil {
+		delete(t.nodes, path)
+	} else {
+		t.nodes[path] = *n
+	}
+}
+
 // count adds to the children of path, and to those ever created.
 func (t *twin) count(path string, children int, creates int64, z zab.Zxid) {
 	n := t.nodes[path]
@@ -63,91 +79,359 @@ func (t *twin) count(path string, children int, creates int64, z zab.Zxid) {
 	n.creates += creates
 	n.stat.Cversion = int32(2*n.creates) - int32(n.stat.NumChildren)
 	n.stat.Pzxid = z
-	t.nodes[path] = n
+	t.put(path, &n)
 }
 
-// do returns the twin after ops, or the index of the first that fails and why.
-func (t *twin) do(z zab.Zxid, at int64, ops []Op) (after *twin, results []Result, index int, err error) {
-	c := t.clone()
-	c.zxid = z
+// do carries out ops of who, or returns the index of the first that fails and why, and leaves all as it was. Quotas are those of applied; nil: of nobody.
+func (t *twin) do(z zab.Zxid, at int64, who *Caller, applied *twin, ops []Op) (results []Result, index int, err error) {
+	t.undo = map[string]*twinNode{}
 	for i, op := range ops {
-		r, err := c.one(z, time.UnixMilli(at).UTC(), op)
+		r, err := t.one(z, time.UnixMilli(at).UTC(), who, applied, op)
 		if err != nil {
-			return nil, nil, i, err
+			for p, n := range t.undo {
+				if delete(t.nodes, p); n != nil {
+					t.nodes[p] = *n
+				}
+			}
+			return nil, i, err
 		}
 		r.Zxid = z
 		results = append(results, r)
 	}
-	return c, results, 0, nil
+	t.zxid = z
+	return results, 0, nil
 }
 
-func (t *twin) one(z zab.Zxid, at time.Time, op Op) (Result, error) {
+func (t *twin) one(z zab.Zxid, at time.Time, who *Caller, applied *twin, op Op) (r Result, err error) {
 	switch o := op.(type) {
 	case CreateOp:
-		if o.Path == "/" && o.Mode == Persistent {
-			return Result{}, ErrNodeExists
-		}
-		up := t.parent(o.Path)
-		p, ok := t.nodes[up]
-		if !ok {
-			return Result{}, ErrNoNode
-		}
-		if up == "/zookeeper/config" {
-			return Result{}, ErrNoAuth
-		}
-		path := o.Path
-		if o.Mode == Sequential {
-			path = fmt.Sprintf("%s%010d", path, p.creates)
-		}
-		if _, ok := t.nodes[path]; ok {
-			return Result{}, ErrNodeExists
-		}
-		n := twinNode{data: twinCopy(o.Data)}
-		n.stat = Stat{Czxid: z, Mzxid: z, Pzxid: z, Ctime: at, Mtime: at, Version: VersionOf(0), Aversion: VersionOf(0), DataLength: len(o.Data)}
-		t.nodes[path] = n
-		t.count(up, 1, 1, z)
-		return Result{Path: path, Stat: n.stat}, nil
+		return t.create(z, at, who, applied, o)
 	case SetOp:
 		n, ok := t.nodes[o.Path]
 		switch {
-		case o.Path == "/zookeeper/config":
-			return Result{}, ErrNoAuth
+		case o.Path == "/zookeeper/config" && who == nil:
+			return r, ErrNoAuth
 		case !ok:
-			return Result{}, ErrNoNode
+			return r, ErrNoNode
+		case !twinMay(who, n.acl, 2):
+			return r, ErrNoAuth
+		case applied.over(o.Path, 0, len(o.Data)-len(n.data)):
+			return r, ErrQuotaExceeded
 		case o.Version.Int() != -1 && o.Version != n.stat.Version:
-			return Result{}, ErrBadVersion
+			return r, ErrBadVersion
 		}
+		more := len(o.Data) - len(n.data)
 		n.data = twinCopy(o.Data)
 		n.stat.Version = VersionOf(n.stat.Version.Int() + 1)
 		n.stat.Mzxid, n.stat.Mtime, n.stat.DataLength = z, at, len(o.Data)
-		t.nodes[o.Path] = n
-		return Result{Path: o.Path, Stat: n.stat}, nil
-	case DeleteOp:
+		t.put(o.Path, &n)
+		if more != 0 {
+			t.charge(o.Path, 0, more)
+		}
+		return Result{Path: o.Path, Stat: t.nodes[o.Path].stat}, nil
+	case SetACLOp:
+		list := twinResolve(who, o.ACL)
 		n, ok := t.nodes[o.Path]
 		switch {
-		case o.Path == "/" || o.Path == "/zookeeper" || o.Path == "/zookeeper/config" || o.Path == "/zookeeper/quota":
-			return Result{}, ErrBadArguments
+		case list == nil:
+			return r, ErrInvalidACL
+		case o.Path == "/zookeeper/config":
+			return r, ErrNoAuth
 		case !ok:
-			return Result{}, ErrNoNode
-		case o.Version.Int() != -1 && o.Version != n.stat.Version:
-			return Result{}, ErrBadVersion
-		case n.stat.NumChildren > 0:
-			return Result{}, ErrNotEmpty
+			return r, ErrNoNode
+		case !twinMay(who, n.acl, 16):
+			return r, ErrNoAuth
+		case o.Version.Int() != -1 && o.Version != n.stat.Aversion:
+			return r, ErrBadVersion
 		}
-		delete(t.nodes, o.Path)
-		t.count(t.parent(o.Path), -1, 0, z)
+		n.acl = list
+		n.stat.Aversion = VersionOf(n.stat.Aversion.Int() + 1)
+		t.put(o.Path, &n)
+		return Result{Path: o.Path, Stat: n.stat}, nil
+	case DeleteOp:
+		if slices.Contains([]string{"/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"}, o.Path) {
+			return r, ErrBadArguments
+		}
+		up, ok := t.nodes[t.parent(o.Path)]
+		if !ok {
+			return r, ErrNoNode
+		}
+		if !twinMay(who, up.acl, 8) {
+			return r, ErrNoAuth
+		}
+		n, ok := t.nodes[o.Path]
+		switch {
+		case !ok:
+			return r, ErrNoNode
+		case o.Version.Int() != -1 && o.Version != n.stat.Version:
+			return r, ErrBadVersion
+		case n.stat.NumChildren > 0 && !o.Recursive:
+			return r, ErrNotEmpty
+		}
+		below := t.walk(o.Path)
+		for _, z := range below {
+			if z.Stat.NumChildren > 0 && !twinMay(who, t.nodes[z.Path].acl, 8) {
+				return r, ErrNoAuth
+			}
+		}
+		for _, x := range slices.Backward(below) {
+			t.remove(x.Path, z)
+		}
 		return Result{Path: o.Path}, nil
 	case CheckOp:
 		n, ok := t.nodes[o.Path]
 		switch {
 		case !ok:
-			return Result{}, ErrNoNode
+			return r, ErrNoNode
+		case !twinMay(who, n.acl, 1):
+			return r, ErrNoAuth
 		case o.Version.Int() != -1 && o.Version != n.stat.Version, o.Czxid != 0 && o.Czxid != n.stat.Czxid:
-			return Result{}, ErrBadVersion
+			return r, ErrBadVersion
 		}
 		return Result{Path: o.Path}, nil
+	case ReapOp:
+		n, ok := t.nodes[o.Path]
+		switch {
+		case who != nil || slices.Contains([]string{"/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"}, o.Path):
+			return r, ErrBadArguments
+		case !ok:
+			return r, ErrNoNode
+		case o.Czxid != 0 && o.Czxid != n.stat.Czxid:
+			return r, ErrBadVersion
+		case n.stat.NumChildren > 0:
+			return r, ErrNotEmpty
+		case !n.due(at):
+			return r, ErrBadVersion
+		}
+		t.remove(o.Path, z)
+		return Result{Path: o.Path}, nil
+	case CloseSessionOp:
+		if who != nil {
+			return r, ErrBadArguments
+		}
+		for _, p := range t.ephemerals(o.Session) {
+			t.remove(p, z)
+		}
+		return r, nil
 	}
-	return Result{}, ErrBadArguments
+	return r, ErrBadArguments
+}
+
+func (t *twin) create(z zab.Zxid, at time.Time, who *Caller, applied *twin, o CreateOp) (r Result, err error) {
+	stat := Stat{
+		Czxid: z, Mzxid: z, Pzxid: z, Ctime: at, Mtime: at, Version: VersionOf(0), Aversion: VersionOf(0), DataLength: len(o.Data),
+		Mode: o.Mode &^ Sequential, TTL: o.TTL,
+	}
+	if o.Mode&Ephemeral != 0 {
+		if who == nil || who.Session == 0 {
+			return r, ErrUnsupported
+		}
+		stat.EphemeralOwner = who.Session
+	}
+	list := twinOpen
+	if o.ACL != nil {
+		if list = twinResolve(who, o.ACL); list == nil {
+			return r, ErrInvalidACL
+		}
+	}
+	up := t.parent(o.Path)
+	var missing []string // the deepest first
+	for {
+		if _, ok := t.nodes[up]; ok {
+			break
+		}
+		if !o.Parents {
+			return r, ErrNoNode
+		}
+		missing = append(missing, up)
+		up = t.parent(up)
+	}
+	p := t.nodes[up]
+	if up == "/zookeeper/config" && who == nil || !twinMay(who, p.acl, 4) {
+		return r, ErrNoAuth
+	}
+	path := o.Path
+	if o.Mode&Sequential != 0 {
+		n := p.creates
+		if len(missing) > 0 {
+			n = 0
+		}
+		path = fmt.Sprintf("%s%010d", path, n)
+	}
+	if _, ok := t.nodes[path]; ok {
+		return r, ErrNodeExists
+	}
+	if p.stat.EphemeralOwner != 0 {
+		return r, ErrNoChildrenForEphemerals
+	}
+	if applied.over(path, 1+len(missing), len(o.Data)) {
+		return r, ErrQuotaExceeded
+	}
+	for _, m := range slices.Backward(missing) {
+		s := stat
+		s.Mode, s.TTL, s.EphemeralOwner, s.DataLength = Container, 0, 0, 0
+		t.put(m, &twinNode{data: []byte{}, stat: s, acl: list})
+		t.count(t.parent(m), 1, 1, z)
+		t.charge(m, 1, 0)
+	}
+	t.put(path, &twinNode{data: twinCopy(o.Data), stat: stat, acl: list})
+	t.count(t.parent(path), 1, 1, z)
+	if about, ok := strings.CutSuffix(path, "/zookeeper_stats"); ok && strings.HasPrefix(about, "/zookeeper/quota/") {
+		count, bytes := 0, 0
+		for _, x := range t.walk(strings.TrimPrefix(about, "/zookeeper/quota")) {
+			count++
+			bytes += len(x.Data)
+		}
+		t.usage(path, count, bytes)
+	}
+	t.charge(path, 1, len(o.Data))
+	return Result{Path: path, Stat: t.nodes[path].stat}, nil
+}
+
+func (t *twin) remove(path string, z zab.Zxid) {
+	size := len(t.nodes[path].data)
+	t.put(path, nil)
+	t.count(t.parent(path), -1, 0, z)
+	t.charge(path, -1, -size)
+}
+
+func (n *twinNode) due(at time.Time) bool {
+	return n.stat.Mode == Container && n.creates > 0 || n.stat.TTL != 0 && at.Sub(n.stat.Mtime) > n.stat.TTL
+}
+
+func (t *twin) dueAt(at int64) (ops []ReapOp) {
+	for p, n := range t.nodes {
+		if n.stat.NumChildren == 0 && n.due(time.UnixMilli(at)) {
+			ops = append(ops, ReapOp{p, n.stat.Czxid})
+		}
+	}
+	slices.SortFunc(ops, func(a, b ReapOp) int { return strings.Compare(a.Path, b.Path) })
+	return ops
+}
+
+func (t *twin) ephemerals(session uint64) (paths []string) {
+	for p, n := range t.nodes {
+		if n.stat.EphemeralOwner == session && session != 0 {
+			paths = append(paths, p)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// quota returns where the quota of path is.
+func (t *twin) quota(path string) (limits, stats string, ok bool) {
+	for ; path != "/"; path = t.parent(path) {
+		limits, stats = "/zookeeper/quota"+path+"/zookeeper_limits", "/zookeeper/quota"+path+"/zookeeper_stats"
+		if _, found := t.nodes[limits]; found {
+			_, ok = t.nodes[stats]
+			return limits, stats, ok
+		}
+	}
+	return "", "", false
+}
+
+func (t *twin) over(path string, count, bytes int) bool {
+	if t == nil {
+		return false
+	}
+	limits, stats, ok := t.quota(path)
+	if !ok {
+		return false
+	}
+	l, s := twinQuota(t.nodes[limits].data), twinQuota(t.nodes[stats].data)
+	return count != 0 && l[2] >= 0 && s[0]+count > l[2] || bytes != 0 && l[3] >= 0 && s[1]+bytes > l[3]
+}
+
+func (t *twin) charge(path string, count, bytes int) {
+	if _, stats, ok := t.quota(path); ok && (count != 0 || bytes != 0) {
+		s := twinQuota(t.nodes[stats].data)
+		t.usage(stats, s[0]+count, s[1]+bytes)
+	}
+}
+
+func (t *twin) usage(stats string, count, bytes int) {
+	n := t.nodes[stats]
+	n.data = fmt.Appendf(nil, "count=%d,bytes=%d", count, bytes)
+	n.stat.DataLength = len(n.data)
+	t.put(stats, &n)
+}
+
+var twinNumbers = [4]*regexp.Regexp{
+	regexp.MustCompile("(?:^|[,;])count=(-?[0-9]+)=*(?:$|[,;])"), regexp.MustCompile("(?:^|[,;])bytes=(-?[0-9]+)=*(?:$|[,;])"),
+	regexp.MustCompile("countHardLimit=(-?[0-9]+)=*(?:$|[,;])"), regexp.MustCompile("byteHardLimit=(-?[0-9]+)=*(?:$|[,;])"),
+}
+
+// twinQuota returns count, bytes, hard count and hard bytes.
+func twinQuota(text []byte) [4]int {
+	q := [4]int{-1, -1, -1, -1}
+	for i, number := range twinNumbers {
+		if m := number.FindSubmatch(text); m != nil {
+			q[i], _ = strconv.Atoi(string(m[1]))
+		}
+	}
+	return q
+}
+
+func twinMay(who *Caller, list []ACL, perm Perm) bool {
+	if who == nil {
+		return true
+	}
+	for _, id := range who.Identities {
+		if id.Scheme == "super" {
+			return true
+		}
+	}
+	for _, a := range list {
+		if a.Perm&perm == 0 {
+			continue
+		}
+		if a.Scheme == "world" {
+			return true
+		}
+		for _, id := range who.Identities {
+			if a.Scheme == "digest" && id == (Identity{"digest", a.ID}) {
+				return true
+			}
+			if _, network, err := net.ParseCIDR(a.ID); a.Scheme == "ip" && id.Scheme == "ip" && (a.ID == id.ID || err == nil && network.Contains(net.ParseIP(id.ID))) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// twinResolve returns nil for an invalid list.
+func twinResolve(who *Caller, list []ACL) (kept []ACL) {
+	for _, a := range list {
+		var add []ACL
+		switch {
+		case a.Scheme == "world" && a.ID == "anyone":
+			add = []ACL{a}
+		case a.Scheme == "auth" && who != nil:
+			for _, id := range who.Identities {
+				if id.Scheme == "digest" {
+					add = append(add, ACL{a.Perm, "digest", id.ID})
+				}
+			}
+		case a.Scheme == "digest" && len(strings.Split(a.ID, ":")) == 2 && !strings.HasSuffix(a.ID, ":"):
+			add = []ACL{a}
+		case a.Scheme == "ip":
+			_, _, err := net.ParseCIDR(a.ID)
+			if err == nil || net.ParseIP(a.ID) != nil {
+				add = []ACL{a}
+			}
+		}
+		if add == nil {
+			return nil
+		}
+		for _, a := range add {
+			if !slices.Contains(kept, a) {
+				kept = append(kept, a)
+			}
+		}
+	}
+	return kept
 }
 
 func twinCopy(b []byte) []byte {
@@ -158,33 +442,44 @@ func twinCopy(b []byte) []byte {
 }
 
 // walk returns what View.Walk should.
-func (t *twin) walk(path string) []Znode {
+func (t *twin) walk(path string) (all []Znode) {
 	n, ok := t.nodes[path]
 	if !ok {
 		return nil
 	}
-	all := []Znode{{Path: path, Data: n.data, Stat: n.stat, Zxid: t.zxid}}
-	for _, name := range t.names(path) {
-		all = append(all, t.walk(strings.TrimSuffix(path, "/")+"/"+name)...)
+	if n.stat.NumChildren == 0 {
+		return []Znode{{Path: path, Data: n.data, Stat: n.stat, Zxid: t.zxid}}
 	}
+	for p, n := range t.nodes {
+		if p == path || path == "/" || strings.HasPrefix(p, path+"/") {
+			all = append(all, Znode{Path: p, Data: n.data, Stat: n.stat, Zxid: t.zxid})
+		}
+	}
+	slices.SortFunc(all, func(a, b Znode) int { // a "/" before all else
+		return strings.Compare(strings.ReplaceAll(strings.TrimSuffix(a.Path, "/"), "/", "\x00"), strings.ReplaceAll(strings.TrimSuffix(b.Path, "/"), "/", "\x00"))
+	})
 	return all
 }
 
-func (t *twin) names(path string) []string {
-	var names []string
+// names returns the names of all children, sorted, by parent.
+func (t *twin) names() map[string][]string {
+	names := map[string][]string{}
 	for p := range t.nodes {
-		if p != "/" && t.parent(p) == path {
-			names = append(names, p[strings.LastIndex(p, "/")+1:])
+		if p != "/" {
+			up := t.parent(p)
+			names[up] = append(names[up], p[strings.LastIndex(p, "/")+1:])
 		}
 	}
-	slices.Sort(names)
+	for _, list := range names {
+		slices.Sort(list)
+	}
 	return names
 }
 
 func (t *twin) digest() uint64 {
 	var sum uint64
 	for p, n := range t.nodes {
-		sum += twinDigest(p, n.data, n.stat, n.creates)
+		sum += twinDigest(p, n.data, n.stat, n.creates, n.acl)
 	}
 	return sum
 }
@@ -194,12 +489,13 @@ func recompute(v *View) uint64 {
 	var sum uint64
 	for z := range v.Walk("/") {
 		creates := (int64(z.Stat.Cversion) + int64(z.Stat.NumChildren)) / 2
-		sum += twinDigest(z.Path, z.Data, z.Stat, creates)
+		list, _, _ := v.For(nil).ACL(z.Path)
+		sum += twinDigest(z.Path, z.Data, z.Stat, creates, list)
 	}
 	return sum
 }
 
-func twinDigest(path string, data []byte, s Stat, creates int64) uint64 {
+func twinDigest(path string, data []byte, s Stat, creates int64, list []ACL) uint64 {
 	p := plainXXH64([]byte(path), 0)
 	c := plainXXH64(data, p)
 	flags := uint64(s.NumChildren)<<8 | uint64(s.Mode)
@@ -213,7 +509,46 @@ func twinDigest(path string, data []byte, s Stat, creates int64) uint64 {
 	} {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}
+	if path != "/zookeeper/config" && !slices.Equal(list, []ACL{{31, "world", "anyone"}}) {
+		b = binary.LittleEndian.AppendUint64(b, plainXXH64(twinACL(list), 0))
+	}
 	return plainXXH64(b, c)
+}
+
+// twinACL writes an ACL as MessagePack.
+func twinACL(list []ACL) []byte {
+	be := binary.BigEndian
+	b := []byte{0x90 | byte(len(list))}
+	if len(list) > 15 {
+		b = be.AppendUint16([]byte{0xdc}, uint16(len(list)))
+	}
+	for _, a := range list {
+		b = append(b, 0x93)
+		switch p := uint32(a.Perm); {
+		case p < 1<<7:
+			b = append(b, byte(p))
+		case p < 1<<8:
+			b = append(b, 0xcc, byte(p))
+		case p < 1<<16:
+			b = be.AppendUint16(append(b, 0xcd), uint16(p))
+		default:
+			b = be.AppendUint32(append(b, 0xce), p)
+		}
+		for _, s := range []string{a.Scheme, a.ID} {
+			switch n := len(s); {
+			case n < 32:
+				b = append(b, 0xa0|byte(n))
+			case n < 1<<8:
+				b = append(b, 0xd9, byte(n))
+			case n < 1<<16:
+				b = be.AppendUint16(append(b, 0xda), uint16(n))
+			default:
+				b = be.AppendUint32(append(b, 0xdb), uint32(n))
+			}
+			b = append(b, s...)
+		}
+	}
+	return b
 }
 
 // plainXXH64 follows the specification of XXH64 step by step.

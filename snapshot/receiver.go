@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -10,7 +11,7 @@ type Receiver struct{ o *output }
 
 // Receive begins to receive a snapshot, or goes on: what is there of the same ID, ensemble, zxid, spans and members is used again, and Position tells how
 // far it goes. What is there of others is removed. Without an ID nothing can be used again. Pos is taken for 0. reused, if it is not nil, is shown each chunk that is
-// used again and keeps nothing of it; its error ends the Receiver, and what was shown is removed.
+// used again and keeps nothing of it; its error ends the Receiver, and what was shown is removed, unless the error is ErrClosed: then it stays for another time.
 func (s *Store) Receive(m Meta, reused func(chunk []byte) error) (*Receiver, error) {
 	m.Pos = 0 // it is no position of the log here
 	o, err := s.create(m, partSuffix)
@@ -31,7 +32,9 @@ func (s *Store) Receive(m Meta, reused func(chunk []byte) error) (*Receiver, err
 	for _, name := range parts {
 		if err := r.reuse(name, reused); err != nil {
 			r.Abort()
-			s.removePart(name)
+			if !errors.Is(err, ErrClosed) {
+				s.removePart(name)
+			}
 			return nil, err
 		}
 	}

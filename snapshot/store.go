@@ -120,22 +120,12 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// makeDir makes the directory durable with all above it, unless it is in use already. One above that may not be read was not made by us.
+// makeDir makes the directory durable, unless it is in use already.
 func makeDir(fsys vfs.FS, dir string) error {
 	if names, err := fsys.List(dir); err == nil && len(names) > 0 {
 		return nil
 	}
-	if err := fsys.MkdirAll(dir); err != nil {
-		return err
-	}
-	for d := filepath.Dir(dir); ; d = filepath.Dir(d) {
-		if err := fsys.SyncDir(d); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return err
-		}
-		if d == filepath.Dir(d) {
-			return nil
-		}
-	}
+	return vfs.MakeDir(fsys, dir)
 }
 
 // adopt checks that m is of this ensemble. Called with the lock held, or by the only owner.

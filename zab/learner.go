@@ -77,7 +77,7 @@ func (m *Machine) fromLeader(from quorum.ID, msg Message) {
 	case *NewLeader:
 		m.newLeader(l, x)
 	case *UpToDate:
-		if x.Epoch == l.epoch && l.joined {
+		if x.Epoch == l.epoch && (l.joined || mutant.On("uptodate-unjoined")) {
 			if !l.upToDate {
 				l.upToDate, l.ready = true, x.Commit
 			}
@@ -110,7 +110,6 @@ func (m *Machine) leaderInfo(l *learner, x *LeaderInfo) {
 		return
 	}
 	promise := m.mark.Counts && (x.Epoch > m.mark.Promised || mutant.On("promise-twice"))
-	l.answerAt = m.persisted
 	if x.Epoch > m.mark.Promised {
 		l.answerAt = m.Write(func(k *Mark) { k.Promised = x.Epoch })
 	} else {
@@ -200,7 +199,7 @@ func (m *Machine) joinedNow(l *learner) {
 
 // ackUpTo acknowledges what is durable. Before NEWLEADER it only moves the window.
 func (m *Machine) ackUpTo(l *learner) {
-	counts := m.durable.Counts
+	counts := m.durable.Counts || mutant.On("counts-issued") && m.mark.Counts
 	z := m.lastDone
 	if !l.synced || m.install != nil || z <= l.acked && (l.said && counts == l.saidCounts || !l.joined) {
 		return
@@ -225,6 +224,9 @@ func (m *Machine) believe(l *learner) {
 
 func (m *Machine) pong(l *learner, x *Ping) {
 	d := m.durable
+	if mutant.On("confirms-issued") {
+		d = m.mark
+	}
 	counts := d.Counts || mutant.On("blank-confirms")
 	stays := x.Epoch == d.Promised && x.Epoch == m.mark.Promised || mutant.On("left-confirms")
 	confirms := counts && stays && x.Epoch == d.Joined

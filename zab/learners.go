@@ -288,7 +288,7 @@ func (m *Machine) ack(l *learnerState, x *Ack) {
 
 // upToDate opens a learner that has acknowledged NEWLEADER, with the latest committed position.
 func (m *Machine) upToDate(l *learnerState) {
-	if !l.joined || l.toldIn == m.lead.epoch {
+	if !l.joined && !mutant.On("uptodate-unjoined") || l.toldIn == m.lead.epoch {
 		return
 	}
 	l.told, l.toldIn = true, m.lead.epoch

@@ -8,8 +8,8 @@ import (
 	"github.com/ensemble-go/ensemble/quorum"
 )
 
-// Host is the state machine that a Machine replicates. It is called from within the Machine's methods, on their goroutine, and must not
-// call the Machine.
+// Host is the state machine that a Machine replicates. It is called from within the Machine's methods, on their goroutine, and may then
+// call no methods of the Machine but those that only tell something, Hold and Fail.
 type Host interface {
 	// Apply applies the next entry: committed, and durable here. e.Data is shared and read-only.
 	Apply(e Entry)
@@ -22,16 +22,18 @@ type Host interface {
 // Config describes one member to its Machine. All limits must be positive. Sizes are those of the data of entries, plus 64 bytes each; what
 // reaches Window or MaxBatch is sent, and nothing after it.
 type Config struct {
-	Self       quorum.ID
-	Verifier   quorum.Verifier
-	Observer   bool   // this member is no voter
-	InitLimit  int    // ticks without progress while joining
-	SyncLimit  int    // ticks without contact or progress
-	MaxTail    int    // bytes of applied history kept for lagging learners
-	Window     int    // bytes sent to a learner and not acknowledged
-	MaxBatch   int    // bytes of one Propose
-	MaxCounter uint32 // of a zxid before the epoch is renewed in place
-	ReadsLog   bool   // the host answers Output.Reads with what has left the memory; otherwise lagging learners are sent snapshots
+	Self      quorum.ID
+	Verifier  quorum.Verifier
+	Observer  bool // this member is no voter
+	InitLimit int  // ticks without progress while joining
+	SyncLimit int  // ticks without contact or progress
+	MaxTail   int  // bytes of applied history kept for lagging learners
+	Window    int  // bytes sent to a learner and not acknowledged
+	MaxBatch  int  // bytes of one Propose
+	// MaxSnapshot is how many bytes a snapshot may have that is received; 0: 64 GiB. One that is larger ends the machine with ErrSnapshotTooLarge.
+	MaxSnapshot uint64
+	MaxCounter  uint32 // of a zxid before the epoch is renewed in place
+	ReadsLog    bool   // the host answers Output.Reads with what has left the memory; otherwise lagging learners are sent snapshots
 	// NextSession draws the number of an attempt to follow; it must never repeat among all members.
 	NextSession func() Session
 }
@@ -64,6 +66,9 @@ type Output struct {
 
 // ErrCommittedTruncated ends a Machine: following this leader would lose something.
 var ErrCommittedTruncated = errors.New("zab: the leader's history lacks what is known to be committed")
+
+// ErrSnapshotTooLarge ends a machine that is sent a snapshot of more than Config.MaxSnapshot bytes.
+var ErrSnapshotTooLarge = errors.New("zab: the snapshot that the leader sends is too large")
 
 // Machine is discovery, synchronisation and broadcast of one member: Zab, as a value. It has no goroutine, clock, lock or
 // I/O; whoever drives it carries out its Output. It is not safe for concurrent use.
@@ -219,7 +224,7 @@ func (m *Machine) Serving() bool {
 	case m.lead != nil:
 		return m.lead.served
 	case m.learn != nil:
-		return m.learn.upToDate && m.applied >= m.learn.ready
+		return m.learn.upToDate && (m.applied >= m.learn.ready || mutant.On("ready-before-applied"))
 	}
 	return false
 }
@@ -280,7 +285,9 @@ func (m *Machine) truncate(z Zxid) {
 		m.pendingReadmits = m.pendingReadmits[:n-1]
 	}
 	m.lastDone = min(m.lastDone, z)
-	m.issue(Record{Kind: RecordTrunc, Zxid: z})
+	if !mutant.On("trunc-unwritten") {
+		m.issue(Record{Kind: RecordTrunc, Zxid: z})
+	}
 }
 
 // Persisted tells that all writes up to id are durable.
@@ -311,8 +318,8 @@ func (m *Machine) Persisted(id WriteID) {
 }
 
 func (m *Machine) installed(i *install) {
-	m.host.Install(i.state)
 	m.applied, m.committed = i.snap.Zxid, max(m.committed, i.snap.Zxid)
+	m.host.Install(i.state)
 	m.readmitted = append(m.readmitted[:0], i.snap.Members...)
 	m.held = false
 	if m.mark.Spoilt {
@@ -332,6 +339,9 @@ func (m *Machine) advance() {
 		return
 	}
 	to := min(m.committed, m.lastDone)
+	if mutant.On("apply-undurable") {
+		to = min(m.committed, m.hist.last())
+	}
 	if mutant.On("apply-uncommitted") && m.lead != nil && m.lead.phase == gathering {
 		to = m.lastDone
 	}

@@ -20,6 +20,8 @@ func (s *stage) do(verb string, f []string) {
 				"init": &s.cfg.InitLimit, "sync": &s.cfg.SyncLimit, "tail": &s.cfg.MaxTail, "window": &s.cfg.Window, "batch": &s.cfg.MaxBatch, "chunk": &s.chunk,
 			}[name]
 			switch {
+			case name == "snapshot":
+				s.cfg.MaxSnapshot = uint64(n)
 			case name == "counter":
 				s.cfg.MaxCounter = uint32(n)
 			case field != nil:

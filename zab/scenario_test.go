@@ -14,7 +14,7 @@ import (
 // Nothing happens by itself: what is sent lies on its link until it is delivered, and what is written is on its way to the disk
 // until it is persisted.
 //
-//	limits sync=3 init=5 tail=9 window=9 batch=9 counter=9 chunk=2 log=1   of all members made from here on (chunk: entries; log: they can read it)
+//	limits sync=3 init=5 tail=9 window=9 batch=9 counter=9 snapshot=9 chunk=2 log=1   of all members made from here on (chunk: entries; log: they can read it)
 //	members 1 2 3 4o                 without a history; they count, and their ensemble is born
 //	member 1 promised=2 joined=1 blank 1.1=a 1.2 ...    what member 1 has on its disk
 //	lead 3, follow 1 3               the election said so

@@ -1,6 +1,10 @@
 package zab
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/ensemble-go/ensemble/internal/mutant"
+)
 
 // A host that finds its state to differ from the leader's holds it. It renounces it when it learns that a quorum agrees with the leader: from
 // then on the member is blank, with another incarnation, and comes back by a snapshot and a Readmit. The mark is written before anything is thrown away.
@@ -27,6 +31,11 @@ func (m *Machine) Renounce(next Incarnation) {
 		return
 	}
 	m.endRole()
+	if mutant.On("renounce-in-memory") {
+		m.mark.Incarnation, m.mark.Counts, m.mark.Spoilt = next, false, true
+		m.durable = m.mark
+		return
+	}
 	m.Write(func(k *Mark) { k.Incarnation, k.Counts, k.Spoilt = next, false, true })
 }
 

@@ -227,7 +227,7 @@ type Birth struct {
 	Ensemble zab.EnsembleID
 	Counts   bool // has initialised itself
 	Born     bool
-	Blank    bool // a learner, or a member that must not take part (Join)
+	Blank    bool // a learner, or a member that must not take part: it joins, or has given up a state
 	Promised bool // has ever promised an epoch
 	Found    bool // from the founder that leads: initialise yourself with Ensemble and answer
 }

@@ -23,7 +23,7 @@ func (m *Machine[V, R]) mine(found bool) *Birth {
 	k := m.zab.Durable()
 	return &Birth{
 		Ensemble: k.Ensemble, Counts: k.Counts, Born: k.Born, Promised: k.Promised > 0, Found: found,
-		Blank: m.cfg.Join || k.Ensemble != (zab.EnsembleID{}) && !k.Counts,
+		Blank: m.cfg.Join || k.Spoilt || k.Ensemble != (zab.EnsembleID{}) && !k.Counts,
 	}
 }
 
@@ -62,7 +62,7 @@ func (m *Machine[V, R]) heardBirth(p *peer, x *Birth) {
 		m.zab.Write(func(k *zab.Mark) { k.Ensemble, k.Born = x.Ensemble, true }) // too late to found: a blank member
 	case x.Born && k.Ensemble == x.Ensemble && !k.Born:
 		m.completeBirth()
-	case x.Found && m.voter && !m.cfg.Join && (k.Ensemble == zab.EnsembleID{}):
+	case x.Found && m.voter && !m.cfg.Join && !k.Spoilt && (k.Ensemble == zab.EnsembleID{}):
 		m.zab.Write(func(k *zab.Mark) { k.Ensemble, k.Counts = x.Ensemble, true })
 	}
 	if news && !x.Born {
@@ -71,7 +71,7 @@ func (m *Machine[V, R]) heardBirth(p *peer, x *Birth) {
 }
 
 func (m *Machine[V, R]) leadsBirth() bool {
-	return m.voter && !m.cfg.Join && len(m.birth.founders) > 0 && (m.birth.founders[0] == m.cfg.Self || mutant.On("any-founder-draws")) && !m.bornHere()
+	return m.voter && !m.cfg.Join && !m.zab.Mark().Spoilt && len(m.birth.founders) > 0 && (m.birth.founders[0] == m.cfg.Self || mutant.On("any-founder-draws")) && !m.bornHere()
 }
 
 // allFounders reports whether ok holds for what each other founder said on its present link.

@@ -21,6 +21,8 @@ var (
 	ErrNotLeading = errors.New("core: this member does not lead, or there is nobody to hand over to")
 	// ErrUncertain is joined with the answer to a request that was handed to a leader once, and whose fate this member will not see.
 	ErrUncertain = errors.New("core: the request may yet take effect")
+	// ErrSuperseded ends a member whose session was ended by another run of it, which opened one later.
+	ErrSuperseded = errors.New("core: another run of this member has taken its place")
 
 	errUnsettled = errors.New("core: a step does not come to an end")
 )

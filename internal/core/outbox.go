@@ -91,6 +91,10 @@ func (m *Machine[V, R]) outcome(z zab.Zxid, o Outcome[R]) {
 		if o.Closed != 0 {
 			m.out.SessionsEnded = append(m.out.SessionsEnded, SessionEnd{o.Closed, z})
 		}
+		if o.Closed == b.session && b.session != 0 {
+			m.fail(ErrSuperseded)
+			return
+		}
 		if o.Owner == m.cfg.Self && o.Run == b.run {
 			b.session, m.changed = o.Session, true
 		}
@@ -117,8 +121,12 @@ func (m *Machine[V, R]) decided(z zab.Zxid, o Outcome[R]) {
 // jumped finds, after a snapshot was installed, what it decided.
 func (m *Machine[V, R]) jumped() {
 	b := &m.outbox
-	if s, ok := m.sm.Find(m.cfg.Self, b.run); ok && b.session == 0 {
+	switch s, ok := m.sm.Find(m.cfg.Self, b.run); {
+	case ok && b.session == 0:
 		b.session, m.changed = s, true
+	case !ok && b.session != 0 && m.zab.Applied() >= zab.Zxid(b.session):
+		m.fail(ErrSuperseded) // the state is one after the session was opened, and it is not there
+		return
 	}
 	for b.session != 0 && b.calls.len() > 0 {
 		n := Name{b.session, 0, b.first}

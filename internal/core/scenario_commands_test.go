@@ -66,6 +66,18 @@ func (s *stage) do(verb string, f []string) {
 		for _, id := range s.ids {
 			s.cut(a.id, id)
 		}
+	case "swap":
+		a := s.actor(f[0])
+		for _, id := range s.ids {
+			s.cut(a.id, id)
+		}
+		other := a.aside
+		if other == nil {
+			other = &actor{s: a.s, id: a.id}
+			s.start(other, false)
+		}
+		a.aside, other.aside = nil, a
+		s.actors[a.id] = other
 	case "link":
 		for i, x := range s.ids {
 			for _, y := range s.ids[i+1:] {

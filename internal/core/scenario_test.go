@@ -23,6 +23,7 @@ import (
 //	start 1 2, start all, start 1 join    new runs
 //	crash 1                     what is not persisted is lost, and all links
 //	wipe 1                      and what is persisted
+//	swap 1                      a second run of 1, with an empty disk, and the first is cut off; with the next swap the other way round
 //	link 1 2, link all          new links, among those that run
 //	lost 1 2                    both ends lose the link, and what lay on it
 //	forget 1 2                  only member 1 loses it
@@ -88,6 +89,7 @@ type actor struct {
 	part    *zab.Snapshot // being received, with its chunks
 	at      zab.Position
 	waiting map[uint64]bool // tickets without an answer
+	aside   *actor          // the other run of the member
 }
 
 func newStage(t testing.TB) *stage {

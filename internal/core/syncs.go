@@ -3,6 +3,7 @@ package core
 import (
 	"slices"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -99,7 +100,7 @@ func (m *Machine[V, R]) serveSyncs() {
 	}
 	n := 0
 	for _, a := range s.asks {
-		if a.confirmed && a.zxid <= m.zab.Applied() {
+		if a.confirmed && (a.zxid <= m.zab.Applied() || mutant.On("sync-unapplied")) {
 			m.reply(Reply[R]{Ticket: a.ticket, Zxid: a.zxid})
 			continue
 		}

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"fmt"
 	"hash/crc64"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/snapshot"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -153,7 +156,8 @@ var corruptions = []struct {
 		w.reopen(n, nil, 0)
 	}},
 	{"inv/DISK", "an entry that is not the one written", func(w *World, n *node) {
-		n.disk.entries[0].Data = append(slices.Clone(n.disk.entries[0].Data), 1)
+		e := &n.disk.entries[len(n.disk.entries)-1]
+		e.Data = append(slices.Clone(e.Data), 1)
 		n.drive.crash(true)
 		w.reopen(n, nil, 0)
 	}},
@@ -165,14 +169,22 @@ var corruptions = []struct {
 	{"inv/DISK", "a snapshot that the log names and that is not there", func(w *World, n *node) {
 		chunk := []byte("state")
 		r := zab.Record{Kind: zab.RecordReset, Pos: n.disk.pos + 1, Snapshot: &zab.Snapshot{
-			Zxid: n.disk.last(), Length: 5, Digest: crc64.Checksum(chunk, ecma), Chunks: [][]byte{chunk},
+			Zxid: n.disk.last(), Length: 5, Digest: crc64.Checksum(chunk, crc64.MakeTable(crc64.ECMA)),
 		}}
-		failing(w, n.drive.write([]zab.Record{r}))
+		received, err := n.drive.store.States.Receive(snapshot.Meta{Ensemble: n.disk.mark.Ensemble, Zxid: n.disk.last()}, nil)
+		failing(w, err)
+		failing(w, received.Add(0, chunk))
+		n.drive.store.Hold(received)
+		failing(w, n.drive.write([]zab.Record{r}, func(zab.WriteID) {}))
 		n.disk.apply(&r)
 		n.drive.crash(true)
-		w.reopen(n, nil, 0) // well
-		n.drive.crash(true)
-		failing(w, n.drive.mem.Remove(driveDir+"/"+n.drive.reset))
+		names, _ := n.drive.mem.Files()
+		for _, name := range names {
+			if strings.HasSuffix(name, ".snap") {
+				failing(w, n.drive.mem.Remove(name))
+			}
+		}
+		failing(w, n.drive.mem.SyncDir(snapsDir))
 		w.reopen(n, nil, 0)
 	}},
 	{"inv/DISK", "damage at rest", func(w *World, n *node) {
@@ -184,6 +196,95 @@ var corruptions = []struct {
 			}
 		}
 		w.reopen(n, nil, 0)
+	}},
+	{"inv/DISK", "a snapshot of another state", func(w *World, n *node) {
+		rewrite(w, "/zookeeper/quota")
+		n.drive.crash(true)
+		w.reopen(n, nil, 0)
+	}},
+	{"inv/DISK", "a snapshot with other epochs", func(w *World, n *node) {
+		n.drive.found.Snapshot = &zab.Snapshot{}
+		n.drive.crash(true)
+		w.reopen(n, nil, 0) // well
+		n.drive.found.Snapshot.Spans = nil
+		w.checkSnapshot(n)
+	}},
+	{"inv/DISK", "a snapshot beyond the history", func(w *World, n *node) {
+		n.drive.crash(true)
+		w.reopen(n, nil, 0) // well
+		n.drive.found.Snapshot.Zxid++
+		if _, err := n.survived(nil, 0); err != nil {
+			w.fail("inv/DISK", "%v", err)
+		}
+	}},
+	{"inv/DISK", "more lost than the blind spot hides", func(w *World, n *node) {
+		prior := n.disk
+		n.prior, n.batch, n.lastPos, n.lastAt = &prior, nil, n.disk.pos, n.drive.now()
+		for range 2 {
+			n.disk.apply(&zab.Record{Kind: zab.RecordEntry, Pos: n.disk.pos + 1, Entry: zab.Entry{Zxid: n.disk.last() + 1, Prev: n.disk.last()}})
+		}
+		n.prior.pos++                                                                                 // the last batch is only one of them
+		for damages[rand.New(rand.NewPCG(n.drive.hurt, 0xda)).IntN(len(damages))] != "slot flipped" { // which costs nothing
+			n.drive.hurt++
+		}
+		n.drive.crash(true)
+		w.reopen(n, nil, 0)
+	}},
+	{"inv/Z10", "disks that lost a commit", func(w *World, n *node) {
+		images := imagesOf(w)
+		w.judgeImages(images) // well
+		for i := range images {
+			if w.nodes[i] != n {
+				images[i].entries, images[i].snap, w.nodes[i].past = nil, nil, nil
+			}
+		}
+		w.judgeImages(images)
+	}},
+	{"inv/Z10", "a disk that does not start any more", func(w *World, n *node) {
+		for _, slot := range []string{"/mark.0", "/mark.1"} {
+			failing(w, n.drive.mem.FlipBit(driveDir+slot, 8*20))
+		}
+		w.powerLossNow()
+	}},
+	{"inv/DUR", "a fresh disk that lost a commit", func(w *World, n *node) {
+		images := imagesOf(w)
+		images[n.idx].entries, images[n.idx].snap = nil, nil
+		images[n.idx].mark.Joined += 5
+		w.judgeImages(images)
+	}},
+	{"inv/Z11", "an ack ahead of the disk", func(w *World, n *node) {
+		for range 100 * imageOfAcks {
+			w.acknowledges(n, n.disk.last()+1)
+		}
+	}},
+	{"inv/R1", "more waits than may", func(w *World, n *node) {
+		for range w.cfg.MaxInFlight + 1 {
+			w.newCall(n, callWrite).handed = true
+		}
+		w.checkQueues(n)
+	}},
+	{"inv/R2", "a file left open", func(w *World, n *node) {
+		_, err := n.drive.mem.Open(driveDir + "/mark.0")
+		failing(w, err)
+		w.checkFiles(n)
+	}},
+	{"inv/R2", "a log that lets nothing go", func(w *World, n *node) {
+		w.checkRetention(n) // well
+		s, err := snapshot.Open(snapshot.Options{Dir: "/elsewhere", FS: n.drive.mem, Random: w.media.Uint64})
+		failing(w, err)
+		n.drive.store.States = s // that needs nothing of the log
+		w.checkRetention(n)
+	}},
+	{"inv/R2", "snapshots that nobody removes", func(w *World, n *node) { n.drive.keep = -1; w.checkRetention(n) }},
+	{"inv/R3", "history that nobody needs in memory", func(w *World, n *node) {
+		for _, f := range w.nodes {
+			w.checkQueues(f) // well
+		}
+		w.cfg.MaxTail = -1
+		for _, f := range w.nodes {
+			f.watch.appliedHere = true
+			w.checkQueues(f)
+		}
 	}},
 	{"inv/Z13", "the commit position goes back", func(w *World, n *node) {
 		w.commits(n, n.watch.committed-1, &core.Tick{}, 0, zab.Leading, 0)
@@ -325,6 +426,10 @@ var corruptions = []struct {
 		w.reread(n)
 	}},
 	{"inv/C6", "a sync behind what was answered before it", func(w *World, n *node) { syncAgain(w, n, w.lastCommitted()+1) }},
+	{"inv/C7", "a member that is ready again with less than it has shown", func(w *World, n *node) {
+		n.status.Ready, n.shown = true, n.view.Zxid()+1
+		w.noWayBack(n)
+	}},
 	{"inv/C6", "a sync that is not applied", func(w *World, n *node) { n.view = core.NewZnodes(0).View(); syncAgain(w, n, 1) }},
 	{"inv/C12", "half of a pair", func(w *World, n *node) {
 		t := datatree.New(maxData)
@@ -397,26 +502,47 @@ func commitAgain(w *World, n *node, change func(*core.Header)) {
 	}
 }
 
+// imagesOf is what a loss of power would leave of all disks.
+func imagesOf(w *World) (images []*store) {
+	for _, n := range w.nodes[:w.cfg.Voters] {
+		images = append(images, w.image(n))
+	}
+	return images
+}
+
 func syncAgain(w *World, n *node, told zab.Zxid) {
 	w.told = told
 	k := w.newCall(n, callSync)
 	w.answered(n, reply{Ticket: k.ticket, Zxid: w.lastCommitted()})
 }
 
-// replyAgain gives the last good answer once more, after a change.
+// replyAgain gives the last good answer once more, as it was and then after a change.
 func replyAgain(w *World, n *node, change func(*call)) {
-	for _, k := range slices.Backward(w.calls) {
-		if e := k.want; k.done && k.err == nil && e != nil && len(e.results) > 0 {
-			r := reply{Ticket: k.ticket, Zxid: e.zxid, Result: core.Result{First: e.results[0], Rest: slices.Clone(e.results[1:])}}
-			c, again := *k, *e
-			c.want, again.results = &again, slices.Clone(e.results)
-			n.watch.lastTicket, n.watch.lastAnswer, n.watch.jumpTo = 0, 0, 0
-			change(&c)
-			n.calls[c.ticket] = &c
-			w.answered(n, r)
-			return
+	i := len(w.calls) - 1
+	for ; ; i-- { // there is one
+		if k := w.calls[i]; k.done && k.err == nil && k.want != nil && len(k.want.results) > 0 {
+			break
 		}
 	}
+	k, e := w.calls[i], w.calls[i].want
+	r := reply{Ticket: k.ticket, Zxid: e.zxid, Result: core.Result{First: e.results[0], Rest: slices.Clone(e.results[1:])}}
+	again := func(change func(*call)) {
+		c, want := *k, *e
+		c.want, want.results = &want, slices.Clone(e.results)
+		n.watch.lastTicket, n.watch.lastAnswer, n.watch.jumpTo = 0, 0, 0
+		n.calls[c.ticket] = &c
+		change(&c)
+		w.answered(n, r)
+	}
+	func() {
+		defer func() {
+			if f := recover(); f != nil {
+				panic(fmt.Sprint("an answer that nobody has changed is flagged: ", f))
+			}
+		}()
+		again(func(*call) {})
+	}()
+	again(change)
 }
 
 func TestCheckers(t *testing.T) {
@@ -426,7 +552,9 @@ func TestCheckers(t *testing.T) {
 			for newConfig(seed).Voters != 3 || newConfig(seed).Segment == 0 {
 				seed++
 			}
-			w := newWorld(seed, Options{Actions: []Action{}})
+			cfg := newConfig(seed)
+			cfg.KeepEvery, cfg.MaxTail, cfg.Segment = 20, 1<<20, 2048
+			w := newWorld(seed, Options{Config: &cfg, Actions: []Action{}})
 			if o := w.run(); o.Err != nil {
 				t.Fatal(o.Err)
 			}

@@ -36,6 +36,8 @@ type Config struct {
 	DiskMax    Time
 	DiskStall  int   // of 1000 flushes take up to a second
 	Segment    int64 // bytes of a segment of the log; 0: there is none, only the model of it
+	KeepEvery  int   // a member keeps a snapshot each so many ticks; 0: never
+	Keep       int   // and so many of them
 	DialMin    Time
 	DialMax    Time
 	Refuse     int // of 1000 dials fail
@@ -73,13 +75,16 @@ const (
 	fIsolate   // one member, in one direction or both
 	fFlap      // a pair is cut and healed faster than anybody notices
 	fDiskFails // an operation of the log returns an error: the member ends and restarts later
+	fFull      // a disk, or all, has hardly any space left, for a while
+	fStall     // a disk syncs nothing for a while
+	fDamage    // a disk is damaged while its member is down
 	fTransfer  // TransferRequest: no fault, not counted
 	fAmbush    // waits for a moment of the protocol: see ambush.go
 	fSpoil     // the state of a member goes wrong
 	faultKinds
 )
 
-var faultNames = [faultKinds]string{"crash", "crash-middle", "wipe", "power-all", "pause", "clock", "cut", "one-way", "reset", "duplicate", "partition", "isolate", "flap", "disk-fails", "transfer", "ambush", "spoil"}
+var faultNames = [faultKinds]string{"crash", "crash-middle", "wipe", "power-all", "pause", "clock", "cut", "one-way", "reset", "duplicate", "partition", "isolate", "flap", "disk-fails", "full", "stall", "damage", "transfer", "ambush", "spoil"}
 
 func between(r *rand.Rand, lo, hi Time) Time {
 	if hi <= lo {
@@ -142,7 +147,7 @@ func newConfig(seed uint64) Config {
 	c.FaultEvery = pick(r, Time(4), 6, 8) * c.Tick
 	weights := [faultKinds]int{
 		fCrash: 8, fCrashMiddle: 8, fWipe: 4, fPowerAll: 1, fPause: 4, fClock: 1, fCut: 4, fOneWay: 4, fReset: 6, fDuplicate: 4, fPartition: 4,
-		fIsolate: 4, fFlap: 2, fDiskFails: 1, fTransfer: 2, fAmbush: 20, fSpoil: 2,
+		fIsolate: 4, fFlap: 2, fDiskFails: 3, fFull: 1, fStall: 2, fDamage: 6, fTransfer: 2, fAmbush: 20, fSpoil: 2,
 	}
 	for k, w := range weights {
 		if r.IntN(10) < 7 { // a swarm: each seed leaves some faults out, because all at once average out
@@ -159,6 +164,7 @@ func newConfig(seed uint64) Config {
 	c.FrameSwap, c.FrameOld = pick(r, 0, 0, 5, 30), pick(r, 0, 10, 100)
 	c.Frame = pick(r, 0, 0, 256, 1000)
 	c.Segment = pick(r, int64(0), 0, 2048, 4096, 8192, 16384)
+	c.KeepEvery, c.Keep = pick(r, 0, 5, 10, 20, 50), pick(r, 1, 2, 3)
 	c.Paths, c.Pad = 10+r.IntN(41), pick(r, 0, 20, 60)
 	c.ReadsLog = r.IntN(4) > 0
 	return c

@@ -27,6 +27,12 @@ var goals = [...]goal{
 	{"torn tail cut", 100}, {"unclean start carried records over", 100}, {"power loss in the middle of an append", 100}, {"segment rolled", 600},
 	{"DIFF from the log", 100}, {"log with a gap", 20}, {"snapshot resumed", 20},
 	{"segment let go", 300}, {"crash between the two slots", 50},
+	{"images after a loss of power", 300}, {"snapshot kept", 600}, {"snapshot not kept", 10}, {"crash while a snapshot is kept", 50}, {"start from a snapshot of its own", 100},
+	{"start passed over a snapshot", 20}, {"sync failed once", 20}, {"flush on a stalled disk", 100}, {"log on a full disk", 10}, {"start on a full disk", 5},
+	{"damage: log flipped", 20}, {"damage: log zeroed", 20}, {"damage: log stale", 10}, {"damage: log unreadable", 10}, {"damage: segment removed", 10},
+	{"damage: slot flipped", 10}, {"damage: slot unreadable", 10}, {"damage: both slots flipped", 10}, {"damage: snapshot flipped", 10},
+	{"damage: snapshot unreadable", 10}, {"damage: snapshot removed", 10}, {"damage: all snapshots flipped", 5}, {"damaged disk replaced", 100},
+	{"damaged disk that says nothing replaced", 1}, {"snapshot lost", 10}, {"damage without loss", 50}, {"damage in the blind spot", 5},
 }
 
 var goalIndex = func() map[string]int {

@@ -11,14 +11,18 @@
 //
 //   - The network (network.go): it carries frames as well as it can. They are lost, repeated, overtaken, held up by a cut in one direction or both, and
 //     some arrive when the link or the run that sent them is long gone. A connection that breaks may be told to one end, to both, or to none.
-//   - The disk (drive.go), in two seeds of three: internal/wal, as it is, on a disk in memory of internal/vfs, with small segments. What a flush is about is
-//     written when its time is over; the process or the power may end at any operation of the log's writer, in the middle of a write, and of the
-//     starts after it; a loss of power leaves any part of what was not synced. An error of the disk may come at any operation of the writer. A snapshot
-//     that was received is a file (snapfile.go), durable before its RESET, and only what lies before a RESET is let go.
+//   - The disk (drive.go), in two seeds of three: internal/durable, and so internal/wal and snapshot, as they are, on a disk in memory of internal/vfs, with
+//     small segments. What a flush is about is written when its time is over; the process or the power may end at any operation of a writer, in the middle of
+//     a write, and of the starts after it; a loss of power leaves any part of what was not synced. A disk may fail at any operation, or at the next sync only,
+//     be full, or stall. Members keep snapshots of their own now and then (keeping.go), of a state that is written while they go on, and their logs let go of
+//     what these hold.
+//   - Damage at rest (damage.go): flipped bits, zeroed and stale sectors, files that cannot be read, lost snapshots and segments. A start finds it, or it is of no
+//     account: what is lost must be noticed, but for the blind spot of docs/storage.md, and is never returned as data. The member then begins anew, as
+//     its log would have it begin. Where the blind spot is hit, the disk is given back as it was: nothing is promised of that one and others that are down.
 //   - The store (store.go): what the disk must hold. Records become durable in order and some time after they were handed over, and then Persisted is
 //     told. A crash keeps any prefix of what was not yet told: which, says the log when it starts (recovery.go), or in the seeds without one, since it
-//     takes more than half as much CPU again, a draw. A wipe keeps nothing and begins a new incarnation; it is done only while the voters that have not
-//     durably recorded that they count, the wiped one included, leave a quorum of others.
+//     takes more than half as much CPU again, a draw. A wipe keeps nothing and begins a new incarnation; that, and damage, is done only while the voters that
+//     have not durably recorded that they count, this one included, leave a quorum of others.
 //   - What is done beside the loop (offloop.go): older history is read from the log, which may be said to be gone or have a gap; the pieces of a snapshot are taken.
 //   - The shell (member.go): drains a queue of inputs into one Output and carries it out. A crash comes between two outputs or in the middle of one.
 //
@@ -30,10 +34,12 @@
 // Time passes differently at each member (drift); the wall clock jumps. A paused member receives everything at once when it goes on.
 //
 // A run has phases: warm up, chaos, heal and demand progress, convergence, power loss of all and restart, and the same demands again. The invariants
-// have the ids of their catalogue and fail as inv/Z5 and so on (invariants.go, clients.go). Beyond it: DUR, what a loss of power now would leave; Z20,
+// have the ids of their catalogue and fail as inv/Z5 and so on (records.go, steps.go, commits.go, messages.go, audit.go, clients.go; R1 to R3, what waits, files
+// and memory, in resources.go). Z10, Z11 and DUR are judged by the stores at every step, and now and then by the disks themselves: these are copied at any
+// operation, lose their power, and are started (image.go). Beyond the catalogue: DUR, what a loss of power now would leave; Z20,
 // who counts does so by right, and Z22, a leader joins on the promises of none that is fresher (counting.go); Z21, no voter is shut out, and E1, who is
-// elected was heard (hearing.go); DISK, what a log returns when it starts is what was told to be durable and a prefix of the rest (recovery.go), and what it reads back is that (offloop.go); PIECE,
-// the pieces of a snapshot come in order; Z8 and Z16 hold for all that leaders send to learners, too (offloop.go); LIVE,
+// elected was heard (hearing.go); DISK, what a start finds is what was told to be durable and a prefix of the rest, or said to be damaged (recovery.go), and what a log reads back is that (offloop.go);
+// PIECE, the pieces of a snapshot come in order; Z8 and Z16 hold for all that leaders send to learners, too (offloop.go); LIVE,
 // progress. Faults come by the clock (nemesis.go) or wait for a moment of the protocol (ambush.go). Counters tell what was reached (cover.go): a run that was
 // too tame fails as well.
 package sim

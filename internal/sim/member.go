@@ -2,9 +2,11 @@ package sim
 
 import (
 	"slices"
+	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -39,6 +41,7 @@ type node struct {
 	run    uint32 // grows with every start
 	up     bool
 	paused bool
+	off    bool // it stays down until it is switched on
 	drift  int
 	wall   int64 // offset of the wall clock, in ms
 
@@ -48,7 +51,16 @@ type node struct {
 	disk  store // what is durable, and what is on its way: what drive must hold
 	drive drive
 	image store  // what was issued
-	past  *store // what the last wipe destroyed
+	past  *store // what the last lost disk held, of a memory that counted
+
+	places   durable.Places
+	prior    *store       // disk before the last flush of this run,
+	batch    []zab.Record // and what that was about
+	lastPos  uint64       // first position of its last batch,
+	lastAt   time.Duration
+	longTick Time
+	resetPos uint64 // of the last RESET that is known
+
 	peers []peerLink
 	inbox [lanes][]inbound
 	drain bool
@@ -60,6 +72,7 @@ type node struct {
 	status   core.Status
 	ensemble zab.EnsembleID // that the links know of
 	view     *datatree.View
+	shown    zab.Zxid         // by this member, in any of its runs: the newest state while it was ready
 	held     []*datatree.View // by readers who take their time
 	holder   *holder          // of this run's session
 	clients  []caller
@@ -177,8 +190,12 @@ func (n *node) carryOut(w *World) {
 	if out.Published {
 		w.publish(n, out.State)
 	}
+	w.noWayBack(n)
 	if len(writes) > 0 {
 		n.disk.pending = append(n.disk.pending, writes...)
+		for i := range writes {
+			n.places.Note(&writes[i])
+		}
 		w.flush(n)
 	}
 	for i := range sends {
@@ -220,6 +237,10 @@ func (w *World) flush(n *node) {
 	if w.healed == 0 && w.cfg.DiskStall > 0 && w.disk.IntN(1000) < w.cfg.DiskStall {
 		at += between(w.disk, 0, 20*w.cfg.Tick)
 	}
+	if at < n.drive.stalled {
+		at = n.drive.stalled
+		w.cover("flush on a stalled disk")
+	}
 	w.push(event{at: at, kind: evFlushed, node: int32(n.idx), run: n.run})
 }
 
@@ -255,18 +276,11 @@ func (w *World) down(n *node, then int) {
 	}
 	n.up, n.paused, n.crashIn = false, false, 0
 	w.observeCrash(n)
+	n.drive.stalled = 0
 	w.fall(n, then == thenNoPower)
 	if then == thenWipe && w.mayWipe(n) {
 		w.count(fWipe)
-		p := n.disk
-		if !p.mark.Spoilt { // otherwise what counted is past already
-			n.past = &p
-		}
-		n.disk = store{}
-		n.drive.wipe()
-		n.inc = w.incarnation()
-		n.watch.wiped(w.counting.born)
-		w.wipes++
+		w.loseDisk(n, zab.Mark{})
 	}
 	n.m, n.view, n.held, n.status = nil, nil, nil, core.Status{}
 	n.inbox = [lanes][]inbound{}
@@ -304,7 +318,7 @@ func (w *World) mayWipe(n *node) bool {
 
 // restart begins a run with what the store has.
 func (w *World) restart(n *node) {
-	if n.up {
+	if n.up || n.off {
 		return
 	}
 	w.count(-1)
@@ -332,7 +346,15 @@ func (w *World) restart(n *node) {
 	n.holder = h
 	n.sm = &observed{Znodes: core.NewZnodes(maxData), self: n.id, mayBe: func() bool { return w.mayWipe(n) }, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }}
 	n.m = core.New(cfg, rec, n.sm)
-	n.watch.began(n)
+	base := zab.Zxid(0)
+	if rec.Snapshot != nil {
+		base = rec.Snapshot.Zxid
+	}
+	n.watch.began(n, base)
+	n.places, n.longTick, n.resetPos = n.drive.found.Places, w.tick(n), 0
+	if r := n.drive.rec.Reset; r != nil {
+		n.resetPos = r.Pos
+	}
 	n.out.Reset()
 	w.push(event{at: w.now + w.tick(n), kind: evTick, node: int32(n.idx), run: n.run})
 	n.initPeers(w)
@@ -348,8 +370,15 @@ func (w *World) tick(n *node) Time { return w.cfg.Tick * 1000 / Time(1000+n.drif
 
 func (w *World) ticked(n *node) {
 	w.push(event{at: w.now + w.tick(n), kind: evTick, node: int32(n.idx), run: n.run})
+	if w.acked(n); !n.up {
+		return
+	}
+	if w.cfg.KeepEvery > 0 && w.load.IntN(w.cfg.KeepEvery) == 0 {
+		w.beginSnapshot(n)
+	}
 	if len(n.inbox[laneTick]) == 0 { // at most one at a time, however long the pause was
 		n.watch.ticks++
+		w.checkQueues(n)
 		n.put(w, inbound{lane: laneTick, msg: &core.Tick{Wall: w.wallClock(n)}})
 	}
 }

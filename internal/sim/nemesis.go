@@ -125,11 +125,35 @@ func (w *World) act(a Action) {
 	case fDiskFails:
 		switch {
 		case n.up && !n.drive.model():
-			n.drive.failIn = 1 + r.IntN(6)
+			n.drive.failIn, n.drive.failSync = 1+r.IntN(6), r.IntN(2) == 0
 		case n.up && !n.paused:
 			w.count(fDiskFails)
 			n.watch.broken = true
 			n.put(w, inbound{lane: lanePersisted, msg: &core.Failed{Err: errDisk}})
+		}
+	case fFull:
+		all := r.IntN(4) == 0
+		for _, m := range w.nodes {
+			if all || m == n {
+				w.fill(m, r.Int64N(20_000))
+				w.push(event{at: w.now + a.Dur + between(r, 0, a.Dur), kind: evUndo, msg: func() { m.drive.mem.SetSpace(-1) }})
+			}
+		}
+	case fStall:
+		if n.up {
+			w.count(fStall)
+			n.drive.stalled = w.now + a.Dur
+		}
+	case fDamage:
+		if !n.drive.model() && w.mayWipe(n) {
+			w.count(fDamage)
+			n.drive.hurt = a.X | 1
+			if n.up {
+				w.down(n, thenRestart)
+			} else {
+				n.drive.crash(r.IntN(2) == 0)
+				w.reopen(n, nil, 0)
+			}
 		}
 	case fSpoil:
 		w.spoil(n, a.X)

@@ -7,6 +7,7 @@ import (
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/snapshot"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -15,6 +16,7 @@ import (
 // reception is what a member has of a snapshot that is on its way to it. It ends with the run.
 type reception struct {
 	snap *zab.Snapshot
+	file *snapshot.Receiver // nil without a disk, and when all is there
 	at   zab.Position
 	done Time // when the last of the pieces under way is taken
 }
@@ -31,17 +33,25 @@ func (w *World) offLoop(n *node, out *output) {
 	}
 }
 
-// takePiece keeps a piece, and decodes all of them with the last.
+// takePiece keeps a piece, and decodes all of them with the last. With a disk it is written, too, and what an earlier run has of the same snapshot is used again.
 func (w *World) takePiece(n *node, p zab.Piece) {
-	r := &n.receives
+	r, d := &n.receives, &n.drive
+	if d.dead || !d.model() && !w.keepPiece(n, &p) {
+		return
+	}
 	switch {
 	case p.Snapshot == nil:
 		r.snap = nil
 		return
 	case p.Begin && p.Resume:
 		p.Snapshot.Chunks = slices.Clone(r.snap.Chunks)
-	case p.Begin:
+	case p.Begin && d.model():
 		r.at = zab.Position{}
+	case p.Begin:
+		r.at = zab.Position(r.file.Position())
+		if r.at.Chunk > 0 {
+			w.cover("part of an earlier run used again")
+		}
 	case r.snap != p.Snapshot || r.at.Chunk != p.Index:
 		w.fail("inv/PIECE", "member %d is given chunk %d, and the next is %d", n.id, p.Index, r.at.Chunk)
 	default:
@@ -52,8 +62,44 @@ func (w *World) takePiece(n *node, p zab.Piece) {
 	t := &core.Taken{Snapshot: p.Snapshot, At: r.at}
 	if p.Last {
 		t.State, t.Err = n.sm.Decode(p.Snapshot.Chunks)
+		if !d.model() {
+			d.store.Hold(r.file) // for the RESET
+			r.file = nil
+		}
 	}
 	n.put(w, inbound{lane: lanePersisted, msg: t})
+}
+
+// keepPiece does on the disk what a piece asks for. It reports whether that went well.
+func (w *World) keepPiece(n *node, p *zab.Piece) bool {
+	r, d := &n.receives, &n.drive
+	err := d.failing(func() (err error) {
+		switch {
+		case p.Snapshot == nil || p.Begin && !p.Resume:
+			if r.file != nil {
+				r.file.Abort()
+				r.file = nil
+			}
+			d.store.Hold(nil)
+			if p.Snapshot == nil {
+				return nil
+			}
+			s := p.Snapshot
+			m := snapshot.Meta{ID: snapshot.ID(s.ID), Ensemble: n.m.Zab().Mark().Ensemble, Zxid: s.Zxid, Spans: s.Spans, Members: s.Members}
+			r.file, err = d.store.States.Receive(m, func(chunk []byte) error {
+				s.Chunks = append(s.Chunks, slices.Clone(chunk))
+				return nil
+			})
+			return err
+		case p.Begin:
+			return nil
+		}
+		return r.file.Add(p.Index, p.Data)
+	})
+	if err != nil {
+		w.logFailed(n, err)
+	}
+	return err == nil
 }
 
 // recall answers a read of older history. Now and then a snapshot is said to be less, or the log has a gap: no implementation here makes one, but a disk may.
@@ -91,10 +137,10 @@ func (w *World) older(n *node, r *zab.Read) []zab.Entry {
 		}
 		return have
 	}
-	if d.dead || d.log == nil {
+	if d.dead || d.store == nil {
 		return nil
 	}
-	got, err := d.log.Entries(r.After, r.UpTo, r.Bytes)
+	got, err := d.store.Log.Entries(r.After, r.UpTo, r.Bytes)
 	if errors.Is(err, wal.ErrGone) {
 		return nil
 	}

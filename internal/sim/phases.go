@@ -36,7 +36,8 @@ func (w *World) heal() {
 		p.cut, p.until = [2]int{}, 0
 	}
 	for _, n := range w.nodes {
-		n.crashIn, n.drive.failIn = 0, 0
+		n.crashIn, n.drive.failIn, n.drive.stalled = 0, 0, 0
+		n.drive.mem.SetSpace(-1)
 		if n.paused {
 			n.paused = false
 			if n.up {

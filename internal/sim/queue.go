@@ -5,19 +5,19 @@ type Time int64
 
 // What an event does.
 const (
-	evTick     uint8 = iota // node
-	evDeadline              // node
-	evFrame                 // to node, of connection a of pair
-	evHint                  // of pair, at node
-	evFlushed               // store of node, upto a
-	evRead                  // of the log of node
-	evPiece                 // of a snapshot, at node
-	evDrain                 // node
-	evResume                // node
-	evRestart               // node
-	evClient                // node
-	evAction                // the next of the recorded list
-	evUndo                  // end of a fault: x names it
+	evTick    uint8 = iota // node
+	evKeep                 // node
+	evFrame                // to node, of connection a of pair
+	evHint                 // of pair, at node
+	evFlushed              // store of node, upto a
+	evRead                 // of the log of node
+	evPiece                // of a snapshot, at node
+	evDrain                // node
+	evResume               // node
+	evRestart              // node
+	evClient               // node
+	evAction               // the next of the recorded list
+	evUndo                 // end of a fault: x names it
 	evPhase
 	evCheck
 )

@@ -53,6 +53,9 @@ func (n *node) spoilt() bool {
 		return n.sm.spoilt != 0
 	}
 	s := n.disk.snap
+	if !n.drive.model() {
+		s = n.drive.found.Snapshot
+	}
 	return s != nil && len(s.Chunks) > 0 && s.Chunks[0][0] == 1
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/ensemble-go/ensemble/zab"
@@ -59,6 +60,29 @@ func (s *store) holds(z zab.Zxid) bool {
 	}
 	_, ok := s.find(z)
 	return ok
+}
+
+// upTo returns the epochs of the history up to z, and the memories that it has readmitted last.
+func (s *store) upTo(z zab.Zxid) (spans []zab.Span, members []zab.Readmitted) {
+	if s.snap != nil {
+		spans, members = slices.Clone(s.snap.Spans), slices.Clone(s.snap.Members)
+	}
+	for i := range s.entries {
+		e := &s.entries[i]
+		if e.Zxid > z {
+			break
+		}
+		if n := len(spans); n > 0 && spans[n-1].Epoch == e.Zxid.Epoch() {
+			spans[n-1].Last = e.Zxid.Counter()
+		} else {
+			spans = append(spans, zab.Span{Epoch: e.Zxid.Epoch(), Last: e.Zxid.Counter()})
+		}
+		if e.Kind == zab.EntryReadmit {
+			members = slices.DeleteFunc(members, func(r zab.Readmitted) bool { return r.Member == e.Member })
+			members = append(members, zab.Readmitted{Member: e.Member, Incarnation: e.Incarnation})
+		}
+	}
+	return spans, members
 }
 
 // apply makes one record durable. removed is the first entry that it kills, if any.

@@ -22,7 +22,7 @@ type World struct {
 	now      Time
 	stopAt   Time
 
-	net, disk, load, nemesis, sched, nonces, media *rand.Rand
+	net, disk, load, nemesis, sched, nonces, media, guess *rand.Rand
 
 	actions  []Action
 	nextAct  int
@@ -102,6 +102,7 @@ func newWorld(seed uint64, o Options) *World {
 	w.sched = rand.New(rand.NewPCG(seed, 5))
 	w.nonces = rand.New(rand.NewPCG(seed, 6))
 	w.media = rand.New(rand.NewPCG(seed, 7))
+	w.guess = rand.New(rand.NewPCG(seed, 8))
 	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
@@ -123,7 +124,8 @@ func newWorld(seed uint64, o Options) *World {
 			w.counting.born = true
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
 		}
-		m.drive = newDrive(m.id, w.cfg.Segment, w.media, func() time.Duration { return time.Duration(w.now) })
+		m.drive = newDrive(m.id, &w.cfg, w.media, func() time.Duration { return time.Duration(w.now) })
+		m.drive.peek = func() { w.glimpse(imageEvery) }
 		w.format(m)
 		w.nodes = append(w.nodes, m)
 		for j := range i {
@@ -146,7 +148,16 @@ func (w *World) incarnation() (inc zab.Incarnation) {
 
 func (w *World) push(e event) { w.queue.push(e) }
 
-func (w *World) run() (out Outcome) {
+// run begins, and goes on until the last phase is over.
+func (w *World) run() Outcome {
+	return w.guarded(func() {
+		w.start()
+		w.finish()
+	})
+}
+
+// guarded runs f, and returns how the run stands then. An invariant that is broken ends f.
+func (w *World) guarded(f func()) (out Outcome) {
 	defer func() {
 		if r := recover(); r != nil {
 			f, ok := r.(failure)
@@ -157,6 +168,12 @@ func (w *World) run() (out Outcome) {
 			out.Err, out.Last = f.err, w.tail()
 		}
 	}()
+	f()
+	return w.outcome()
+}
+
+// start puts into the queue what happens by itself.
+func (w *World) start() {
 	for _, n := range w.nodes {
 		w.push(event{at: between(w.sched, 0, 4*w.cfg.Tick), kind: evRestart, node: int32(n.idx), run: n.run})
 	}
@@ -165,16 +182,23 @@ func (w *World) run() (out Outcome) {
 	if len(w.actions) > 0 {
 		w.push(event{at: w.actions[0].At, kind: evAction})
 	}
+}
+
+func (w *World) finish() {
 	for !w.ended {
-		if len(w.queue.h) == 0 {
-			w.fail("inv/LIVE", "nothing left to happen")
-		}
-		e := w.queue.pop()
-		w.watchdog(e.at)
-		w.now = e.at
-		w.handle(&e)
+		w.next()
 	}
-	return w.outcome()
+}
+
+// next has the next event happen.
+func (w *World) next() {
+	if len(w.queue.h) == 0 {
+		w.fail("inv/LIVE", "nothing left to happen")
+	}
+	e := w.queue.pop()
+	w.watchdog(e.at)
+	w.now = e.at
+	w.handle(&e)
 }
 
 func (w *World) outcome() Outcome {
@@ -234,6 +258,8 @@ func (w *World) handle(e *event) {
 		w.recall(n, e.msg.(zab.Read))
 	case evPiece:
 		w.takePiece(n, e.msg.(zab.Piece))
+	case evKeep:
+		w.keepOn(n)
 	case evClient:
 		w.clientTurn(n, int(e.a))
 	}

@@ -15,7 +15,7 @@ func (m *Memory) Crash() {
 
 func (m *Memory) crash() {
 	m.life++
-	m.hook = nil
+	m.hook, m.files = nil, 0
 	walk("", m.root, func(_ string, n *node) { n.open = 0 })
 }
 

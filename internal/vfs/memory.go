@@ -66,6 +66,7 @@ type Memory struct {
 	locks map[string]int
 	hook  func(Op) *Fault
 	space int64 // bytes still free; negative: no limit
+	files int   // open ones, of this life
 }
 
 // NewMemory returns an empty disk without limit.
@@ -86,6 +87,13 @@ func (m *Memory) SetSpace(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.space = n
+}
+
+// Handles returns how many files are open.
+func (m *Memory) Handles() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.files
 }
 
 // before asks the hook. It is never nil, so that its fields can be read.
@@ -177,6 +185,7 @@ func (m *Memory) open(name string, write bool) (File, error) {
 
 func (m *Memory) handle(name string, n *node, write bool) *memoryFile {
 	n.open++
+	m.files++
 	return &memoryFile{m: m, node: n, name: name, life: m.life, write: write}
 }
 

@@ -160,6 +160,7 @@ func (f *memoryFile) Close() error {
 	}
 	f.closed = true
 	f.node.open--
+	f.m.files--
 	if fault.Err != nil {
 		return failed("close", f.name, fault.Err)
 	}

@@ -334,3 +334,32 @@ func TestOpenFilesStay(t *testing.T) {
 	}
 	must(t, f.Close(), m.Rename("a", "b"), m.Remove("b"))
 }
+
+func TestHandles(t *testing.T) {
+	m := NewMemory()
+	count := func(want int) {
+		t.Helper()
+		if n := m.Handles(); n != want {
+			t.Fatalf("%d files open, want %d", n, want)
+		}
+	}
+	a, err := m.Create("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := m.Open("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count(2)
+	if a.Close() != nil || a.Close() == nil {
+		t.Fatal("closed twice, or not at all")
+	}
+	count(1)
+	m.Crash()
+	count(0)
+	if b.Close() == nil {
+		t.Fatal("what was opened before the crash is still open")
+	}
+	count(0)
+}

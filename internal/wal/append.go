@@ -8,7 +8,7 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-var errTooLarge = errors.New("a record is too large")
+var errTooLarge = errors.New("a record, or a batch, is too large")
 
 // keepBuffer is the largest buffer that is kept for the next batch.
 const keepBuffer = 4 << 20
@@ -45,6 +45,7 @@ func (l *Log) Append(records []zab.Record) error {
 
 func (l *Log) check(records []zab.Record) error {
 	h, ensemble := l.hist, l.slot.mark.Ensemble
+	batch := int64(0)
 	none := zab.EnsembleID{}
 	for i := range records {
 		r := &records[i]
@@ -55,13 +56,15 @@ func (l *Log) check(records []zab.Record) error {
 			if ensemble != none && r.Mark.Ensemble != ensemble || l.opt.Ensemble != none && r.Mark.Ensemble != none && r.Mark.Ensemble != l.opt.Ensemble {
 				return &SequenceError{i, "the mark of another ensemble"}
 			}
-			ensemble = r.Mark.Ensemble
+			ensemble, batch = r.Mark.Ensemble, 0
 			continue
 		}
 		if why := h.follows(r); why != "" {
 			return &SequenceError{i, why}
 		}
-		if payloadSize(r) > maxRecord {
+		n := payloadSize(r)
+		batch += align(recordHead+n, 8)
+		if n > maxRecord || align(batch, int64(l.opt.Sector)) > maxBatch {
 			return &SequenceError{i, errTooLarge.Error()}
 		}
 		h.step(r)

@@ -27,14 +27,18 @@ func (im *image) irreparable() string {
 	return ""
 }
 
-// plan returns the marker of a repair that begins. That the ensemble was born is shown by the mark, by any record, or by what Judge knows.
-func (l *Log) plan(rec *Recovery) *marker {
+// plan returns the marker of a repair that begins. That the ensemble was born is shown by the mark, by any record, or by what Judge knows. If nothing tells which
+// ensemble it is, and anything was ever recorded here, the state is given up all the same: such a member must not take part in a birth.
+func (l *Log) plan(rec *Recovery, names []string) *marker {
 	m := &marker{member: l.opt.Member, name: l.opt.Name, why: rec.Verdict.Where + ": " + rec.Verdict.Why}
 	for m.id == 0 {
 		m.id = l.opt.Random()
 	}
-	if none := (zab.EnsembleID{}); rec.Mark.Ensemble != none && (rec.Mark.Born || rec.Seen > 0 || rec.Pos > 0) {
-		m.ensemble, m.born = rec.Mark.Ensemble, true
+	switch none := (zab.EnsembleID{}); {
+	case rec.Mark.Ensemble == none:
+		m.spoilt = (rec.Mark.Spoilt || slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, segmentSuffix) })) && !mutant.On("aside-nobodys-born")
+	case rec.Mark.Born || rec.Seen > 0 || rec.Pos > 0:
+		m.ensemble, m.born, m.spoilt = rec.Mark.Ensemble, true, true
 	}
 	return m
 }

@@ -497,7 +497,7 @@ func TestAsideKnowsTheEnsemble(t *testing.T) {
 	}
 	d, err = newDamaged(1, true, gone)
 	must(t, err)
-	if rec = open(d, nil); rec.Mark != (zab.Mark{Member: 3}) {
+	if rec = open(d, nil); rec.Mark != (zab.Mark{Member: 3, Spoilt: true}) {
 		t.Fatalf("%+v", rec.Mark)
 	}
 	d, err = newDamaged(1, true, gone)

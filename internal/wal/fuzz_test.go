@@ -71,7 +71,7 @@ func walkHolds(t *testing.T, disk *vfs.Memory, name string, file []byte, s *segm
 		}
 		at += p.Size
 	})
-	if s.first != 0 && validSector(uint32(s.sector)) && s.allocated >= s.begin() {
+	if s.first != 0 && validSector(uint32(s.sector)) && s.begin() <= s.allocated && int64(len(file)) <= s.allocated && s.allocated <= maxSegment {
 		must(t, err)
 	}
 }
@@ -102,6 +102,7 @@ func FuzzLog(f *testing.F) {
 	f.Fuzz(func(t *testing.T, what byte, head, data []byte) {
 		// The header is changed in what does not tell which file it is, and its sum put right.
 		h := plain
+		le.PutUint64(h[120:], uint64(headerSize+len(data))) // allocated
 		for i := range min(len(head), crcAt-12) {
 			if at := 12 + i; at < 16 || at >= 32 {
 				h[at] ^= head[i]

@@ -30,15 +30,22 @@ type marker struct {
 	name     string
 	ensemble zab.EnsembleID
 	born     bool // the ensemble is known, and born
+	spoilt   bool // there was a state, or there may have been one
 	why      string
 }
+
+// Flags of a marker.
+const (
+	markerBorn = 1 << iota
+	markerSpoilt
+)
 
 // evidence is the directory that the damaged files go to.
 func (m *marker) evidence() string { return fmt.Sprintf("%s%016x", evidencePrefix, m.id) }
 
 // mark is the first of the new log: that of a blank member, whose state is given up if there ever was one.
 func (m *marker) mark() zab.Mark {
-	return zab.Mark{Ensemble: m.ensemble, Member: m.member, Born: m.born, Spoilt: m.born}
+	return zab.Mark{Ensemble: m.ensemble, Member: m.member, Born: m.born, Spoilt: m.spoilt}
 }
 
 // parseEvidence reports whether name is that of a directory with evidence, and whether all of it is there.
@@ -51,9 +58,14 @@ func parseEvidence(name string) (whole, ok bool) {
 
 func (m *marker) encode(version uint16) *header {
 	h := newHeader(markerMagic, version)
+	flags := uint32(0)
 	if m.born {
-		le.PutUint32(h[12:], 1)
+		flags |= markerBorn
 	}
+	if m.spoilt {
+		flags |= markerSpoilt
+	}
+	le.PutUint32(h[12:], flags)
 	le.PutUint64(h[16:], m.id)
 	le.PutUint64(h[24:], uint64(m.member))
 	copy(h[32:48], m.ensemble[:])
@@ -64,7 +76,8 @@ func (m *marker) encode(version uint16) *header {
 }
 
 func (m *marker) decode(h *header) {
-	*m = marker{born: le.Uint32(h[12:])&1 != 0, id: le.Uint64(h[16:]), member: quorum.ID(le.Uint64(h[24:])), name: h.name(96), why: h.name(whyAt)}
+	flags := le.Uint32(h[12:])
+	*m = marker{born: flags&markerBorn != 0, spoilt: flags&markerSpoilt != 0, id: le.Uint64(h[16:]), member: quorum.ID(le.Uint64(h[24:])), name: h.name(96), why: h.name(whyAt)}
 	copy(m.ensemble[:], h[32:48])
 }
 

@@ -2,8 +2,6 @@ package wal
 
 import (
 	"errors"
-	"io/fs"
-	"path/filepath"
 	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
@@ -101,7 +99,7 @@ func (l *Log) open() (rec Recovery, opened bool, err error) {
 		if rec.Refused = im.irreparable(); rec.Refused != "" {
 			return rec, false, nil
 		}
-		m := l.plan(&rec)
+		m := l.plan(&rec, names)
 		if err := l.announce(m, names); err != nil {
 			return Recovery{}, false, err
 		}
@@ -111,24 +109,13 @@ func (l *Log) open() (rec Recovery, opened bool, err error) {
 	return rec, true, l.ready(im)
 }
 
-// makeDir makes the directory durable with all above it, unless it is in use already. Those above may be the work of a start that
-// did not get this far, so all are synced; one that may not be read was not made by us.
+// makeDir makes the directory durable, unless it is in use already.
 func makeDir(fsys vfs.FS, dir string) error {
 	names, err := fsys.List(dir)
 	if err == nil && (slices.Contains(names, slotNames[0]) || slices.Contains(names, slotNames[1])) {
 		return nil
 	}
-	if err := fsys.MkdirAll(dir); err != nil {
-		return err
-	}
-	for d := filepath.Dir(dir); ; d = filepath.Dir(d) {
-		if err := fsys.SyncDir(d); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return err
-		}
-		if d == filepath.Dir(d) {
-			return nil
-		}
-	}
+	return vfs.MakeDir(fsys, dir)
 }
 
 func (im *image) recovery() Recovery {

@@ -22,7 +22,7 @@ type Options struct {
 	// Random draws the ids of segments, which must never repeat.
 	Random func() uint64
 
-	SegmentSize int64 // bytes allocated for a segment; 0: 16 MiB. A batch that is larger gets a larger one.
+	SegmentSize int64 // bytes allocated for a segment; 0: 16 MiB. A batch that is larger gets a larger one. At most 4 GiB.
 	Sector      int   // bytes that the disk may damage around a write: a power of two of at least 512; 0: 512
 
 	// Now is a monotonic clock, read to write the acknowledged position at most once a second; nil: that of the system.
@@ -63,7 +63,7 @@ func (o *Options) complete() error {
 		return errors.New("wal: Dir, Member and Random are required")
 	case len(o.Name) > maxName:
 		return errors.New("wal: the name of the ensemble is too long")
-	case !validSector(uint32(o.Sector)) || o.SegmentSize < headerSize:
+	case !validSector(uint32(o.Sector)) || o.SegmentSize < headerSize, o.SegmentSize > maxSegment:
 		return errors.New("wal: a size is out of range")
 	}
 	return nil

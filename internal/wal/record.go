@@ -12,6 +12,10 @@ const (
 	recordHead = 40
 	// maxRecord bounds a payload, far above what the layers above allow.
 	maxRecord = 1 << 30
+	// maxBatch bounds a batch, which is carried to the next segment as a whole.
+	maxBatch = 2<<30 - 2<<20
+	// maxSegment bounds a segment: its header, a batch that is carried, and one more.
+	maxSegment = 4 << 30
 
 	flagLast = 1 // of its batch
 
@@ -151,7 +155,7 @@ type encoder struct {
 	generation uint32
 }
 
-// batchSize is how many bytes the records take as one batch from off on; false if one is too large.
+// batchSize is how many bytes the records take as one batch from off on; false if one, or all together, are too large.
 func batchSize(records []zab.Record, off, sector int64) (int64, bool) {
 	at := off
 	for i := range records {
@@ -161,7 +165,8 @@ func batchSize(records []zab.Record, off, sector int64) (int64, bool) {
 		}
 		at = align(at+recordHead+n, 8)
 	}
-	return align(at, unit(sector)) - off, true
+	size := align(at, unit(sector)) - off
+	return size, size <= maxBatch
 }
 
 // put writes the records as one batch to b, which has the length that batchSize says. place is told where each begins.

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"math"
 	"slices"
 	"sort"
 
@@ -37,7 +36,7 @@ func (im *image) readPath() {
 		} else if !im.linked(im.path[i-1], s) {
 			return
 		}
-		limit := int64(math.MaxInt64)
+		limit := s.allocated
 		if i < len(im.path)-1 {
 			if limit = im.path[i+1].before.end; limit < s.begin() {
 				im.impair(im.path[i+1].file, 0, "it goes on in the middle of a header")
@@ -49,7 +48,7 @@ func (im *image) readPath() {
 			im.impair(s.file, -1, "unreadable: "+err.Error())
 			return
 		}
-		if int64(len(r.data)) < min(limit, s.allocated) {
+		if int64(len(r.data)) < min(limit, s.allocated) { // a link goes by its own word
 			im.impair(s.file, int64(len(r.data)), "the file is too short")
 			im.lookAhead(i, &r)
 			return

@@ -149,10 +149,11 @@ func (im *image) load(name string, limit int64) (b []byte, size int64, err error
 	if size, err = f.Size(); err != nil {
 		return nil, 0, err
 	}
-	if int64(int(size)) != size {
+	take := min(size, limit)
+	if int64(int(take)) != take {
 		return nil, size, errors.New("too long for this system")
 	}
-	b = make([]byte, min(size, limit))
+	b = make([]byte, take)
 	n, err := f.ReadAt(b, 0)
 	if err == io.EOF && n == len(b) {
 		err = nil
@@ -221,6 +222,13 @@ func (im *image) readHeader(s *segment) error {
 	s.decode(h)
 	if segmentName(s.number, s.id) != s.file || s.number == 0 || s.first == 0 || !validSector(uint32(s.sector)) || s.allocated < s.begin() {
 		return fault("its header is that of another file")
+	}
+	// From here on no file makes more memory be taken than its header, which has a checksum, says.
+	switch {
+	case s.allocated > maxSegment:
+		return fault("it says that it is larger than a segment can be")
+	case size > s.allocated:
+		return fault("longer than its header says")
 	}
 	return nil
 }

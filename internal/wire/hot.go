@@ -1,7 +1,10 @@
 package wire
 
 import (
+	"math"
+
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/msgpack"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -18,46 +21,46 @@ const (
 func appendHot(b []byte, m any) ([]byte, bool) {
 	switch m := m.(type) {
 	case *zab.Propose:
-		b = appendUint(appendUint(append(b, 0x94), uint64(m.Session)), uint64(m.Epoch))
-		b = appendUint(b, uint64(m.Commit))
+		b = msgpack.AppendUint(msgpack.AppendUint(append(b, 0x94), uint64(m.Session)), uint64(m.Epoch))
+		b = msgpack.AppendUint(b, uint64(m.Commit))
 		if m.Entries == nil {
-			return appendNil(b), true
+			return msgpack.AppendNil(b), true
 		}
-		b = appendArray(b, len(m.Entries))
+		b = msgpack.AppendArray(b, len(m.Entries))
 		for i := range m.Entries {
 			e := &m.Entries[i]
-			b = appendUint(appendUint(append(b, 0x96), uint64(e.Zxid)), uint64(e.Prev))
-			b = appendBytes(appendUint(b, uint64(e.Kind)), e.Data)
-			b = appendBytes(appendUint(b, uint64(e.Member)), e.Incarnation[:])
+			b = msgpack.AppendUint(msgpack.AppendUint(append(b, 0x96), uint64(e.Zxid)), uint64(e.Prev))
+			b = msgpack.AppendBytes(msgpack.AppendUint(b, uint64(e.Kind)), e.Data)
+			b = msgpack.AppendBytes(msgpack.AppendUint(b, uint64(e.Member)), e.Incarnation[:])
 		}
 	case *zab.Ack:
-		b = appendUint(appendUint(append(b, 0x95), uint64(m.Session)), uint64(m.Epoch))
-		b = appendBool(appendBool(appendUint(b, uint64(m.Zxid)), m.Joined), m.Counts)
+		b = msgpack.AppendUint(msgpack.AppendUint(append(b, 0x95), uint64(m.Session)), uint64(m.Epoch))
+		b = msgpack.AppendBool(msgpack.AppendBool(msgpack.AppendUint(b, uint64(m.Zxid)), m.Joined), m.Counts)
 	case *zab.Commit:
-		b = appendUint(appendUint(append(b, 0x93), uint64(m.Session)), uint64(m.Epoch))
-		b = appendUint(b, uint64(m.Commit))
+		b = msgpack.AppendUint(msgpack.AppendUint(append(b, 0x93), uint64(m.Session)), uint64(m.Epoch))
+		b = msgpack.AppendUint(b, uint64(m.Commit))
 	case *zab.Ping:
-		b = appendUint(appendUint(append(b, 0x93), uint64(m.Session)), uint64(m.Epoch))
-		b = appendUint(b, m.Round)
+		b = msgpack.AppendUint(msgpack.AppendUint(append(b, 0x93), uint64(m.Session)), uint64(m.Epoch))
+		b = msgpack.AppendUint(b, m.Round)
 	case *zab.Pong:
-		b = appendUint(appendUint(append(b, 0x94), uint64(m.Session)), uint64(m.Epoch))
-		b = appendBool(appendUint(b, m.Round), m.Confirms)
+		b = msgpack.AppendUint(msgpack.AppendUint(append(b, 0x94), uint64(m.Session)), uint64(m.Epoch))
+		b = msgpack.AppendBool(msgpack.AppendUint(b, m.Round), m.Confirms)
 	case *zab.Chunk:
-		b = appendUint(appendUint(append(b, 0x96), uint64(m.Session)), uint64(m.Index))
-		b = appendBool(appendBytes(b, m.Data), m.Last)
-		b = appendUint(appendUint(b, m.Length), m.Digest)
+		b = msgpack.AppendUint(msgpack.AppendUint(append(b, 0x96), uint64(m.Session)), uint64(m.Index))
+		b = msgpack.AppendBool(msgpack.AppendBytes(b, m.Data), m.Last)
+		b = msgpack.AppendUint(msgpack.AppendUint(b, m.Length), m.Digest)
 	case *core.Forward:
-		b = appendBool(appendUint(append(b, 0x94), uint64(m.Owner)), m.Open)
-		b = appendBytes(b, m.Run[:])
+		b = msgpack.AppendBool(msgpack.AppendUint(append(b, 0x94), uint64(m.Owner)), m.Open)
+		b = msgpack.AppendBytes(b, m.Run[:])
 		if m.Calls == nil {
-			return appendNil(b), true
+			return msgpack.AppendNil(b), true
 		}
-		b = appendArray(b, len(m.Calls))
+		b = msgpack.AppendArray(b, len(m.Calls))
 		for i := range m.Calls {
 			c := &m.Calls[i]
-			b = appendUint(append(b, 0x93, 0x93), c.Name.Session)
-			b = appendUint(appendUint(b, uint64(c.Name.Generation)), c.Name.Sequence)
-			b = appendBytes(appendUint(b, c.Low), c.Payload)
+			b = msgpack.AppendUint(append(b, 0x93, 0x93), c.Name.Session)
+			b = msgpack.AppendUint(msgpack.AppendUint(b, uint64(c.Name.Generation)), c.Name.Sequence)
+			b = msgpack.AppendBytes(msgpack.AppendUint(b, c.Low), c.Payload)
 		}
 	default:
 		return b, false
@@ -67,62 +70,62 @@ func appendHot(b []byte, m any) ([]byte, bool) {
 
 // hot reports whether t is one of them; m is nil if b is not what appendHot makes.
 func (x *Decoder) hot(t byte, b []byte) (m any, ok bool) {
-	d := decoder{b: b}
+	d := decoder{msgpack.Decoder{B: b}}
 	switch t {
 	case typePropose:
-		d.expect(4)
+		d.Expect(4)
 		p := &x.propose
 		used := recycled(p.Entries)
-		*p = zab.Propose{Session: zab.Session(d.uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.uint())}
-		if n, some := d.slice(leastEntry); some {
+		*p = zab.Propose{Session: zab.Session(d.Uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.Uint())}
+		if n, some := d.Slice(leastEntry); some {
 			p.Entries = sized(used, n)
 			for i := range p.Entries {
-				d.expect(6)
+				d.Expect(6)
 				e := &p.Entries[i]
-				e.Zxid, e.Prev, e.Kind, e.Data = zab.Zxid(d.uint()), zab.Zxid(d.uint()), zab.EntryKind(d.uint8()), d.bytes()
-				e.Member, e.Incarnation = quorum.ID(d.uint()), d.id16()
-				if d.bad {
+				e.Zxid, e.Prev, e.Kind, e.Data = zab.Zxid(d.Uint()), zab.Zxid(d.Uint()), zab.EntryKind(d.uint8()), d.Bytes(math.MaxInt32)
+				e.Member, e.Incarnation = quorum.ID(d.Uint()), d.id16()
+				if d.Bad {
 					break
 				}
 			}
 		}
 		m = p
 	case typeAck:
-		d.expect(5)
-		x.ack = zab.Ack{Session: zab.Session(d.uint()), Epoch: d.uint32(), Zxid: zab.Zxid(d.uint()), Joined: d.bool(), Counts: d.bool()}
+		d.Expect(5)
+		x.ack = zab.Ack{Session: zab.Session(d.Uint()), Epoch: d.uint32(), Zxid: zab.Zxid(d.Uint()), Joined: d.Bool(), Counts: d.Bool()}
 		m = &x.ack
 	case typeCommit:
-		d.expect(3)
-		x.commit = zab.Commit{Session: zab.Session(d.uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.uint())}
+		d.Expect(3)
+		x.commit = zab.Commit{Session: zab.Session(d.Uint()), Epoch: d.uint32(), Commit: zab.Zxid(d.Uint())}
 		m = &x.commit
 	case typePing:
-		d.expect(3)
-		x.ping = zab.Ping{Session: zab.Session(d.uint()), Epoch: d.uint32(), Round: d.uint()}
+		d.Expect(3)
+		x.ping = zab.Ping{Session: zab.Session(d.Uint()), Epoch: d.uint32(), Round: d.Uint()}
 		m = &x.ping
 	case typePong:
-		d.expect(4)
-		x.pong = zab.Pong{Session: zab.Session(d.uint()), Epoch: d.uint32(), Round: d.uint(), Confirms: d.bool()}
+		d.Expect(4)
+		x.pong = zab.Pong{Session: zab.Session(d.Uint()), Epoch: d.uint32(), Round: d.Uint(), Confirms: d.Bool()}
 		m = &x.pong
 	case typeChunk:
-		d.expect(6)
+		d.Expect(6)
 		m = &zab.Chunk{
-			Session: zab.Session(d.uint()), Index: d.uint32(), Data: d.bytes(), Last: d.bool(),
-			Length: d.uint(), Digest: d.uint(),
+			Session: zab.Session(d.Uint()), Index: d.uint32(), Data: d.Bytes(math.MaxInt32), Last: d.Bool(),
+			Length: d.Uint(), Digest: d.Uint(),
 		}
 	case typeForward:
-		d.expect(4)
+		d.Expect(4)
 		f := &x.forward
 		used := recycled(f.Calls)
-		*f = core.Forward{Owner: quorum.ID(d.uint()), Open: d.bool(), Run: d.id16()}
-		if n, some := d.slice(leastCall); some {
+		*f = core.Forward{Owner: quorum.ID(d.Uint()), Open: d.Bool(), Run: d.id16()}
+		if n, some := d.Slice(leastCall); some {
 			f.Calls = sized(used, n)
 			for i := range f.Calls {
-				d.expect(3)
-				d.expect(3)
+				d.Expect(3)
+				d.Expect(3)
 				c := &f.Calls[i]
-				c.Name = core.Name{Session: d.uint(), Generation: d.uint32(), Sequence: d.uint()}
-				c.Low, c.Payload = d.uint(), d.bytes()
-				if d.bad {
+				c.Name = core.Name{Session: d.Uint(), Generation: d.uint32(), Sequence: d.Uint()}
+				c.Low, c.Payload = d.Uint(), d.Bytes(math.MaxInt32)
+				if d.Bad {
 					break
 				}
 			}
@@ -131,7 +134,7 @@ func (x *Decoder) hot(t byte, b []byte) (m any, ok bool) {
 	default:
 		return nil, false
 	}
-	if d.bad || len(d.b) != 0 {
+	if !d.Done() {
 		return nil, true
 	}
 	return m, true
@@ -154,4 +157,19 @@ func sized[T any](used []T, n int) []T {
 		return []T{}
 	}
 	return used[:n]
+}
+
+type decoder struct{ msgpack.Decoder }
+
+func (d *decoder) uint32() uint32 { return uint32(d.UintTo(math.MaxUint32)) }
+
+func (d *decoder) uint8() uint8 { return uint8(d.UintTo(math.MaxUint8)) }
+
+func (d *decoder) id16() (id [16]byte) {
+	if p := d.Bytes(len(id)); len(p) == len(id) {
+		copy(id[:], p)
+	} else {
+		d.Fail()
+	}
+	return id
 }

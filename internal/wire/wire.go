@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 
 	"github.com/ensemble-go/ensemble/election"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/msgpack"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -268,29 +270,29 @@ func (c *libraryCodec) decode(b []byte, m any) error {
 // length in it: arrays nested at most three deep, unsigned numbers, booleans, nil and bytes. It stands before the library,
 // which would follow other things wherever they lead.
 func plain(b []byte) bool {
-	d := decoder{b: b}
+	d := decoder{msgpack.Decoder{B: b}}
 	var left [3]int // elements still to come in each array that is open
 	depth := 0
 	for {
-		if len(d.b) == 0 {
+		if len(d.B) == 0 {
 			return false
 		}
-		switch t := d.b[0]; {
+		switch t := d.B[0]; {
 		case t&0xf0 == 0x90, t == 0xdc, t == 0xdd:
-			n := d.array()
-			if d.bad || n > len(d.b) || depth == len(left) {
+			n := d.Array()
+			if d.Bad || n > len(d.B) || depth == len(left) {
 				return false
 			}
 			left[depth] = n + 1 // this array itself is taken off below
 			depth++
 		case t < 0x80, 0xcc <= t && t <= 0xcf:
-			d.uint()
+			d.Uint()
 		case t == 0xc2, t == 0xc3:
-			d.bool()
+			d.Bool()
 		default:
-			d.bytes()
+			d.Bytes(math.MaxInt32)
 		}
-		if d.bad {
+		if d.Bad {
 			return false
 		}
 		for depth > 0 {
@@ -301,7 +303,7 @@ func plain(b []byte) bool {
 			depth--
 		}
 		if depth == 0 {
-			return len(d.b) == 0
+			return len(d.B) == 0
 		}
 	}
 }

@@ -1,0 +1,130 @@
+package durable
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"slices"
+	"sort"
+
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/mutant"
+	"github.com/ensemble-go/ensemble/internal/wal"
+	"github.com/ensemble-go/ensemble/snapshot"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// Found is what a directory held, beside what the machine begins with.
+type Found struct {
+	core.Recovered
+	Places Places // of entries, as far as they are known
+	Grown  int64  // bytes of log since the snapshot
+}
+
+// ErrOrphans tells that there are snapshots beside a mark that knows of no ensemble.
+var ErrOrphans = errors.New("there are snapshots, and the mark knows of no ensemble")
+
+// Recover reads the newest snapshot that the log, just opened, goes on from. unused is told of each that is not used, and why. Errors are those of snapshot,
+// and ErrOrphans; the log is the caller's to close then. It may be nil, and be set in the Store later. Who only reads has none, and o.ReadOnly.
+func Recover(log *wal.Log, rec *wal.Recovery, o snapshot.Options, unused func(error)) (*Store, Found, error) {
+	f := Found{Recovered: core.Recovered{Mark: rec.Mark, Entries: rec.Entries, Pos: rec.Pos}}
+	o.Ensemble = rec.Mark.Ensemble
+	states, err := snapshot.Open(o)
+	if err != nil {
+		return nil, f, err
+	}
+	if len(states.List()) > 0 && rec.Mark.Ensemble == (zab.EnsembleID{}) {
+		return nil, f, ErrOrphans
+	}
+	s := &Store{Log: log, States: states, need: snapshot.Need{From: rec.Base}}
+	if r := rec.Reset; r != nil {
+		s.need.Reset = (*snapshot.Reset)(r)
+		f.Places.add(r.Zxid, r.Pos)
+	}
+	info, snap, err := s.load(rec, unused)
+	switch {
+	case err != nil:
+		return nil, f, err
+	case snap != nil:
+		f.Snapshot = snap
+		s.newest.Store(uint64(snap.Zxid))
+		f.Places = nil
+		pos := info.Pos
+		if pos == 0 && rec.Reset != nil { // it was received, and only the RESET that names it makes it ours
+			pos = rec.Reset.Pos
+		}
+		f.Places.add(snap.Zxid, pos)
+		i := sort.Search(len(f.Entries), func(i int) bool { return f.Entries[i].Zxid > snap.Zxid })
+		f.Entries = f.Entries[i:]
+	}
+	for i := range f.Entries {
+		f.Grown += RecordBytes(&f.Entries[i])
+	}
+	if n := len(f.Entries); n > 0 {
+		f.Places.add(f.Entries[n-1].Zxid, rec.Pos)
+	}
+	return s, f, nil
+}
+
+// load returns the newest snapshot that is a point of the log's history, or nil if the log has all of it.
+func (s *Store) load(rec *wal.Recovery, unused func(error)) (snapshot.Info, *zab.Snapshot, error) {
+	need := s.need
+	need.Upto = rec.Base
+	if n := len(rec.Entries); n > 0 {
+		need.Upto = rec.Entries[n-1].Zxid
+	}
+	// Of two snapshots of one zxid either will do; of a zxid that is not in the log, none.
+	ours := func(z zab.Zxid) bool {
+		_, ok := slices.BinarySearchFunc(rec.Entries, z, func(e zab.Entry, z zab.Zxid) int { return cmp.Compare(e.Zxid, z) })
+		return ok || z == rec.Base || mutant.On("snapshot-received-unasked")
+	}
+	var faults []error
+	list := s.States.List()
+	for n, i := range list {
+		if n > 0 && i.Zxid == list[n-1].Zxid || !ours(i.Zxid) {
+			continue
+		}
+		one := need
+		one.From, one.Upto = max(need.From, i.Zxid), min(need.Upto, i.Zxid)
+		if mutant.On("snapshot-received-unasked") {
+			one.From, one.Upto = i.Zxid, i.Zxid
+		}
+		if one.From != one.Upto {
+			continue
+		}
+		var chunks [][]byte
+		info, why, err := s.States.Load(one, func(r *snapshot.Reader) error {
+			chunks = nil
+			for {
+				c, err := r.Chunk()
+				if err == io.EOF {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				chunks = append(chunks, c)
+			}
+		})
+		for _, f := range why {
+			unused(f)
+		}
+		faults = append(faults, why...)
+		if _, lost := errors.AsType[*snapshot.LostError](err); lost || errors.Is(err, snapshot.ErrNone) {
+			continue
+		}
+		if err != nil {
+			return info, nil, err
+		}
+		snap := info.Snapshot()
+		snap.Chunks = chunks
+		return info, snap, nil
+	}
+	if need.Reset == nil && need.From == 0 {
+		return snapshot.Info{}, nil, nil
+	}
+	return snapshot.Info{}, nil, &snapshot.LostError{Need: need, Faults: faults}
+}
+
+// RecordBytes is what an entry counts towards Config.SnapshotBytes.
+func RecordBytes(e *zab.Entry) int64 { return int64(len(e.Data)) + 64 }
