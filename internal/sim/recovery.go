@@ -178,6 +178,10 @@ func (w *World) reopen(n *node, handed []zab.Record, kept int) {
 // reopenAfter does so after damage to a disk that was this before; nil: there is none.
 func (w *World) reopenAfter(n *node, before *vfs.Memory, handed []zab.Record, kept int) {
 	d, mauled := &n.drive, before != nil
+	if was := w.glimpsing; mauled && !was { // nobody judges that disk before its member does
+		w.glimpsing = true
+		defer func() { w.glimpsing = false }()
+	}
 	w.begin(n)
 	d.unreadable = ""
 	if d.lost != nil {
