@@ -39,7 +39,7 @@ var mutants = []struct{ name, want, note string }{
 	{"snapshot-acked-early", "inv/Z11", "m17: SNAP not saved before it is acknowledged"},
 	{"resume-another", "inv/Z16", "own: a snapshot goes on behind the chunks of another sequence"},
 	{"speculation-kept", "inv/Z16", "m16, nearest: state speculated in a role that ended"},
-	{"old-connection", "inv/Z19", "m18, in the link: frames of a former link accepted"},
+	{"old-connection", "inv/Z19", "m18, in the link: frames of a former link accepted, in the stream of the log"},
 	{"old-session", "inv/Z19", "m18, of an earlier session on the same link"},
 	{"ack-before-join-counts", "inv/Z10", "m19, nearest, since no quorum ever asks an observer: acks of one who has not joined"},
 	{"blank-counts", "inv/Z10", "m20, nearest, since the membership does not change; model-check 3: counts when it has joined"},

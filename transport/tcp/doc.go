@@ -30,8 +30,8 @@
 // larger id, by these rules, each applied in one piece:
 //
 //  1. A dial that is about to say hello is committed, unless a bundle was admitted in the meantime: then it is given up.
-//  2. A hello that comes while the own dial is committed is refused if the own id is the larger ("crossed"). In every other case it is
-//     admitted, and the own dial, committed or not, is given up.
+//  2. The first hello that comes while the own dial is committed is refused if the own id is the larger ("crossed"). In every other case it is
+//     admitted, and the own dial, committed or not, is given up. A second one tells that the own dial has not arrived: it may be half open.
 //  3. A dial that was given up ignores its answer.
 //
 // Of two committed dials the larger side refuses and the smaller side admits. If the larger side's dial is not yet committed when the other's hello comes,

@@ -36,6 +36,7 @@ type run struct{ run, dial uint64 }
 type dial struct {
 	cancel    context.CancelFunc
 	committed bool // the hello is about to be sent
+	crossed   bool // a hello of the peer was refused for it
 	number    uint64
 }
 
@@ -134,11 +135,12 @@ func (t *Transport) admit(g *greeting, c *conn) (v verdict, old *bundle, dials u
 		return stale, nil, t.dials
 	}
 	p.heard = name
-	if p.dial != nil && p.dial.committed && t.self > p.id {
-		p.crossed = true
+	if d := p.dial; d != nil && d.committed && !d.crossed && t.self > p.id {
+		d.crossed, p.crossed = true, true
 		return crossed, nil, t.dials
 	}
 	p.giveUpDial()
+	p.crossed = false
 	if old = p.bundle; old != nil {
 		old.lost, old.cause = true, errReplaced
 		p.clear()
