@@ -426,3 +426,54 @@ func TestReload(t *testing.T) {
 		t.Fatalf("connected under certificate %v, not the new one %v", now, certs.serial(1))
 	}
 }
+
+// deafAfter lets the first connection through, and leads the next two where nothing is ever answered.
+type deafAfter struct {
+	*pipes
+	dials atomic.Int32
+}
+
+func (d *deafAfter) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if n := d.dials.Add(1); n == 2 || n == 3 {
+		addr = "deaf"
+	}
+	return d.pipes.DialContext(ctx, network, addr)
+}
+
+// The first connection of a bundle is lost while the others hang: nobody waits for these.
+func TestLostBeforeItIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &deafAfter{pipes: new(pipes)}
+		deaf := network.listen("deaf")
+		go func() {
+			for {
+				c, err := deaf.Accept()
+				if err != nil {
+					return
+				}
+				go io.Copy(io.Discard, c)
+			}
+		}()
+		defer deaf.Close()
+		member := func(id quorum.ID) *member {
+			cfg := plain()
+			cfg.Listener, cfg.Dialer = network.listen(fmt.Sprint(id)), network
+			return start(t, id, cfg, nil)
+		}
+		one, two := member(1), member(2)
+		begin := time.Now()
+		one.SetPeers(map[quorum.ID]string{1: "1", 2: "2"})
+		synctest.Wait()
+		if network.dials.Load() != 3 {
+			t.Fatalf("%d dials", network.dials.Load())
+		}
+		two.Close()
+		two = member(2)
+		one.reaches(two, transport.Log)
+		if took := time.Since(begin); took > 2*usual.longest {
+			t.Errorf("it took %v", took)
+		}
+		one.Close()
+		two.Close()
+	})
+}

@@ -96,11 +96,14 @@ func (p *peer) connect(addr string) error {
 	errs := make([]error, transport.Classes)
 	var wait sync.WaitGroup
 	for class := transport.Log; class < transport.Classes; class++ {
-		wait.Go(func() { errs[class] = p.extend(ctx, b, addr, class) })
+		wait.Go(func() {
+			if errs[class] = p.extend(ctx, b, addr, class); errs[class] != nil {
+				b.lose(errs[class]) // the others need not go on
+			}
+		})
 	}
 	wait.Wait()
 	if err := errors.Join(errs...); err != nil {
-		b.lose(err)
 		return err
 	}
 	t.say(slog.LevelInfo, p.id, "connected", slog.String("addr", addr))

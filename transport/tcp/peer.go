@@ -46,6 +46,7 @@ type bundle struct {
 	dialled bool
 	name    run // of the dial that made it
 	begin   time.Time
+	cancel  context.CancelFunc // ends the making of its other connections, if we dialled
 
 	// Guarded by t.mu.
 	conns [transport.Classes]*conn
@@ -104,7 +105,7 @@ func (p *peer) won(d *dial, c *conn, theirs run) error {
 		return errCrossed
 	}
 	p.dial, p.heard, p.crossed = nil, theirs, false
-	p.bundle = &bundle{p: p, dialled: true, name: run{t.run, d.number}, begin: time.Now()}
+	p.bundle = &bundle{p: p, dialled: true, name: run{t.run, d.number}, begin: time.Now(), cancel: d.cancel}
 	p.bundle.put(c)
 	return nil
 }
@@ -232,6 +233,9 @@ func (b *bundle) bury(err error) {
 	open := b.ends(nil)
 	silent := t.state != started
 	t.mu.Unlock()
+	if b.cancel != nil {
+		b.cancel()
+	}
 	for _, c := range open {
 		c.Close()
 	}
