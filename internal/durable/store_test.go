@@ -336,3 +336,31 @@ func TestForeignSnapshot(t *testing.T) {
 		t.Fatal("the snapshot of another ensemble is taken")
 	}
 }
+
+// History is read back as long as it is clearly less to send than a snapshot.
+func TestRecall(t *testing.T) {
+	b := newBench(t)
+	b.entries(30)
+	first := zab.MakeZxid(1, 1)
+	for _, whole := range []bool{false, true} {
+		got, err := b.s.Recall(&zab.Read{After: first, UpTo: b.last, Bytes: 1 << 20, Whole: whole, Rest: 1 << 30})
+		if err != nil || len(got) != 29 || got[0].Prev != first || got[28].Zxid != b.last {
+			t.Fatalf("without a snapshot: %d entries, %v", len(got), err)
+		}
+	}
+	b.keep()
+	after := b.last
+	b.entries(10)
+	got, err := b.s.Recall(&zab.Read{After: after, UpTo: b.last, Bytes: 1 << 20, Whole: true})
+	if err != nil || len(got) != 10 {
+		t.Fatalf("little: %d entries, %v", len(got), err)
+	}
+	if got, err := b.s.Recall(&zab.Read{After: after, UpTo: b.last, Bytes: 1 << 20, Whole: true, Rest: 1 << 30}); err != nil || got != nil {
+		t.Fatalf("more than a snapshot: %d entries, %v", len(got), err)
+	}
+	r := b.received(zab.MakeZxid(3, 1))
+	b.must(b.s.Close()) // what was received stays for another time
+	if err := b.s.Append([]zab.Record{r}, 0, func(zab.WriteID) { t.Error("told") }); err == nil {
+		t.Fatal("appended after Close")
+	}
+}
