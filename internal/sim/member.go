@@ -344,7 +344,7 @@ func (w *World) restart(n *node) {
 	}
 	h := &holder{id: n.id, run: n.run}
 	n.holder = h
-	n.sm = &observed{Znodes: core.NewZnodes(maxData), self: n.id, mayBe: func() bool { return w.mayWipe(n) }, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }}
+	n.sm = &observed{Znodes: core.NewZnodes(maxData), self: n.id, mayBe: func() bool { return w.mayWipe(n) }, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }, judged: w.ref.judged}
 	n.m = core.New(cfg, rec, n.sm)
 	base := zab.Zxid(0)
 	if rec.Snapshot != nil {

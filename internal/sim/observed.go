@@ -32,6 +32,7 @@ type observed struct {
 	mayBe     func() bool    // whether the ensemble can do without this member's memory
 	unseen    *datatree.View // given out, and no output with it was carried out yet
 	prepared  []zab.Zxid     // what it takes for outstanding, ascending
+	judged    func(z, at zab.Zxid)
 }
 
 func (o *observed) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {
@@ -46,11 +47,19 @@ func (o *observed) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.
 }
 
 func (o *observed) Prepare(z zab.Zxid, wall int64, c core.Call) ([]byte, bool) {
-	txn, ok := o.Znodes.Prepare(z, wall, c)
+	var who *datatree.Caller
+	who, c.Payload = opened(c.Payload)
+	txn, ok := o.Znodes.PrepareFor(who, z, wall, c)
 	if ok {
+		o.judged(z, o.Tree().Zxid())
 		o.prepared = append(o.prepared, z)
 	}
 	return txn, ok
+}
+
+func (o *observed) Decided(c core.Call) (core.Outcome[core.Result], bool) {
+	_, c.Payload = opened(c.Payload)
+	return o.Znodes.Decided(c)
 }
 
 func (o *observed) Abandon() {

@@ -28,13 +28,19 @@ type reference struct {
 	sessions map[uint64]*holder
 	newest   map[quorum.ID]*holder // with a session
 	time     int64                 // of the last transaction
+	judgedAt map[zab.Zxid]zab.Zxid // what was applied where a proposal was judged
+	happened map[zab.Zxid][]happening
 }
 
 func newReference() *reference {
 	return &reference{
 		past: newPast(), bearers: map[zab.Incarnation]*holder{}, sessions: map[uint64]*holder{}, newest: map[quorum.ID]*holder{},
+		judgedAt: map[zab.Zxid]zab.Zxid{}, happened: map[zab.Zxid][]happening{},
 	}
 }
+
+// judged is told what a leader had applied when it judged z.
+func (f *reference) judged(z, at zab.Zxid) { f.judgedAt[z] = at }
 
 // commit takes the next committed transaction.
 func (f *reference) commit(z zab.Zxid, txn []byte) error {
@@ -92,12 +98,16 @@ func (f *reference) open(z zab.Zxid, t *core.Header) error {
 
 // judge carries out a request, or refuses it.
 func (f *reference) judge(z zab.Zxid, at int64, q *request) *expected {
-	e := &expected{zxid: z, index: -1}
+	e := &expected{zxid: z, index: -1, request: q}
 	if q.ops == nil && !q.multi {
 		e.err = datatree.ErrBadArguments
 		return e
 	}
-	d := draft{now: f.now, zxid: z, at: time.UnixMilli(at).UTC(), maxData: maxData}
+	applied := f.judgedAt[z]
+	delete(f.judgedAt, z)
+	d := draft{
+		now: f.now, applied: func(path string) *znode { return f.asOf(path, applied) }, who: q.who, zxid: z, at: time.UnixMilli(at).UTC(), maxData: maxData,
+	}
 	var index int
 	if e.results, index, e.err = d.do(q.ops); e.err != nil {
 		if q.multi {
@@ -106,6 +116,9 @@ func (f *reference) judge(z zab.Zxid, at int64, q *request) *expected {
 		return e
 	}
 	f.take(z, d.changes)
+	if len(d.events) > 0 {
+		f.happened[z] = d.events
+	}
 	if f.load != nil {
 		f.load.changed(d.changes)
 	}
