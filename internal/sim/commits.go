@@ -106,6 +106,7 @@ func (w *World) deliveries(n *node) {
 				v.jumpFrom = w.log[v.given-1].zxid
 			}
 			v.given = i
+			w.hangUpAll(n)
 		} else {
 			if d.zxid > n.m.Zab().Committed() {
 				w.fail("inv/Z14", "member %d applies %v, committed is %v", n.id, d.zxid, n.m.Zab().Committed())
@@ -120,6 +121,7 @@ func (w *World) deliveries(n *node) {
 			if !n.disk.holds(d.zxid) {
 				w.fail("inv/Z14", "member %d applies %v, which its store does not hold", n.id, d.zxid)
 			}
+			w.appliedTo(n, d.zxid)
 		}
 		if old, ok := w.digests[d.zxid]; ok && old != d.digest {
 			w.fail("inv/Z16", "member %d has digest %x at %v, another has %x", n.id, d.digest, d.zxid, old)
@@ -127,4 +129,5 @@ func (w *World) deliveries(n *node) {
 		w.digests[d.zxid] = d.digest
 	}
 	n.sm.delivered = n.sm.delivered[:0]
+	w.nothingMore(n)
 }

@@ -276,6 +276,7 @@ func (w *World) down(n *node, then int) {
 	}
 	n.up, n.paused, n.crashIn = false, false, 0
 	w.observeCrash(n)
+	w.hangUpAll(n)
 	n.drive.stalled = 0
 	w.fall(n, then == thenNoPower)
 	if then == thenWipe && w.mayWipe(n) {

@@ -29,7 +29,8 @@ type reference struct {
 	newest   map[quorum.ID]*holder // with a session
 	time     int64                 // of the last transaction
 	judgedAt map[zab.Zxid]zab.Zxid // what was applied where a proposal was judged
-	happened map[zab.Zxid][]happening
+	watched  bool
+	happened map[zab.Zxid][]happening // if somebody watches
 }
 
 func newReference() *reference {
@@ -116,7 +117,7 @@ func (f *reference) judge(z zab.Zxid, at int64, q *request) *expected {
 		return e
 	}
 	f.take(z, d.changes)
-	if len(d.events) > 0 {
+	if f.watched && len(d.events) > 0 {
 		f.happened[z] = d.events
 	}
 	if f.load != nil {

@@ -290,6 +290,19 @@ func (l *workload) path() string {
 	return l.paths[l.r.IntN(len(l.paths))]
 }
 
+// watched draws the path of a watch.
+func (l *workload) watched(r *rand.Rand) string {
+	switch x := r.IntN(12); {
+	case x == 0:
+		return pick(r, "/", "/zookeeper/quota", pairA)
+	case x < 3 && len(l.seqs) > 0:
+		return l.seqs[r.IntN(len(l.seqs))]
+	case x < 5 && len(l.due) > 0:
+		return l.due[r.IntN(len(l.due))]
+	}
+	return l.paths[r.IntN(len(l.paths))]
+}
+
 // version draws the one that an operation expects: often any, often the right one, and sometimes a wrong one.
 func (l *workload) version(path string) datatree.Version {
 	n := l.past.now[path]
