@@ -105,9 +105,18 @@ func (w *World) read(n *node) {
 		}
 	case 1:
 		w.reread(n)
-	case 2, 3, 4:
+	case 2, 3:
 		if err := w.ref.check(n.view); err != nil {
 			w.failWith(err)
+		}
+	case 4:
+		if err := checkTree(n.view); err != nil {
+			w.failWith(err)
+		}
+		w.checkDue(n)
+	case 5, 6, 7:
+		if w.cfg.ACLs {
+			w.glanceAs(n)
 		}
 	default:
 		w.glance(n)

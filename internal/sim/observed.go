@@ -20,6 +20,7 @@ type delivery struct {
 	data    bool
 	install bool
 	digest  uint64 // afterwards
+	outcome core.Outcome[core.Result]
 }
 
 // observed is the state machine of a member, whose deliveries are written down, for the checks after the step.
@@ -86,7 +87,7 @@ func (o *observed) Apply(z zab.Zxid, txn []byte) (core.Outcome[core.Result], err
 	h := hashEntry(&zab.Entry{Zxid: z, Kind: zab.EntryData, Data: txn})
 	r, err := o.Znodes.Apply(z, txn)
 	o.settled(z)
-	o.delivered = append(o.delivered, delivery{zxid: z, hash: h, data: true, digest: o.Znodes.Digest()})
+	o.delivered = append(o.delivered, delivery{zxid: z, hash: h, data: true, digest: o.Znodes.Digest(), outcome: r})
 	return r, err
 }
 
