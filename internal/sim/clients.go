@@ -27,7 +27,8 @@ type call struct {
 	kind   int
 	id     uint64 // of the request
 	req    *request
-	want   *expected // once it is committed
+	answer func(reply) // told instead of comparing with the reference, which does not judge it
+	want   *expected   // once it is committed
 	client int
 	from   quorum.ID
 	run    uint32
@@ -198,6 +199,10 @@ func (w *World) answered(n *node, r reply) {
 	k.done, k.err = true, r.Err
 	if k.client >= 0 {
 		n.clients[k.client].waits = false
+	}
+	if k.answer != nil {
+		k.answer(r)
+		return
 	}
 	switch k.kind {
 	case callTransfer:

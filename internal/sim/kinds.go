@@ -50,6 +50,9 @@ func (f *reference) delivered(d *delivery) error {
 		return nil
 	}
 	q := h.calls[d.outcome.Name.Sequence-1].req
+	if q == nil {
+		return nil
+	}
 	results := append([]datatree.Result{d.outcome.Result.First}, d.outcome.Result.Rest...)
 	if len(q.ops) == 0 || len(results) != len(q.ops) {
 		return nil // the answer will tell

@@ -31,10 +31,13 @@ type World struct {
 	total    int
 	wipes    int
 	phase    int
-	healed   Time   // 0: faults go on
-	limit    Time   // of the phase
-	sum      uint64 // of what was applied when it was set
-	quiet    bool   // clients ask for nothing more
+	healed   Time // 0: faults go on
+	limit    Time // of the phase
+	maxData  int
+	wall     func() int64 // nil: the clocks of the members
+	began    func(*node)  // told of each start; nil: nobody
+	sum      uint64       // of what was applied when it was set
+	quiet    bool         // clients ask for nothing more
 	ended    bool
 
 	history
@@ -92,7 +95,7 @@ func Run(seed uint64, o Options) (out Outcome) {
 }
 
 func newWorld(seed uint64, o Options) *World {
-	w := &World{cfg: newConfig(seed)}
+	w := &World{cfg: newConfig(seed), maxData: maxData}
 	if o.Config != nil {
 		w.cfg = *o.Config
 	}
