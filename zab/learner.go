@@ -117,7 +117,7 @@ func (m *Machine) leaderInfo(l *learner, x *LeaderInfo) {
 	}
 	l.epoch, l.joined = x.Epoch, false
 	l.joinAt = 0
-	l.answer = &AckEpoch{Session: l.session, Epoch: x.Epoch, Promise: promise, Incarnation: m.mark.Incarnation}
+	l.answer = &AckEpoch{Session: l.session, Epoch: x.Epoch, Promise: promise}
 	if mutant.On("promise-volatile") && l.upToDate && m.lastDone < m.hist.last() {
 		l.answerAt = 0
 	}

@@ -29,15 +29,14 @@ type LeaderInfo struct {
 // AckEpoch answers LeaderInfo (ACK-E). Promise is false when the epoch had been promised before, or by a blank member: such
 // an answer opens synchronisation and is not counted.
 type AckEpoch struct {
-	Session     Session
-	Epoch       uint32
-	Promise     bool
-	Counts      bool
-	Incarnation Incarnation
-	Joined      uint32
-	Last        Zxid
-	Spans       []Span
-	Spoilt      bool // nothing but a snapshot will do
+	Session Session
+	Epoch   uint32
+	Promise bool
+	Counts  bool
+	Joined  uint32
+	Last    Zxid
+	Spans   []Span
+	Spoilt  bool // nothing but a snapshot will do
 }
 
 // Refuse tells that the sender has promised an epoch above the one asked for, or that the receiver of a FollowerInfo does
