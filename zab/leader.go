@@ -161,7 +161,7 @@ func (m *Machine) ackEpoch(l *learnerState, x *AckEpoch) {
 	if x.Epoch != ld.epoch || l.promised || !l.asked {
 		return
 	}
-	l.info.Joined, l.info.Last, l.info.Counts = x.Joined, x.Last, x.Counts
+	l.info.Counts = x.Counts
 	l.spans, l.spoilt, l.promised = x.Spans, x.Spoilt, true
 	counted := (x.Promise && x.Counts || m.countsByLog(l)) && l.voter
 	if ld.phase == collecting {

@@ -52,7 +52,7 @@ func (m *Machine) Follow(leader quorum.ID) {
 		m.Write(func(k *Mark) { k.Counts = true })
 	}
 	m.send(leader, &FollowerInfo{
-		Session: l.session, Promised: m.mark.Promised, Joined: m.mark.Joined, Last: m.hist.last(), Counts: m.mark.Counts, Incarnation: m.mark.Incarnation,
+		Session: l.session, Promised: m.mark.Promised, Counts: m.mark.Counts, Incarnation: m.mark.Incarnation,
 	})
 }
 

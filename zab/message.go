@@ -14,10 +14,8 @@ type Message interface{ zabMessage() }
 type FollowerInfo struct {
 	Session     Session
 	Promised    uint32
-	Joined      uint32
-	Last        Zxid
 	Counts      bool
-	Incarnation Incarnation
+	Incarnation Incarnation // the same for the whole session
 }
 
 // LeaderInfo asks for the promise of Epoch (NEWEPOCH); to a running learner it begins a renewal of the epoch in place.
