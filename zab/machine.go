@@ -326,7 +326,7 @@ func (m *Machine) installed(i *install) {
 		m.Write(func(k *Mark) { k.Spoilt = false })
 	}
 	if l := m.learn; l != nil && l.receiving == i.snap {
-		l.receiving = nil
+		l.receiving, l.installed = nil, i.snap.Zxid
 		m.part = nil
 		m.send(l.leader, &Installed{l.session})
 	}

@@ -90,7 +90,7 @@ type NewLeader struct {
 	Session  Session
 	Epoch    uint32
 	Last     Zxid
-	Snapshot Zxid // that must be durable first; 0 if none was sent
+	Snapshot Zxid // the one of this session, which must be installed, durably; 0: none
 }
 
 // Ack is cumulative: the sender's log is durable up to Zxid. With Joined it acknowledges NewLeader too, and from then on
