@@ -34,11 +34,14 @@ func BackupDir(ctx context.Context, dir string, w io.Writer) (Zxid, error) {
 
 func backupDir(ctx context.Context, d disk.Disk, dir string, w io.Writer) (z Zxid, err error) {
 	so := snapshot.Options{Dir: filepath.Join(dir, snapshotsDir), FS: d.FS, ReadOnly: true}
-	names, err := listDir(d.FS, dir, so)
+	names, kept, err := listDir(d.FS, dir, so)
 	if err != nil {
 		return 0, err
 	}
-	if !hasLog(names) { // not a member's: nothing is made there, not even a lock
+	if !hasLog(names) { // nothing is made there, not even a lock
+		if err := durable.Orphans(&wal.Recovery{Fresh: true}, kept); err != nil {
+			return 0, recoverError(dir, err)
+		}
 		return 0, &DirError{dir, ErrDirEmpty}
 	}
 	lock, err := wal.Lock(d.FS, dir)
@@ -71,7 +74,7 @@ func backupDir(ctx context.Context, d disk.Disk, dir string, w io.Writer) (z Zxi
 
 // readStorage reads what openStorage would find, and changes nothing.
 func readStorage(d disk.Disk, dir string, so snapshot.Options) (durable.Found, error) {
-	if _, err := listDir(d.FS, dir, so); err != nil { // again, now that nobody else is there
+	if _, _, err := listDir(d.FS, dir, so); err != nil { // again, now that nobody else is there
 		return durable.Found{}, err
 	}
 	rec, err := wal.Read(d.FS, dir)

@@ -48,20 +48,16 @@ func (s *storage) judge(cfg *Config, so snapshot.Options, rec *wal.Recovery) (du
 			return durable.Found{}, &snapshot.IdentityError{File: k.File, Want: ensemble, Have: k.Ensemble}
 		}
 	}
-	impair := func(why string) { rec.Verdict = wal.Verdict{Kind: wal.Impaired, Where: snapshotsDir, Why: why} }
-	switch none := (zab.EnsembleID{}); {
-	case rec.Verdict.Kind == wal.Impaired:
-	case rec.Fresh && len(kept) > 0:
-		impair("there are snapshots, and the log is gone")
-	case rec.Mark.Ensemble == none && len(kept) > 0:
-		impair("there are snapshots, and the mark knows of no ensemble")
-	default:
-		f, err := s.recover(cfg, so, rec)
-		if lost, ok := errors.AsType[*snapshot.LostError](err); ok && ofMedium(lost) {
-			impair(lost.Error())
-			err = nil
+	if rec.Verdict.Kind != wal.Impaired {
+		f, err := durable.Found{}, durable.Orphans(rec, len(kept)) // before recover removes what was not finished
+		if err == nil {
+			f, err = s.recover(cfg, so, rec)
 		}
-		return f, err
+		lost, ok := errors.AsType[*snapshot.LostError](err)
+		if !errors.Is(err, durable.ErrOrphans) && !(ok && ofMedium(lost)) {
+			return f, err
+		}
+		rec.Verdict = wal.Verdict{Kind: wal.Impaired, Where: snapshotsDir, Why: err.Error()}
 	}
 	switch none := (zab.EnsembleID{}); {
 	case ensemble != none:

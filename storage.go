@@ -79,29 +79,25 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, err
 	return s, f, nil
 }
 
-// listDir returns the names in a data directory. It refuses, before the log is touched, one in which a Restore was interrupted, one with snapshots of a
-// version that is not read, and one that has snapshots and no log: whoever took the log away took promises with it.
-func listDir(fsys vfs.FS, dir string, so snapshot.Options) ([]string, error) {
-	names, err := fsys.List(dir)
-	if err != nil {
-		return nil, dirError(dir, err)
+// listDir returns the names in a data directory, and how many snapshots it has. It refuses, before the log is touched, one in which a Restore was
+// interrupted, and one with snapshots of a version that is not read.
+func listDir(fsys vfs.FS, dir string, so snapshot.Options) (names []string, snapshots int, err error) {
+	if names, err = fsys.List(dir); err != nil {
+		return nil, 0, dirError(dir, err)
 	}
 	if slices.Contains(names, unfinished) {
-		return nil, &DirError{dir, ErrDirUnfinished}
+		return nil, 0, &DirError{dir, ErrDirUnfinished}
 	}
 	kept, _, err := snapshot.Inspect(so)
 	if err != nil {
-		return nil, dirError(dir, err)
+		return nil, 0, dirError(dir, err)
 	}
 	for _, i := range kept {
 		if _, version := errors.AsType[*snapshot.VersionError](i.Fault); version {
-			return nil, dirError(dir, i.Fault)
+			return nil, 0, dirError(dir, i.Fault)
 		}
 	}
-	if len(kept) > 0 && !hasLog(names) {
-		return nil, impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
-	}
-	return names, nil
+	return names, len(kept), nil
 }
 
 // hasLog reports whether files with these names may be those of a log, or of the repair of one.

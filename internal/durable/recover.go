@@ -3,6 +3,7 @@ package durable
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sort"
@@ -21,8 +22,21 @@ type Found struct {
 	Grown  int64  // bytes of log since the snapshot
 }
 
-// ErrOrphans tells that there are snapshots beside a mark that knows of no ensemble.
-var ErrOrphans = errors.New("there are snapshots, and the mark knows of no ensemble")
+// ErrOrphans tells that there are snapshots, and that what says whose they are is gone: whoever took the log away took promises with it.
+var ErrOrphans = errors.New("there are snapshots")
+
+// Orphans is the error for so many snapshots beside what the log holds; nil if they may be its own.
+func Orphans(rec *wal.Recovery, snapshots int) error {
+	switch {
+	case snapshots == 0:
+		return nil
+	case rec.Fresh:
+		return fmt.Errorf("%w, and the log is gone", ErrOrphans)
+	case rec.Mark.Ensemble == (zab.EnsembleID{}):
+		return fmt.Errorf("%w, and the mark knows of no ensemble", ErrOrphans)
+	}
+	return nil
+}
 
 // Recover reads the newest snapshot that the log, just opened, goes on from. unused is told of each that is not used, and why. Errors are those of snapshot,
 // and ErrOrphans; the log is the caller's to close then. It may be nil, and be set in the Store later. Who only reads has none, and o.ReadOnly.
@@ -33,8 +47,8 @@ func Recover(log *wal.Log, rec *wal.Recovery, o snapshot.Options, unused func(er
 	if err != nil {
 		return nil, f, err
 	}
-	if len(states.List()) > 0 && rec.Mark.Ensemble == (zab.EnsembleID{}) {
-		return nil, f, ErrOrphans
+	if err := Orphans(rec, len(states.List())); err != nil {
+		return nil, f, err
 	}
 	s := &Store{Log: log, States: states, need: snapshot.Need{From: rec.Base}}
 	if r := rec.Reset; r != nil {

@@ -321,7 +321,7 @@ func TestOrphans(t *testing.T) {
 	b.last, b.pos = 1, 1
 	_, err := b.s.States.Write(context.Background(), snapshot.Meta{Ensemble: ensembleID, Zxid: 1}, &chunks{1})
 	b.must(err)
-	if err := b.open(); err != ErrOrphans {
+	if err := b.open(); !errors.Is(err, ErrOrphans) {
 		t.Fatal(err)
 	}
 }
