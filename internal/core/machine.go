@@ -56,12 +56,11 @@ type Machine[V, R any] struct {
 	applied  bool // state
 	status   Status
 
-	outbox  outbox
-	inbox   queue[inbound] // requests of others
-	opens   []open         // sessions to be made, the same
-	syncs   syncs
-	ticket  uint64 // of a transfer under way, 0: none
-	tickets int    // ticks that it may take
+	outbox outbox
+	inbox  queue[inbound] // requests of others
+	opens  []open         // sessions to be made, the same
+	syncs  syncs
+	ticket uint64 // of a transfer under way, 0: none
 }
 
 type peer struct {
@@ -248,7 +247,6 @@ func (m *Machine[V, R]) take(in Input) {
 		if m.lookNext {
 			m.look()
 		}
-		m.transferTick()
 		m.serveDigests(true)
 	case *Receive:
 		m.receive(x.From, x.Message)
@@ -427,6 +425,7 @@ func (m *Machine[V, R]) serve() {
 	}
 	m.serveOutbox()
 	m.serveSyncs()
+	m.serveTransfer()
 	m.serveDigests(false)
 	m.drain()
 }

@@ -11,22 +11,18 @@ func (m *Machine[V, R]) transfer(x *TransferRequest) {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrNotLeading})
 		return
 	}
-	m.ticket, m.tickets = x.Ticket, m.cfg.SyncLimit+1
+	m.ticket = x.Ticket
 }
 
-// transferTick answers a transfer when this member leads no more, or when it was given up.
-func (m *Machine[V, R]) transferTick() {
-	if m.ticket == 0 {
+// serveTransfer answers a transfer when this member leads no more, or when it was given up.
+func (m *Machine[V, R]) serveTransfer() {
+	if m.ticket == 0 || m.zab.HandingOver() {
 		return
 	}
-	m.tickets--
-	switch {
-	case m.zab.Role() != zab.Leading:
-		m.reply(Reply[R]{Ticket: m.ticket})
-	case m.tickets <= 0:
-		m.reply(Reply[R]{Ticket: m.ticket, Err: ErrNotLeading})
-	default:
-		return
+	r := Reply[R]{Ticket: m.ticket}
+	if m.zab.Role() == zab.Leading {
+		r.Err = ErrNotLeading
 	}
+	m.reply(r)
 	m.ticket = 0
 }
