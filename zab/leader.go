@@ -131,7 +131,11 @@ func (m *Machine) promise(e uint32) {
 		l.promised, l.joined, l.asked, l.newLeader, l.open = false, false, false, false, nil
 	}
 	ld.wait = m.Write(func(k *Mark) { k.Promised = e })
+	renewal := ld.phase == established
 	m.enter(promising)
+	if mutant.On("leaderinfo-early") && renewal {
+		m.collect()
+	}
 }
 
 // renew stands again in place: no learner session ends, and callers notice nothing but a pause.
