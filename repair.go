@@ -82,9 +82,17 @@ func ofMedium(lost *snapshot.LostError) bool {
 
 // recover takes what the log and the snapshots make together. The log may not be there yet.
 func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (f durable.Found, err error) {
-	s.Store, f, err = durable.Recover(nil, rec, so, func(err error) {
+	load := func(r *snapshot.Reader) (err error) {
+		s.state = nil // let go of what came of a damaged one
+		s.state, err = loadState(r, cfg.MaxData)
+		return err
+	}
+	s.Store, f, err = durable.Recover(nil, rec, so, load, func(err error) {
 		cfg.Logger.Warn("ensemble: a snapshot is not used", "member", cfg.ID, "err", err)
 	})
+	if f.Snapshot == nil {
+		s.state = nil
+	}
 	return f, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
 	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/vfs"
@@ -23,7 +24,8 @@ const snapshotsDir = durable.SnapshotsDir
 type storage struct {
 	dir string
 	*durable.Store
-	damage *DamageInfo // why what was found was set aside, if it was
+	state  *core.Znodes // of the snapshot that was found, if one was
+	damage *DamageInfo  // why what was found was set aside, if it was
 }
 
 // randomID draws what must not repeat.
@@ -60,7 +62,7 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, err
 	})
 	switch {
 	case err != nil:
-		return nil, durable.Found{}, dirError(cfg.Dir, err)
+		return nil, durable.Found{}, recoverError(cfg.Dir, err)
 	case log == nil:
 		return nil, durable.Found{}, refused(cfg, &rec)
 	case rec.Evidence != "":
@@ -109,8 +111,11 @@ func hasLog(names []string) bool {
 
 // recoverError says in public terms why the log and the snapshots of a directory do not make a state.
 func recoverError(dir string, err error) error {
-	if errors.Is(err, durable.ErrOrphans) {
+	switch {
+	case errors.Is(err, durable.ErrOrphans):
 		return impaired(dir, snapshotsDir, err.Error())
+	case errors.Is(err, errUndecodable):
+		return impaired(dir, snapshotsDir, "the newest: "+err.Error())
 	}
 	return dirError(dir, err)
 }

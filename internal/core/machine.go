@@ -76,7 +76,8 @@ type open struct {
 	run   zab.Incarnation
 }
 
-// New returns a member that begins with what it recovered. The first inputs should be Linked for the links that are up.
+// New returns a member that begins with what it recovered. sm holds the state of its snapshot already if that comes without chunks. The first inputs should be
+// Linked for the links that are up.
 func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V, R] {
 	m := &Machine[V, R]{sm: sm}
 	cfg.DigestEvery = max(2, cmp.Or(cfg.DigestEvery, digestEvery)) // of 1 each digest would call for the next
@@ -102,7 +103,7 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 		rec.Mark.Incarnation = cfg.Incarnation
 	}
 	rec.Mark.Member = cfg.Self
-	if s := rec.Snapshot; s != nil {
+	if s := rec.Snapshot; s != nil && s.Chunks != nil {
 		state, err := sm.Decode(s.Chunks)
 		if err != nil {
 			m.failed = err

@@ -62,7 +62,7 @@ func (b *bench) open() error {
 	}
 	b.unused = nil
 	o := snapshot.Options{Dir: filepath.Join(dir, SnapshotsDir), FS: b.mem, Random: b.random, Keep: 2}
-	b.s, b.f, err = Recover(log, &rec, o, func(err error) { b.unused = append(b.unused, err) })
+	b.s, b.f, err = Recover(log, &rec, o, nil, func(err error) { b.unused = append(b.unused, err) })
 	return err
 }
 
