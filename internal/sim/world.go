@@ -31,13 +31,14 @@ type World struct {
 	total    int
 	wipes    int
 	phase    int
-	healed   Time // 0: faults go on
-	limit    Time // of the phase
+	healed   Time   // 0: faults go on
+	limit    Time   // of the phase, moved by progress
+	end      Time   // of the phase, whatever goes on
+	sum      uint64 // of what was applied when it was set
+	quiet    bool   // clients ask for nothing more
 	maxData  int
 	wall     func() int64 // nil: the clocks of the members
 	began    func(*node)  // told of each start; nil: nobody
-	sum      uint64       // of what was applied when it was set
-	quiet    bool         // clients ask for nothing more
 	ended    bool
 
 	history
