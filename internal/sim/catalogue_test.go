@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// catalogue says where the scenarios of storage (D) and synchronisation (S) are run: a test of a package, and a subtest of it, or in a text that the
+// catalogue says where the scenarios of storage (D) and synchronisation (S) are run, and of watches (W) and kinds of znodes (T) those that take several members: a test of a package, and a subtest of it, or in a text that the
 // test plays the line with which the scenario begins.
 var catalogue = []struct{ id, what, dir, test, sub string }{
 	{"D1", "a log cut at every byte", "internal/wal", "TestScenario", "D1"},
@@ -56,6 +56,13 @@ var catalogue = []struct{ id, what, dir, test, sub string }{
 	{"S19", "a leader alone with what it proposed", "internal/core", "TestScenarios", "requests.txt: The leader goes away with requests that nobody else has seen."},
 	{"S21", "the same proposals again", "internal/sim", "TestSyncScenarios", "S21"},
 	{"S22", "a state that differs", "internal/core", "TestScenarios", "digests.txt: A follower whose state has gone bad"},
+
+	{"W1", "an event comes before its data", "internal/sim", "TestKindScenarios", "W1"},
+	{"W2", "what happens before a watch is left anew", "internal/sim", "TestKindScenarios", "W2"},
+	{"W4", "a connection ends while something happens", "internal/sim", "TestKindScenarios", "W4"},
+	{"W6", "recursive watches", "internal/sim", "TestKindScenarios", "W6"},
+	{"T1", "multis that fail at each operation", "internal/sim", "TestKindScenarios", "T1"},
+	{"T6", "a container is reaped and given a child", "internal/sim", "TestKindScenarios", "T6"},
 }
 
 // missing are the numbers that the catalogue of scenarios itself leaves out.
