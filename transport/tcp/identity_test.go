@@ -294,7 +294,7 @@ func TestConfig(t *testing.T) {
 		{"nothing", Config{}, "exactly one of Listen and Listener"},
 		{"no TLS", Config{Listen: "127.0.0.1:0"}, "TLS must be set"},
 		{"TLS and Insecure", Config{Listen: "127.0.0.1:0", TLS: ca.Config(1), Insecure: true}, "plain text"},
-		{"no CA", Config{Listen: "127.0.0.1:0", TLS: edit(func(c *tls.Config) { c.RootCAs = nil })}, "RootCAs or ClientCAs"},
+		{"no CA", Config{Listen: "127.0.0.1:0", TLS: edit(func(c *tls.Config) { c.RootCAs = nil })}, "RootCAs, ClientCAs or Roots"},
 		{"no certificate", Config{Listen: "127.0.0.1:0", TLS: edit(func(c *tls.Config) { c.Certificates = nil })}, "Certificates must be set"},
 		{"half a certificate", Config{Listen: "127.0.0.1:0", TLS: edit(func(c *tls.Config) {
 			c.Certificates = nil
