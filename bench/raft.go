@@ -165,23 +165,32 @@ func (c *raftCluster) write(key int, value []byte) error {
 	return c.leader.Apply(cmd, 0).Error()
 }
 
+// settle calls for barriers until the others have what the leader has. When nothing else is written, raft sends to a follower one message of at most
+// MaxAppendEntries for each CommitTimeout: one that is far behind, as it may be while the other two are a quorum, would take minutes. A barrier makes it send the next one now.
 func (c *raftCluster) settle() error {
-	if err := c.leader.Barrier(0).Error(); err != nil {
-		return err
-	}
-	// The others hear with the next heartbeat what is committed. One that was starved may be left alone for seconds before it is tried again.
-	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		first, same := c.maps[0].copy(), true
-		for _, s := range c.maps[1:] {
-			same = same && maps.EqualFunc(first, s.copy(), bytes.Equal)
+	deadline := time.Now().Add(patience)
+	for {
+		if err := c.leader.Barrier(0).Error(); err != nil {
+			return err
 		}
-		if same {
-			return nil
+		first, level := c.maps[0].upto(), true
+		for _, s := range c.maps[1:] {
+			level = level && s.upto() == first
+		}
+		if level {
+			break
 		}
 		if time.Now().After(deadline) {
 			return errBehind
 		}
 	}
+	first := c.maps[0].copy()
+	for _, s := range c.maps[1:] {
+		if !maps.EqualFunc(first, s.copy(), bytes.Equal) {
+			return errDiffer
+		}
+	}
+	return nil
 }
 
 func (c *raftCluster) close() {
@@ -200,6 +209,7 @@ func (c *raftCluster) close() {
 type mapStore struct {
 	mu     sync.Mutex
 	values map[string]*[]byte
+	last   uint64 // index of the last command
 }
 
 var _ raft.BatchingFSM = (*mapStore)(nil)
@@ -232,6 +242,13 @@ func (s *mapStore) apply(l *raft.Log) {
 	} else {
 		s.values[string(key)] = &value
 	}
+	s.last = l.Index
+}
+
+func (s *mapStore) upto() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 func (s *mapStore) copy() map[string][]byte {
