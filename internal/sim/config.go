@@ -23,6 +23,7 @@ type Config struct {
 	MaxTail     int
 	ReadsLog    bool
 	Window      int
+	MaxApply    int
 	ChunkSize   int
 	DigestEvery uint32
 
@@ -167,6 +168,7 @@ func newConfig(seed uint64) Config {
 	c.KeepEvery, c.Keep = pick(r, 0, 5, 10, 20, 50), pick(r, 1, 2, 3)
 	c.Paths, c.Pad = 10+r.IntN(41), pick(r, 0, 20, 60)
 	c.ReadsLog = r.IntN(4) > 0
+	c.MaxApply = pick(r, 0, 1, 500, 4000)
 	return c
 }
 
