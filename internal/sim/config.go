@@ -23,6 +23,7 @@ type Config struct {
 	MaxTail     int
 	ReadsLog    bool
 	Window      int
+	MaxApply    int
 	ChunkSize   int
 	DigestEvery uint32
 
@@ -173,6 +174,7 @@ func newConfig(seed uint64) Config {
 	c.ReadsLog = r.IntN(4) > 0
 	c.Special, c.ACLs, c.Quotas = r.IntN(3) > 0, r.IntN(2) == 0, r.IntN(3) == 0
 	c.Watchers = pick(r, 0, 0, 1, 2, 4, 8)
+	c.MaxApply = pick(r, 0, 1, 500, 4000)
 	return c
 }
 

@@ -19,7 +19,7 @@ var goals = [...]goal{
 	{"duplicate connection", 100}, {"uncommitted entry of an old leader committed", 20}, {"proposal lost", 20}, {"call unknown after a crash", 100},
 	{"call answered across a change of leader", 50}, {"call refused", 20}, {"verdict refused", 600}, {"sync", 300}, {"read", 300}, {"session opened", 600},
 	{"wipe", 30}, {"power loss of all", 10}, {"blank member counts again", 10}, {"state given up", 10}, {"state given up by a leader", 5}, {"leader renews above a learner's promise", 1},
-	{"multi refused", 300}, {"answer recalled from a window", 20}, {"view held", 100},
+	{"multi refused", 300}, {"answer recalled from a window", 20}, {"view held", 100}, {"applied in several steps", 600},
 	{"old frame repeated", 1000}, {"link replaced by its successor", 100}, {"link reset by itself", 100}, {"message in several frames", 1000},
 	{"strike at stand", 50}, {"strike at promise", 50}, {"strike at join", 50}, {"strike at establish", 50}, {"strike at up to date", 50},
 	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
