@@ -25,7 +25,8 @@ var goals = [...]goal{
 	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
 	{"strike at readmitted", 50}, {"strike at count", 50},
 	{"torn tail cut", 100}, {"unclean start carried records over", 100}, {"power loss in the middle of an append", 100}, {"segment rolled", 600},
-	{"DIFF from the log", 100}, {"log with a gap", 20}, {"snapshot resumed", 20}, {"part of an earlier run used again", 1},
+	{"DIFF from the log", 100}, {"log with a gap", 20}, {"snapshot resumed", 20},
+	{"part of an earlier run used again", 0}, // the states are too small: TestPartOfEarlierRun comes to it
 	{"segment let go", 300}, {"crash between the two slots", 50},
 	{"images after a loss of power", 300}, {"snapshot kept", 600}, {"snapshot not kept", 10}, {"crash while a snapshot is kept", 50}, {"start from a snapshot of its own", 100},
 	{"start passed over a snapshot", 20}, {"sync failed once", 20}, {"flush on a stalled disk", 100}, {"log on a full disk", 10}, {"start on a full disk", 5},
