@@ -439,6 +439,10 @@ func (m *Machine) Receive(from quorum.ID, msg Message) {
 }
 
 func (m *Machine) followerInfo(from quorum.ID, x *FollowerInfo) {
+	if m.beyond(x.Promised) {
+		m.send(from, &Refuse{Session: x.Session})
+		return
+	}
 	if m.lead != nil {
 		m.newLearner(from, x)
 		return

@@ -32,6 +32,9 @@ var goals = [...]goal{
 	{"damage: log flipped", 20}, {"damage: log zeroed", 20}, {"damage: log stale", 10}, {"damage: log unreadable", 10}, {"damage: segment removed", 10},
 	{"damage: slot flipped", 10}, {"damage: slot unreadable", 10}, {"damage: both slots flipped", 10}, {"damage: snapshot flipped", 10},
 	{"damage: snapshot unreadable", 10}, {"damage: snapshot removed", 10}, {"damage: all snapshots flipped", 5}, {"damaged disk replaced", 100},
+	{"refused by an ACL", 300}, {"invalid ACL", 100}, {"refused by a quota", 100}, {"reaped", 300}, {"not reaped", 300}, {"ACL set", 300}, {"parents made", 300},
+	{"watch event", 10000}, {"watch told of what it missed", 300}, {"gap of a lasting watch", 300}, {"watched while something happened", 1000},
+	{"looked for what is due", 300}, {"read refused by an ACL", 300}, {"TTL given", 300}, {"subtree deleted", 100},
 	{"damaged disk that says nothing replaced", 1}, {"snapshot lost", 10}, {"damage without loss", 50}, {"damage in the blind spot", 5},
 }
 

@@ -297,6 +297,7 @@ func (w *World) down(n *node, then int) {
 	}
 	n.up, n.paused, n.crashIn = false, false, 0
 	w.observeCrash(n)
+	w.hangUpAll(n)
 	n.drive.stalled = 0
 	w.fall(n, then == thenNoPower)
 	if then == thenWipe && w.mayWipe(n) {
@@ -365,7 +366,10 @@ func (w *World) restart(n *node) {
 	}
 	h := &holder{id: n.id, run: n.run}
 	n.holder = h
-	n.sm = &observed{Znodes: core.NewZnodes(maxData), self: n.id, mayBe: func() bool { return w.mayWipe(n) }, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }}
+	n.sm = &observed{Znodes: core.NewZnodes(w.maxData), self: n.id, mayBe: func() bool { return w.mayWipe(n) }, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }, judged: w.ref.judged}
+	if w.began != nil {
+		w.began(n)
+	}
 	n.m = core.New(cfg, rec, n.sm)
 	base := zab.Zxid(0)
 	if rec.Snapshot != nil {
@@ -404,4 +408,9 @@ func (w *World) ticked(n *node) {
 	}
 }
 
-func (w *World) wallClock(n *node) int64 { return 1_700_000_000_000 + int64(w.now/ms) + n.wall }
+func (w *World) wallClock(n *node) int64 {
+	if w.wall != nil {
+		return w.wall()
+	}
+	return 1_700_000_000_000 + int64(w.now/ms) + n.wall
+}
