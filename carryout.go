@@ -82,6 +82,7 @@ func (h *host) carryOut() {
 	}
 	h.send(o.Sends)
 	h.answer(o.Replies)
+	h.watches.ring()
 	for _, r := range o.Reads {
 		h.recall(r)
 	}
