@@ -172,15 +172,21 @@ func (w *Watcher) wait(ctx context.Context) error {
 	if w.sub.Ready() || w.ending.Load() != nil {
 		return nil // it came before anybody could see that we wait
 	}
-	var ended <-chan struct{}
-	if w.context != nil {
-		ended = w.context.ctx.Done()
+	done := ctx.Done()
+	if w.context != nil && done == w.context.ctx.Done() {
+		done = nil // its end ends the watcher
+	}
+	if done == nil { // the fewer channels, the sooner many are awake
+		select {
+		case <-bell:
+		case <-over:
+		}
+		return nil
 	}
 	select {
 	case <-bell:
 	case <-over:
-	case <-ended:
-	case <-ctx.Done():
+	case <-done:
 		return context.Cause(ctx)
 	}
 	return nil
