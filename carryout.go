@@ -222,6 +222,9 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 			c.err = h.errorOf(c, r)
 		}
 		h.inFlight.Add(-1)
+		if c.kind == reap {
+			h.reaped(r.Err)
+		}
 		c.finish()
 	}
 }

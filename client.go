@@ -224,7 +224,7 @@ func (h *host) encode(c *call, multi bool, ops ...Op) (err error) {
 	for i, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
-			if o.Mode&(Ephemeral|Container) != 0 || o.TTL != 0 || o.Parents {
+			if o.Mode&Ephemeral != 0 {
 				if !multi {
 					i = -1
 				}

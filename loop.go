@@ -63,6 +63,7 @@ type loop struct {
 	ensemble          zab.EnsembleID // that the links know of
 	applied           Zxid
 	toldCommitted     Zxid // to the trace
+	reaper            reaper
 	nextTick          time.Time
 	timer             *time.Timer
 	failed            error
@@ -267,6 +268,7 @@ func (h *host) tick(now time.Time) {
 		h.linkDone(&h.links[i])
 	}
 	h.step(&core.Tick{Wall: now.UnixMilli()})
+	h.reap(now)
 	h.watches.feed.Tidy()
 	h.nextTick = h.nextTick.Add(h.cfg.Tick)
 	if !now.Before(h.nextTick) {
