@@ -91,8 +91,8 @@ type peerLink struct {
 	err     string // the last refusal that was told
 }
 
-// initLoop makes the machine. It begins with what was found, and may say that it cannot.
-func (h *host) initLoop(f durable.Found, tail int) {
+// initLoop makes the machine. It begins with what was found and with the state of its snapshot, and may say that it cannot.
+func (h *host) initLoop(f durable.Found, state *core.Znodes, tail int) {
 	cfg := h.cfg
 	cc := core.Config{
 		Self: cfg.ID, Members: cfg.Members, Join: cfg.Join, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
@@ -102,7 +102,7 @@ func (h *host) initLoop(f durable.Found, tail int) {
 	random(cc.Run[:])
 	random(cc.Incarnation[:])
 	random(cc.Ensemble[:])
-	h.sm = replica{core.NewZnodes(cfg.MaxData)}
+	h.sm = replica{state}
 	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
 	h.places, h.grown = f.Places, f.Grown
 	h.tree.Store(h.sm.View())

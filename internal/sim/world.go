@@ -32,7 +32,8 @@ type World struct {
 	wipes    int
 	phase    int
 	healed   Time   // 0: faults go on
-	limit    Time   // of the phase
+	limit    Time   // of the phase, moved by progress
+	end      Time   // of the phase, whatever goes on
 	sum      uint64 // of what was applied when it was set
 	quiet    bool   // clients ask for nothing more
 	ended    bool
