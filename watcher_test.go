@@ -403,9 +403,11 @@ func overflowEnds(t *testing.T) {
 		t.Error("who has overflowed is not told yet")
 	}
 	errs := 0
-	for _, err := range idle.All(t.Context()) {
+	soon, cancelSoon := context.WithTimeout(t.Context(), time.Minute)
+	defer cancelSoon()
+	for _, err := range idle.All(soon) {
 		if errs++; !errors.Is(err, ensemble.ErrWatchOverflow) {
-			t.Error(err)
+			t.Fatal(err)
 		}
 	}
 	idle.Close()
@@ -467,8 +469,13 @@ func snapshotIsAGap(t *testing.T) {
 	if s := n.Stats(); s.SyncedBySnapshot == 0 {
 		t.Fatalf("there was no snapshot: %d by the log, %d by memory", s.SyncedByLog, s.SyncedByMemory)
 	}
-	if err := <-waits; !errors.Is(err, ensemble.ErrWatchGap) {
-		t.Error(err)
+	select {
+	case err := <-waits:
+		if !errors.Is(err, ensemble.ErrWatchGap) {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("who waits is not told")
 	}
 	same(t, told(t, quiet), ensemble.ErrWatchGap.Error())
 	if far.Status().Watches != 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ensemble-go/ensemble/internal/msgpack"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -34,6 +35,9 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 	clear(t.results)
 	t.results = t.results[:0]
 	before := t.now
+	if mutant.On("event-after-data") && len(t.acts) > 0 {
+		t.events()
+	}
 	t.now.zxid = z
 	d := decoder{msgpack.Decoder{B: txn}}
 	for n := d.Array(); n > 0 && !d.Bad; n-- {
@@ -52,7 +56,7 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 	if len(t.happened) > 0 {
 		t.tellAll()
 	}
-	if len(t.acts) > 0 {
+	if len(t.acts) > 0 && !mutant.On("event-after-data") {
 		t.events()
 	}
 	t.finish()

@@ -3,6 +3,7 @@ package datatree
 import (
 	"sync/atomic"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -148,7 +149,9 @@ func (p *topic) trim() {
 			if p.tail.number-p.head.number <= p.feed.buffer {
 				return
 			}
-			p.head.next.Store(overflowed)
+			if !mutant.On("overflow-not-told") {
+				p.head.next.Store(overflowed)
+			}
 		}
 		p.head = next
 	}
@@ -214,7 +217,7 @@ func (f *Feed) SubscribeAfter(s *Subscription, who *Caller, path string, mode Wa
 	}
 	f.Subscribe(s, who, path, mode)
 	var missed []deed
-	for ; i < f.n; i++ {
+	for ; i < f.n && !mutant.On("missed-not-told"); i++ {
 		if d := f.at(i); s.topic.wants(d) {
 			missed = append(missed, *d)
 		}
@@ -256,7 +259,9 @@ func (f *Feed) Close() { f.end(closed) }
 // succeed makes t, which was decoded from a snapshot, the successor of old.
 func (f *Feed) succeed(z zab.Zxid) {
 	f.jump(z)
-	f.end(jumped)
+	if !mutant.On("gap-not-told") {
+		f.end(jumped)
+	}
 }
 
 func (f *Feed) end(why *notice) {
