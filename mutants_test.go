@@ -30,7 +30,7 @@ func TestMutants(t *testing.T) {
 		{"reset-before-snapshot", "a RESET is durable before the snapshot that it names", "TestPowerLossAtEachStepOfReceiving"},
 		{"failed-batch-told", "what could not be written is told as durable", "TestFailedSyncIsNoAcknowledgement"},
 		{"aside-nobodys-born", "a damaged directory of which nothing tells whose it is becomes that of a founder", "TestDamagedIdentityFoundsNothing"},
-		{"event-after-data", "an event is there only with the next transaction", "TestWatchScenarios"},
+		{"feed-after-data", "an event is there only with the next transaction", "TestWatchScenarios"},
 		{"missed-not-told", "who begins after a zxid is told only what is to come", "TestWatchScenarios"},
 		{"overflow-not-told", "who is too slow misses nothing, and nobody can afford it", "TestWatchScenarios"},
 		{"gap-not-told", "a snapshot is no gap", "TestWatchScenarios"},

@@ -78,7 +78,7 @@ func TestSnapshotOfNonsense(t *testing.T) {
 	for name, chunks := range map[string][][]byte{ // any order: each stands alone
 		"from the beginning": {[]byte("nonsense")},
 		"at its end":         append(slices.Clone(good), []byte("nonsense")),
-		"long before it":     slices.Concat([][]byte{[]byte("nonsense")}, slices.Repeat([][]byte{make([]byte, 100)}, 5*loadAhead)),
+		"long before it":     slices.Concat([][]byte{[]byte("nonsense")}, slices.Repeat([][]byte{make([]byte, 100)}, 40)),
 		"without an end":     good[:len(good)-1],
 	} {
 		s, _, err := received(t, chunks...)

@@ -35,7 +35,7 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 	clear(t.results)
 	t.results = t.results[:0]
 	before := t.now
-	if mutant.On("event-after-data") && len(t.acts) > 0 {
+	if mutant.On("feed-after-data") && len(t.acts) > 0 {
 		t.events()
 	}
 	t.now.zxid = z
@@ -53,10 +53,13 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 			t.now.digest += v.digest
 		}
 	}
+	if mutant.On("events-after-data") {
+		t.publish()
+	}
 	if len(t.happened) > 0 {
 		t.tellAll()
 	}
-	if len(t.acts) > 0 && !mutant.On("event-after-data") {
+	if len(t.acts) > 0 && !mutant.On("feed-after-data") {
 		t.events()
 	}
 	t.finish()

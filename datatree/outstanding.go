@@ -126,7 +126,7 @@ func (o *outstanding) rollback(n int) {
 		return
 	}
 	for i := o.changes.end() - 1; i >= n; i-- {
-		if c := o.changes.at(i); c.before >= o.changes.first() {
+		if c := o.changes.at(i); c.before >= o.changes.first() && !mutant.On("sequence-rolled-back") {
 			o.overlay[c.hash] = c.before
 		} else {
 			delete(o.overlay, c.hash)

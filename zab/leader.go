@@ -93,12 +93,18 @@ func (m *Machine) enrol(from quorum.ID, x *FollowerInfo) *learnerState {
 // leader stands again, in place, above it (trace F7).
 func (m *Machine) outbid(l *learnerState, promised uint32) {
 	ld := m.lead
-	if !l.voter || !l.info.Counts || promised < ld.epoch || ld.phase == gathering {
+	if !l.voter || !l.info.Counts || promised < ld.epoch || ld.phase == gathering || m.beyond(promised) {
 		return
 	}
 	if promised > ld.epoch && !mutant.On("shut-out-kept") || ld.phase <= collecting {
 		ld.shutOut = max(ld.shutOut, promised)
 	}
+}
+
+// beyond reports whether there is no epoch above what a member says it has promised, while there are some above ours: nobody can lead such a member, and
+// whoever tried to outbid it could not lead at all.
+func (m *Machine) beyond(promised uint32) bool {
+	return promised >= MaxEpoch && m.mark.Promised < MaxEpoch
 }
 
 func (m *Machine) gather() {

@@ -122,7 +122,7 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 	}
 	m.zab = zab.New(zab.Config{
 		Self: cfg.Self, Verifier: verifier, Observer: !m.voter, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
-		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxCounter: cfg.MaxCounter, ReadsLog: cfg.ReadsLog,
+		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxApply: cfg.MaxApply, MaxCounter: cfg.MaxCounter, ReadsLog: cfg.ReadsLog,
 		NextSession: sessionNumbers(cfg.Run),
 	}, rec, host[V, R]{m})
 	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: rand.NewPCG(cfg.Seed, uint64(cfg.Self)).Uint64()})
@@ -277,6 +277,8 @@ func (m *Machine[V, R]) take(in Input) {
 		m.zab.Received(x.Snapshot, x.At, x.State, x.Err)
 	case *Recalled:
 		m.zab.ReadDone(x.ID, x.Entries)
+	case *Continue:
+		m.zab.Continue()
 	case *Failed:
 		m.fail(x.Err)
 	}
@@ -372,6 +374,8 @@ func (m *Machine[V, R]) drain() {
 	m.out.Pieces = append(m.out.Pieces, z.Pieces...)
 	clear(z.Pieces)
 	z.Reads, z.Pieces = z.Reads[:0], z.Pieces[:0]
+	m.out.More = m.out.More || z.More
+	z.More = false
 	if z.Err != nil {
 		m.fail(z.Err)
 	}
