@@ -137,7 +137,11 @@ func (m *Machine) promise(e uint32) {
 		l.promised, l.joined, l.asked, l.newLeader, l.open = false, false, false, false, nil
 	}
 	ld.wait = m.Write(func(k *Mark) { k.Promised = e })
+	renewal := ld.phase == established
 	m.enter(promising)
+	if mutant.On("leaderinfo-early") && renewal {
+		m.collect()
+	}
 }
 
 // renew stands again in place: no learner session ends, and callers notice nothing but a pause.
@@ -167,7 +171,7 @@ func (m *Machine) ackEpoch(l *learnerState, x *AckEpoch) {
 	if x.Epoch != ld.epoch || l.promised || !l.asked {
 		return
 	}
-	l.info.Joined, l.info.Last, l.info.Counts = x.Joined, x.Last, x.Counts
+	l.info.Counts = x.Counts
 	l.spans, l.spoilt, l.promised = x.Spans, x.Spoilt, true
 	counted := (x.Promise && x.Counts || m.countsByLog(l)) && l.voter
 	if ld.phase == collecting {

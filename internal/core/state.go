@@ -60,6 +60,11 @@ const (
 func (s *Znodes) time(wall int64) int64 { return max(wall, s.now, s.next) }
 
 func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
+	return s.PrepareFor(nil, z, wall, c)
+}
+
+// PrepareFor is Prepare for a call of who; nil is the host itself.
+func (s *Znodes) PrepareFor(who *datatree.Caller, z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 	name := session.Name(c.Name)
 	if z <= s.last || z <= s.tree.Zxid() || !s.fresh(name, c.Low) {
 		return nil, false
@@ -70,7 +75,7 @@ func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 		txn = binary.AppendUvarint(txn, v)
 	}
 	verdict := len(txn)
-	txn, err := s.tree.PrepareRequest(z, at, c.Payload, append(txn, 0))
+	txn, err := s.tree.PrepareRequestFor(who, z, at, c.Payload, append(txn, 0))
 	if err != nil {
 		index := -1
 		if e, ok := errors.AsType[*datatree.OpError](err); ok {
