@@ -16,6 +16,7 @@ const (
 	write callKind = iota
 	syncing
 	transfer
+	reap // a write of the node itself
 )
 
 // The life of a call. Each step is taken by compare-and-swap, so a caller that leaves and the node's goroutine never both have it.

@@ -39,6 +39,12 @@ type Client interface {
 	// Sync returns when a quorum has confirmed, by a round begun after the call, that this node is up to date: later reads here see every write
 	// that was acknowledged anywhere before the call. It returns the zxid up to which that is so.
 	Sync(ctx context.Context) (Zxid, error)
+	// Watch returns a Watcher of path, which need not exist. It begins at the state of this node, before Watch returns; that is a read, so for a
+	// state that is fresh call Sync first. The end of ctx ends the Watcher.
+	Watch(ctx context.Context, path string, mode WatchMode) (*Watcher, error)
+	// WatchFrom is Watch with what happened after a transaction before all else. It waits until that is applied here, and fails with ErrWatchGap if what followed
+	// is not all known any more: see Config.WatchHistory.
+	WatchFrom(ctx context.Context, path string, mode WatchMode, after Zxid) (*Watcher, error)
 	// Session is the session that the calls belong to.
 	Session() *Session
 }
@@ -218,7 +224,7 @@ func (h *host) encode(c *call, multi bool, ops ...Op) (err error) {
 	for i, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
-			if o.Mode&(Ephemeral|Container) != 0 || o.TTL != 0 || o.Parents {
+			if o.Mode&Ephemeral != 0 {
 				if !multi {
 					i = -1
 				}

@@ -383,7 +383,11 @@ func (s *Znodes) Decode(chunks [][]byte) (any, error) {
 	return state, nil
 }
 
-func (s *Znodes) Install(state any) { *s = *state.(*Znodes) }
+func (s *Znodes) Install(state any) {
+	n := state.(*Znodes)
+	n.tree.Succeed(s.tree)
+	*s = *n
+}
 
 // header reads varints in their shortest form. After the first failure it yields zeros.
 type header struct {
