@@ -20,7 +20,7 @@ func (m *Machine[V, R]) forwarded(p *peer, x *Forward) {
 		return // it will be handed to the next leader
 	}
 	if x.Open {
-		m.askOpen(open{x.Owner, x.Run})
+		m.askOpen(open{x.Owner, x.Run, x.Timeout})
 	}
 	for _, c := range x.Calls {
 		if p.calls >= session.MaxWindow || p.bytes > 0 && p.bytes+len(c.Payload) > mostWaiting {
@@ -69,7 +69,7 @@ func (m *Machine[V, R]) serveInbox() {
 	for len(m.opens) > 0 && m.zab.CanPropose() {
 		o := m.opens[0]
 		m.opens = m.opens[1:]
-		if txn, ok := m.sm.PrepareOpen(m.zab.Next(), m.wall, o.owner, o.run); ok {
+		if txn, ok := m.sm.PrepareOpen(m.zab.Next(), m.wall, o.owner, o.run, o.timeout); ok {
 			m.zab.Propose(txn)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/ensemble-go/ensemble/election"
 	"github.com/ensemble-go/ensemble/internal/mutant"
@@ -57,6 +58,8 @@ type Machine[V, R any] struct {
 	status   Status
 
 	outbox  outbox
+	renewal renewal
+	now     time.Duration  // of the last tick
 	inbox   queue[inbound] // requests of others
 	opens   []open         // sessions to be made, the same
 	syncs   syncs
@@ -79,8 +82,9 @@ type peer struct {
 }
 
 type open struct {
-	owner quorum.ID
-	run   zab.Incarnation
+	owner   quorum.ID
+	run     zab.Incarnation
+	timeout uint32
 }
 
 // New returns a member that begins with what it recovered. The first inputs should be Linked for the links that are up.
@@ -246,9 +250,13 @@ func (m *Machine[V, R]) refuse(in Input) {
 func (m *Machine[V, R]) take(in Input) {
 	switch x := in.(type) {
 	case *Tick:
-		m.wall = x.Wall
+		m.wall, m.now = x.Wall, x.Now
+		m.renewTick()
 		m.zab.Tick()
 		m.drain()
+		if m.renewal.leads && m.zab.Established() {
+			m.sm.Elapse()
+		}
 		m.vote.Tick(&m.eout)
 		m.birthTick()
 		if m.lookNext {
@@ -274,6 +282,8 @@ func (m *Machine[V, R]) take(in Input) {
 	case *Request:
 		m.wall = x.Wall
 		m.request(x)
+	case *GiveUp:
+		m.giveUp(x)
 	case *SyncRequest:
 		m.syncRequest(x.Ticket)
 	case *TransferRequest:
@@ -314,6 +324,12 @@ func (m *Machine[V, R]) receive(from quorum.ID, msg Message) {
 	case *Reinstall:
 		if m.zab.Leader() == from && m.digests.differ {
 			m.reinstall()
+		}
+	case *Renew:
+		m.renew(from, x)
+	case *Renewed:
+		if m.zab.Leader() == from {
+			m.renewed(x)
 		}
 	case *SyncAsk:
 		m.syncAsked(from, x.ID)
@@ -406,7 +422,11 @@ func (m *Machine[V, R]) sendTo(to quorum.ID, c Class, msg Message) {
 	}
 }
 
-func (m *Machine[V, R]) reply(r Reply[R]) { m.out.Replies = append(m.out.Replies, r) }
+func (m *Machine[V, R]) reply(r Reply[R]) {
+	if r.Ticket != 0 { // 0 is what this member asks of itself
+		m.out.Replies = append(m.out.Replies, r)
+	}
+}
 
 func (m *Machine[V, R]) peer(id quorum.ID) *peer {
 	for i := range m.peers {
@@ -431,7 +451,8 @@ func (m *Machine[V, R]) ended(to quorum.ID) {
 	}
 	m.forgetAll()
 	m.forgetDigests()
-	m.outbox.sent, m.outbox.asked = 0, false
+	m.outbox.unsend()
+	m.renewal.end()
 	m.syncs.unsend()
 	m.changed = true
 	if m.settled.state == election.Following || m.settled.state == election.Observing {
@@ -512,6 +533,7 @@ func (m *Machine[V, R]) serve() {
 		m.serveInbox()
 	}
 	m.serveOutbox()
+	m.serveRenewals()
 	m.serveSyncs()
 	m.serveDigests(false)
 	m.drain()
@@ -545,13 +567,7 @@ func (m *Machine[V, R]) transferTick() {
 
 // answerAll answers every ticket at the end.
 func (m *Machine[V, R]) answerAll(err error) {
-	for b := &m.outbox; b.calls.len() > 0; b.first++ {
-		why := err
-		if b.first < b.handed {
-			why = errors.Join(err, ErrUncertain)
-		}
-		m.reply(Reply[R]{Ticket: b.calls.pop().ticket, Err: why})
-	}
+	m.endOutbox(err)
 	for _, s := range m.syncs.asks {
 		m.reply(Reply[R]{Ticket: s.ticket, Err: err})
 	}
@@ -610,7 +626,7 @@ func (m *Machine[V, R]) Status() Status {
 	k := m.zab.Mark()
 	s := Status{
 		Role: m.zab.Role(), Leader: m.zab.Leader(), Ready: m.ready(), Epoch: m.zab.Epoch(), Ensemble: k.Ensemble, Founded: m.birth.founded,
-		Logged: m.zab.Last(), Committed: m.zab.Committed(), Applied: m.zab.Applied(), Session: m.outbox.session, InFlight: m.outbox.calls.len(),
+		Logged: m.zab.Last(), Committed: m.zab.Committed(), Applied: m.zab.Applied(), Session: m.outbox.own.session, InFlight: m.outbox.count,
 		Peers: make([]Peer, len(m.peers)),
 	}
 	switch {
