@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -77,6 +78,7 @@ func (h *host) carryOut() {
 			h.cfg.Trace.SessionEnded(SessionEndInfo{SessionID(e.Session), e.Zxid})
 		}
 	}
+	h.sessionNews(o.News)
 	if o.Changed {
 		h.statusChanged(o.Status)
 	}
@@ -221,7 +223,11 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 			c.err = h.errorOf(c, r)
 		}
 		h.inFlight.Add(-1)
-		c.finish()
+		if c.claim() {
+			c.signal()
+		} else if c.kind == opening && c.s != nil {
+			h.orphaned(c.s)
+		}
 	}
 }
 
@@ -233,6 +239,14 @@ func (h *host) errorOf(c *call, r *core.Reply[core.Result]) error {
 		return err // a refusal that was decided and applied: the end of this node changes nothing of it
 	case errors.Is(err, core.ErrOverloaded):
 		return ErrOverloaded
+	case errors.Is(err, core.ErrMoved) || errors.Is(err, core.ErrExpired):
+		if c.s != nil && c.kind == write && errors.Is(context.Cause(c.s.ctx), ErrSessionMoved) {
+			err = ErrSessionMoved // the machine only knows that it is not served here any more
+		}
+		if errors.Is(r.Err, core.ErrUncertain) {
+			err = errors.Join(err, ErrUncertain)
+		}
+		return err
 	case errors.Is(err, core.ErrNotLeading):
 		return ErrNotLeading
 	case h.failed != nil:
@@ -247,7 +261,7 @@ func (c *call) ended(why error) error {
 	if why != nil {
 		err = errors.Join(err, why)
 	}
-	if c.kind == write && c.state.Load() != waiting {
+	if (c.kind == write || c.kind == opening) && c.state.Load() != waiting {
 		err = errors.Join(err, ErrUncertain)
 	}
 	return err

@@ -59,7 +59,7 @@ const (
 	PermAll    = datatree.PermAll
 )
 
-// The modes. Ephemeral and Container are refused for now.
+// The modes. An Ephemeral goes with the session that it is created on, which for the calls of a Node is its own; Container is refused for now.
 const (
 	Persistent = datatree.Persistent
 	Ephemeral  = datatree.Ephemeral

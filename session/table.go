@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"iter"
 	"math"
@@ -383,6 +384,15 @@ func (t *Table) FreshOpen(id uint64, owner quorum.ID, run zab.Incarnation) (ends
 		return 0, true
 	}
 	return r.ID, r.Run != run
+}
+
+// Outstanding tells whether any session is proposed and not opened yet.
+func (t *Table) Outstanding() bool { return len(t.opens) > 0 }
+
+// Opening tells whether the session id is proposed and not opened yet.
+func (t *Table) Opening(id uint64) bool {
+	_, ok := slices.BinarySearchFunc(t.opens, id, func(o open, id uint64) int { return cmp.Compare(o.id, id) })
+	return ok
 }
 
 // CanOpenFor tells whether there is room for one more session, proposed ones included.

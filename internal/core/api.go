@@ -67,8 +67,9 @@ type Request struct {
 
 // GiveUp tells that a session is renewed no more; the member's own is ended, and the next one begins.
 type GiveUp struct {
-	Session    uint64
+	Session    uint64 // 0: none
 	Generation uint32
+	Last       bool // this member opens no other of its own
 }
 
 // SyncRequest asks for a position, confirmed by a quorum round begun after it, that is then applied here.
@@ -241,6 +242,8 @@ type StateMachine[V, R any] interface {
 	// be proposed as z; ok is false when the call is decided or outstanding already, out of order, or of an unknown session.
 	// A refusal is a transaction too. Wall is the leader's wall clock.
 	Prepare(z zab.Zxid, wall int64, c Call) (txn []byte, ok bool)
+	// Waits tells that a call cannot be judged yet: it is made on a session, or about one, whose opening is outstanding here, and applied elsewhere.
+	Waits(c Call) bool
 	// PrepareOpen returns the transaction that creates the session of owner's run and ends that of its former run; ok is
 	// false when it is outstanding or exists.
 	PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation, timeout uint32) (txn []byte, ok bool)

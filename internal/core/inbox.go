@@ -74,7 +74,7 @@ func (m *Machine[V, R]) serveInbox() {
 		}
 	}
 	for m.inbox.len() > 0 && m.zab.CanPropose() {
-		if s := zab.Zxid(m.inbox.at(0).call.Name.Session); s > m.zab.Applied() && s <= m.zab.Last() {
+		if m.sm.Waits(m.inbox.at(0).call) {
 			break // its owner has applied the session's transaction before this leader: a slow disk here
 		}
 		in := m.inbox.pop()

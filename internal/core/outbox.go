@@ -21,6 +21,7 @@ type outbox struct {
 	unsent  []*client     // that have calls for the present leader, but own
 	count   int           // calls of all
 	asked   bool          // the present leader was asked for the session
+	last    bool          // none is asked for any more
 	since   time.Duration // when any leader was asked first
 	dated   bool          // since is set
 	forward *Forward      // in this Output: more calls may join
@@ -142,10 +143,12 @@ func (m *Machine[V, R]) serveOutbox() {
 	if leader == 0 || !m.zab.Serving() || !m.zab.Durable().Counts && m.voter {
 		return
 	}
-	if b.own.session == 0 {
-		if b.asked {
+	switch {
+	case b.own.session != 0:
+		if !m.handOver(leader, &b.own) {
 			return
 		}
+	case !b.asked && !b.last:
 		b.asked = true
 		if !b.dated {
 			b.since, b.dated = m.now, true
@@ -156,8 +159,6 @@ func (m *Machine[V, R]) serveOutbox() {
 		} else {
 			m.sendTo(leader, Log, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run, Timeout: m.cfg.Timeout})
 		}
-	} else if !m.handOver(leader, &b.own) {
-		return
 	}
 	for len(b.unsent) > 0 {
 		c := b.unsent[0]
@@ -178,7 +179,7 @@ func (m *Machine[V, R]) handOver(leader quorum.ID, x *client) bool {
 	for x.sent < x.calls.len() {
 		c := Call{Name: Name{x.session, x.generation, x.first + uint64(x.sent)}, Low: x.first, Payload: x.calls.at(x.sent).payload}
 		if leader == m.cfg.Self {
-			if !m.zab.CanPropose() {
+			if !m.zab.CanPropose() || m.sm.Waits(c) {
 				return false
 			}
 			m.prepare(c)

@@ -67,6 +67,18 @@ func AppendResume(b []byte, session uint64, password []byte) []byte {
 // AppendClose appends the request to end the session that it is made on.
 func AppendClose(b []byte) []byte { return append(b, requestClose) }
 
+func (s *Znodes) Waits(c Call) bool {
+	if !s.sessions.Outstanding() {
+		return false
+	}
+	about := c.Name.Session
+	if len(c.Payload) > 0 && c.Payload[0] == requestResume && !s.sessions.Opening(about) {
+		h := header{b: c.Payload[1:]}
+		about = h.uint(math.MaxUint64)
+	}
+	return s.sessions.Opening(about)
+}
+
 // judge appends what a request comes to, and says of which kind the transaction is.
 func (s *Znodes) judge(z zab.Zxid, at int64, id uint64, request, txn []byte, kind int) ([]byte, error) {
 	s.caller = datatree.Caller{Session: id, Host: true}

@@ -92,7 +92,8 @@ func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 		if e, ok := errors.AsType[*datatree.OpError](err); ok {
 			index = e.Index
 		}
-		txn = binary.AppendUvarint(append(txn[:verdict], codeOf(err)), uint64(index+1))
+		txn = binary.AppendUvarint(txn[:verdict], uint64(codeOf(err)))
+		txn = binary.AppendUvarint(txn, uint64(index+1))
 	}
 	if txn[kind] == txnClose {
 		s.sessions.ClaimClose(name.Session)
