@@ -301,6 +301,7 @@ func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
 // giveUp stops the renewal of a session. What is under way on it is still waited for.
 func (m *Machine[V, R]) giveUp(x *GiveUp) {
 	b := &m.outbox
+	b.last = b.last || x.Last
 	c := b.served(x.Session, x.Generation)
 	if c == nil || c.givenUp {
 		return
