@@ -103,8 +103,7 @@ func (h *host) initLoop(f durable.Found, tail int) {
 	}
 	var secret session.Key
 	random(secret[:])
-	granted := session.Negotiate(cfg.SessionTimeout, cfg.MinSessionTimeout, cfg.MaxSessionTimeout)
-	cc.Tick, cc.Timeout = cfg.Tick, uint32(granted.Milliseconds())
+	cc.Tick, cc.Timeout = cfg.Tick, cfg.granted(cfg.SessionTimeout)
 	h.open, h.began = map[uint64]*Session{}, time.Now()
 	random(cc.Run[:])
 	random(cc.Incarnation[:])

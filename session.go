@@ -153,8 +153,7 @@ func (n *Node) NewSession(ctx context.Context, o SessionOptions) (*Session, erro
 	if timeout == 0 {
 		timeout = cfg.SessionTimeout
 	}
-	granted := uint32(session.Negotiate(timeout, cfg.MinSessionTimeout, cfg.MaxSessionTimeout).Milliseconds())
-	return n.h.openSession(ctx, func() []byte { return core.AppendCreate(nil, granted) })
+	return n.h.openSession(ctx, func() []byte { return core.AppendCreate(nil, cfg.granted(timeout)) })
 }
 
 // ResumeSession lets this node serve a session that exists, wherever it was served before, and returns when that is so here: what was acknowledged on

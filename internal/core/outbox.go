@@ -59,9 +59,9 @@ func (w *waiting) closes() bool { return len(w.payload) > 0 && w.payload[0] == r
 
 // served returns the session that this member serves under that name, or nil.
 func (b *outbox) served(session uint64, generation uint32) *client {
-	c := b.clients[session]
-	if session == b.own.session {
-		c = &b.own
+	c := &b.own
+	if session != c.session {
+		c = b.clients[session]
 	}
 	if session == 0 || c == nil || c.generation != generation {
 		return nil
