@@ -9,6 +9,7 @@ import (
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/internal/wire"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -225,7 +226,7 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 		h.inFlight.Add(-1)
 		if c.claim() {
 			c.signal()
-		} else if c.kind == opening && c.s != nil {
+		} else if c.kind == opening && c.s != nil && !mutant.On("session-orphaned") {
 			h.orphaned(c.s)
 		}
 	}

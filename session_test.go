@@ -228,7 +228,12 @@ func TestE16LeaderCutOff(t *testing.T) {
 		s := newSession(t, c.Node(f))
 		ephemeral(t, s, "/e")
 		lost := newSession(t, c.Node(old))
+		cut := time.Now()
 		c.Isolate(old)
+		<-lost.Context().Done()
+		if d := time.Since(cut); d > timeout*2/3 {
+			t.Errorf("a leader that is cut off renewed its own session for %v", d)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*timeout)
 		defer cancel()
 		if _, err := c.Node(old).Sync(ctx); err == nil {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -359,7 +360,7 @@ func (t *Table) All() iter.Seq[Session] {
 // the window is full.
 func (t *Table) Fresh(n Name, low uint64) bool {
 	r := t.row(n.Session)
-	return r != nil && !r.closing && n.Generation == r.generation && n.Sequence == r.high+1 && low <= n.Sequence && n.Sequence-max(low, r.low) < MaxWindow
+	return r != nil && (!r.closing || mutant.On("call-after-close")) && n.Generation == r.generation && n.Sequence == r.high+1 && low <= n.Sequence && n.Sequence-max(low, r.low) < MaxWindow
 }
 
 // Claim notes that a fresh call is proposed.

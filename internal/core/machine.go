@@ -250,12 +250,16 @@ func (m *Machine[V, R]) refuse(in Input) {
 func (m *Machine[V, R]) take(in Input) {
 	switch x := in.(type) {
 	case *Tick:
+		jump := x.Wall - m.wall
 		m.wall, m.now = x.Wall, x.Now
 		m.renewTick()
 		m.zab.Tick()
 		m.drain()
 		if m.renewal.leads && m.zab.Established() {
 			m.sm.Elapse()
+			for n := int64(1); mutant.On("expiry-by-wall-clock") && n < min(jump/max(1, m.cfg.Tick.Milliseconds()), 1<<20); n++ {
+				m.sm.Elapse()
+			}
 		}
 		m.vote.Tick(&m.eout)
 		m.birthTick()

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
@@ -139,7 +140,7 @@ func (m *Machine[V, R]) serveRenewals() {
 		m.sm.Lead(m.cfg.Tick)
 	}
 	confirmed, n := m.zab.Confirmed(), 0
-	for n < len(r.heard) && r.heard[n].round <= confirmed { // rounds are in order
+	for n < len(r.heard) && (r.heard[n].round <= confirmed || mutant.On("renewal-unconfirmed")) { // rounds are in order
 		h := &r.heard[n]
 		x := &Renewed{h.batch, h.nots}
 		if h.from == m.cfg.Self {

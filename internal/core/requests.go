@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -109,7 +110,7 @@ func (s *Znodes) judge(z zab.Zxid, at int64, id uint64, request, txn []byte, kin
 		moved := h.uint(math.MaxUint64)
 		switch {
 		case h.bad:
-		case !s.sessions.Key().Opens(moved, h.b), moved == id, !s.sessions.FreshMove(moved):
+		case !s.sessions.Key().Opens(moved, h.b) && !mutant.On("password-unchecked"), moved == id, !s.sessions.FreshMove(moved):
 			return txn, ErrExpired
 		default:
 			s.sessions.ClaimMove(moved)
