@@ -40,6 +40,6 @@
 //
 // # What is not there yet
 //
-// There is no transport from one process to another. Watches, ACLs, ephemeral, container and TTL znodes, explicit sessions and changes of membership will follow;
+// There is no transport from one process to another. Watches, container and TTL znodes and changes of membership will follow;
 // what has a place in the present API is refused by an error that says so.
 package ensemble
