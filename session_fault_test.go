@@ -198,13 +198,14 @@ func (w *workers) lock(ctx context.Context, s *ensemble.Session, r *rand.Rand, i
 		w.t.Errorf("clients %d and %d believe to hold the lock", was, id)
 	}
 	w.held.Add(1)
-	hold, cancel := context.WithTimeout(s.Context(), time.Duration(r.IntN(700))*time.Millisecond)
+	long := 300 + 4000*r.IntN(2) // some longer than any timeout
+	hold, cancel := context.WithTimeout(s.Context(), time.Duration(r.IntN(long))*time.Millisecond)
 	<-hold.Done()
 	cancel()
 	w.holder.CompareAndSwap(id, 0)
 	if s.Context().Err() == nil {
 		s.Delete(ctx, "/lock", ensemble.AnyVersion)
-		if ctx.Err() != nil && s.Context().Err() == nil { // it may be there still, or be deleted later: the session is of no more use
+		if ctx.Err() != nil { // it may be there still, or be deleted later: the session is of no more use
 			closing, cancel := context.WithTimeout(w.stop, time.Second)
 			s.Close(closing)
 			cancel()
