@@ -14,7 +14,7 @@ import (
 
 // Backup writes the state of the whole ensemble to w, as it is here now: exact at the zxid that it returns, with the sessions, for Restore to begin
 // from. Sync first if it must hold what was acknowledged elsewhere. Writers do not wait for it, and the node needs no data directory. Like a read it
-// waits for the first readiness of a run; of a member that has no quorum any more, BackupDir makes one. w gets writes of up to 256 KiB on the calling
+// waits for the first readiness of a run; of a member that has no quorum any more, BackupDir makes one. w gets writes of up to 32 KiB on the calling
 // goroutine, and is not closed. ctx ends it between two of them.
 //
 // What was written before an error is of no use, and Restore refuses it. The error is that of w, ErrImpaired while this member's state is being replaced, or that of a read.

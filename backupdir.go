@@ -34,11 +34,14 @@ func BackupDir(ctx context.Context, dir string, w io.Writer) (Zxid, error) {
 
 func backupDir(ctx context.Context, d disk.Disk, dir string, w io.Writer) (z Zxid, err error) {
 	so := snapshot.Options{Dir: filepath.Join(dir, snapshotsDir), FS: d.FS, ReadOnly: true}
-	names, err := listDir(d.FS, dir, so)
+	names, kept, err := listDir(d.FS, dir, so)
 	if err != nil {
 		return 0, err
 	}
-	if !hasLog(names) { // not a member's: nothing is made there, not even a lock
+	if !hasLog(names) { // nothing is made there, not even a lock
+		if err := durable.Orphans(&wal.Recovery{Fresh: true}, kept); err != nil {
+			return 0, recoverError(dir, err)
+		}
 		return 0, &DirError{dir, ErrDirEmpty}
 	}
 	lock, err := wal.Lock(d.FS, dir)
@@ -46,7 +49,7 @@ func backupDir(ctx context.Context, d disk.Disk, dir string, w io.Writer) (z Zxi
 		return 0, dirError(dir, err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	f, err := readStorage(d, dir, so)
+	f, sm, err := readStorage(d, dir, so)
 	if err != nil {
 		return 0, err
 	}
@@ -57,7 +60,7 @@ func backupDir(ctx context.Context, d disk.Disk, dir string, w io.Writer) (z Zxi
 	if end.Zxid == 0 {
 		return 0, &DirError{dir, ErrDirEmpty}
 	}
-	sm, err := replay(ctx, f.Recovered)
+	err = replay(ctx, sm, f.Entries)
 	if errors.Is(err, errReplay) {
 		return 0, impaired(dir, "its history", err.Error())
 	}
@@ -69,57 +72,52 @@ func backupDir(ctx context.Context, d disk.Disk, dir string, w io.Writer) (z Zxi
 	return writeBackup(ctx, w, f.Mark.Ensemble, end, r)
 }
 
-// readStorage reads what openStorage would find, and changes nothing.
-func readStorage(d disk.Disk, dir string, so snapshot.Options) (durable.Found, error) {
-	if _, err := listDir(d.FS, dir, so); err != nil { // again, now that nobody else is there
-		return durable.Found{}, err
+// readStorage reads what openStorage would find, with the state of the snapshot or an empty one, and changes nothing.
+func readStorage(d disk.Disk, dir string, so snapshot.Options) (durable.Found, *core.Znodes, error) {
+	none := durable.Found{}
+	if _, _, err := listDir(d.FS, dir, so); err != nil { // again, now that nobody else is there
+		return none, nil, err
 	}
 	rec, err := wal.Read(d.FS, dir)
 	switch {
 	case err != nil:
-		return durable.Found{}, dirError(dir, err)
+		return none, nil, dirError(dir, err)
 	case rec.Verdict.Kind == wal.Impaired:
-		return durable.Found{}, impaired(dir, rec.Verdict.Where, rec.Verdict.Why)
+		return none, nil, impaired(dir, rec.Verdict.Where, rec.Verdict.Why)
 	case rec.Mark.Spoilt:
-		return durable.Found{}, impaired(dir, "the mark", "the state was given up, since it differed from that of others or was damaged")
+		return none, nil, impaired(dir, "the mark", "the state was given up, since it differed from that of others or was damaged")
 	}
-	_, f, err := durable.Recover(nil, &rec, so, func(error) {})
+	var state *core.Znodes
+	load := func(r *snapshot.Reader) (err error) {
+		state, err = loadState(r, mostData)
+		return err
+	}
+	_, f, err := durable.Recover(nil, &rec, so, load, func(error) {})
 	if err != nil {
-		return durable.Found{}, recoverError(dir, err)
+		return none, nil, recoverError(dir, err)
 	}
-	return f, nil
+	if f.Snapshot == nil {
+		state = core.NewZnodes(mostData)
+	}
+	return f, state, nil
 }
 
 var errReplay = errors.New("it cannot be applied")
 
-// replay builds the state that a history leads to. It takes over the chunks of the snapshot, which it lets go of one by one.
-func replay(ctx context.Context, rec core.Recovered) (*core.Znodes, error) {
-	sm := core.NewZnodes(mostData)
-	if s := rec.Snapshot; s != nil {
-		l := core.NewLoader(mostData)
-		for i, c := range s.Chunks {
-			if err := l.Add(c); err != nil {
-				return nil, fmt.Errorf("%w: the snapshot at %v: %w", errReplay, s.Zxid, err)
-			}
-			s.Chunks[i] = nil
-		}
-		var err error
-		if sm, err = l.Finish(); err != nil {
-			return nil, fmt.Errorf("%w: the snapshot at %v: %w", errReplay, s.Zxid, err)
-		}
-	}
-	for i := range rec.Entries {
-		e := &rec.Entries[i]
+// replay applies the rest of a history to a state.
+func replay(ctx context.Context, sm *core.Znodes, entries []zab.Entry) error {
+	for i := range entries {
+		e := &entries[i]
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 		if e.Kind != zab.EntryData {
 			sm.Advance(e.Zxid)
 			continue
 		}
 		if _, err := sm.Apply(e.Zxid, e.Data); err != nil {
-			return nil, fmt.Errorf("%w: %v: %w", errReplay, e.Zxid, err)
+			return fmt.Errorf("%w: %v: %w", errReplay, e.Zxid, err)
 		}
 	}
-	return sm, nil
+	return nil
 }

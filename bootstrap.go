@@ -84,10 +84,7 @@ func begin(d disk.Disk, dir, name string, id ID, mark zab.Mark) error {
 // judgeVacant refuses a directory that holds anything of a member's. What a crash left of a file in the making is nothing.
 func judgeVacant(fsys vfs.FS, dir string) error {
 	so := snapshot.Options{Dir: filepath.Join(dir, snapshotsDir), FS: fsys}
-	names, err := listDir(fsys, dir, so)
-	if errors.Is(err, ErrImpaired) {
-		return &DirError{dir, fmt.Errorf("%w: %w", ErrDirUsed, err)}
-	}
+	names, kept, err := listDir(fsys, dir, so)
 	if err != nil {
 		return err
 	}
@@ -96,7 +93,7 @@ func judgeVacant(fsys vfs.FS, dir string) error {
 		return dirError(dir, err)
 	}
 	received := func(name string) bool { return !strings.HasSuffix(name, ".tmp") }
-	if hasLog(names) || slices.ContainsFunc(leftover, received) {
+	if hasLog(names) || kept > 0 || slices.ContainsFunc(leftover, received) {
 		return &DirError{dir, ErrDirUsed}
 	}
 	return nil

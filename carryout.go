@@ -89,6 +89,7 @@ func (h *host) carryOut() {
 		h.recall(r)
 	}
 	h.takeIn(o.Pieces)
+	h.more = h.more || o.More
 	o.Reset()
 }
 

@@ -89,7 +89,7 @@ const (
 	leastTicks  = 6 // of a session
 	tailBytes   = 16 << 20
 	windowBytes = 8 << 20
-	chunkBytes  = 256 << 10
+	chunkBytes  = 32 << 10 // of a snapshot: less than a millisecond's work between two looks at who else waits, and it stays in the nearer caches
 )
 
 // ConfigError is one fault of a Config, or of RestoreOptions. Open, Bootstrap and Restore join all of them by errors.Join.

@@ -42,6 +42,7 @@ var arrows = []struct{ pkg, may string }{
 	{"internal/wal", "internal/mutant internal/vfs zab quorum"},
 	{"snapshot", "internal/mutant internal/vfs zab quorum"},
 	{"internal/durable", "internal/core internal/mutant internal/wal snapshot zab"},
+	{"internal/golden", "datatree zab"},
 	{"internal/sim", "any"},
 	{"transport", "quorum"},
 	{"transport/...", "transport quorum"},
@@ -56,7 +57,7 @@ var arrows = []struct{ pkg, may string }{
 }
 
 // onlyTests are imported by tests alone: they bring the flags of package testing into whatever links them.
-var onlyTests = strings.Fields("internal/sim internal/script internal/crashtest")
+var onlyTests = strings.Fields("internal/sim internal/script internal/crashtest internal/golden")
 
 var pure = strings.Fields("quorum zab election datatree session internal/core internal/link internal/msgpack")
 

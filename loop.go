@@ -25,10 +25,11 @@ import (
 //	writer ---> news              |   Writes to the writer, and at times a snapshot to be kept
 //	time -----> tick              '-- Persisted: without a directory, what is written is durable at once
 //
-// Inputs are stepped in the order Persisted, loaded, Control, Tick (one at most), Log, Bulk, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
+// Inputs are stepped in the order Persisted, loaded, Control, Tick (one at most), Log, Bulk, what is left to be applied, requests. A drain ends after drainBytes or drainTime, so that a heartbeat
 // never waits long behind a burst.
 const (
 	drainBytes = 256 << 10
+	applyBytes = drainBytes // that one step applies: a start from a long log has many, and answers between them
 	drainTime  = time.Millisecond
 	looks      = 32 // inputs between two looks at the clock
 	leastCalls = 64 // calls that a drain takes whatever else there was
@@ -53,6 +54,7 @@ type loop struct {
 	open               map[uint64]*Session // that this node serves
 	began              time.Time           // from when the machine counts
 
+	more              bool // the machine has more to apply
 	issued, persisted zab.WriteID
 	unproven          []logged // handed to the writer, and to be told to the trace when it is durable
 	places            durable.Places
@@ -93,13 +95,13 @@ type peerLink struct {
 	err     string // the last refusal that was told
 }
 
-// initLoop makes the machine. It begins with what was found, and may say that it cannot.
-func (h *host) initLoop(f durable.Found, tail int) {
+// initLoop makes the machine. It begins with what was found and with the state of its snapshot, and may say that it cannot.
+func (h *host) initLoop(f durable.Found, state *core.Znodes, tail int) {
 	cfg := h.cfg
 	cc := core.Config{
 		Self: cfg.ID, Members: cfg.Members, Join: cfg.Join, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
 		MaxInFlight: 2 * mostFlight, // the shell counts
-		MaxTail:     cmp.Or(tail, tailBytes), ReadsLog: h.writer != nil, Window: windowBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
+		MaxTail:     cmp.Or(tail, tailBytes), ReadsLog: h.writer != nil, Window: windowBytes, MaxApply: applyBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
 	}
 	var secret session.Key
 	random(secret[:])
@@ -108,7 +110,7 @@ func (h *host) initLoop(f durable.Found, tail int) {
 	random(cc.Run[:])
 	random(cc.Incarnation[:])
 	random(cc.Ensemble[:])
-	h.sm = replica{core.NewZnodes(cfg.MaxData)}
+	h.sm = replica{state}
 	h.sm.SetSecret(secret)
 	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
 	h.places, h.grown = f.Places, f.Grown
@@ -200,7 +202,7 @@ func (h *host) idleNow() bool {
 			return false
 		}
 	}
-	return h.loaded.empty() && !h.backups.waits()
+	return !h.more && h.loaded.empty() && !h.backups.waits()
 }
 
 // drain steps what waits, within bounds, and carries it out.
@@ -220,6 +222,10 @@ func (h *host) drain() {
 	}
 	h.frames(transport.Log, &h.log, now)
 	h.frames(transport.Bulk, &h.bulk, now)
+	if h.more {
+		h.more = false
+		h.step(&core.Continue{})
+	}
 	if h.core.Ready {
 		h.requests(now)
 	}

@@ -96,19 +96,21 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), served: make(chan struct{}),
 	}
 	var f durable.Found
+	state := core.NewZnodes(cfg.MaxData)
 	if cfg.Dir != "" {
 		var s *storage
 		var err error
 		if s, f, err = openStorage(ctx, &cfg); err != nil {
 			return nil, err
 		}
+		if s.state != nil {
+			state, s.state = s.state, nil
+		}
 		h.writer, h.damage = newWriter(s, h.wakeUp), s.damage
 	}
-	h.initLoop(f, disk.Of(ctx).Tail)
+	h.initLoop(f, state, disk.Of(ctx).Tail)
 	err := h.m.Err()
-	if err != nil {
-		err = impaired(cfg.Dir, snapshotsDir, "the newest cannot be decoded: "+err.Error())
-	} else if ctx.Err() != nil {
+	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {

@@ -524,3 +524,41 @@ func TestLargestRequests(t *testing.T) {
 		}
 	})
 }
+
+// Whoever is told the members may do with them as they like.
+func TestMembership(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		for id := ensemble.ID(1); id <= 3; id++ {
+			k := c.Node(id).Membership()
+			var ids []ensemble.ID
+			for i := range k.Members {
+				ids = append(ids, k.Members[i].ID)
+				k.Members[i] = ensemble.Member{}
+			}
+			slices.Sort(ids)
+			if !slices.Equal(ids, []ensemble.ID{1, 2, 3}) || k.Version != 0 {
+				t.Errorf("member %d: %v, version %v", id, ids, k.Version)
+			}
+			if again := c.Node(id).Membership(); slices.ContainsFunc(again.Members, func(m ensemble.Member) bool { return m.ID == 0 }) {
+				t.Errorf("member %d lost its members: %+v", id, again)
+			}
+		}
+	})
+}
+
+func TestParseZxid(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 1)
+		must[string](t)(c.Node(1).Create(t.Context(), "/a", nil, 0))
+		z := must[ensemble.Zxid](t)(c.Node(1).Sync(t.Context()))
+		if got, err := ensemble.ParseZxid(z.String()); err != nil || got != z || z == 0 {
+			t.Errorf("%v, %v; it was %v", got, err, z)
+		}
+	})
+	for _, s := range []string{"", "1", "1.", ".1", "1.2.3", "-1.1", "1.-1", "0x1.1", "2147483648.1", "1.4294967296", " 1.1"} {
+		if z, err := ensemble.ParseZxid(s); err == nil {
+			t.Errorf("%q is %v", s, z)
+		}
+	}
+}

@@ -48,20 +48,16 @@ func (s *storage) judge(cfg *Config, so snapshot.Options, rec *wal.Recovery) (du
 			return durable.Found{}, &snapshot.IdentityError{File: k.File, Want: ensemble, Have: k.Ensemble}
 		}
 	}
-	impair := func(why string) { rec.Verdict = wal.Verdict{Kind: wal.Impaired, Where: snapshotsDir, Why: why} }
-	switch none := (zab.EnsembleID{}); {
-	case rec.Verdict.Kind == wal.Impaired:
-	case rec.Fresh && len(kept) > 0:
-		impair("there are snapshots, and the log is gone")
-	case rec.Mark.Ensemble == none && len(kept) > 0:
-		impair("there are snapshots, and the mark knows of no ensemble")
-	default:
-		f, err := s.recover(cfg, so, rec)
-		if lost, ok := errors.AsType[*snapshot.LostError](err); ok && ofMedium(lost) {
-			impair(lost.Error())
-			err = nil
+	if rec.Verdict.Kind != wal.Impaired {
+		f, err := durable.Found{}, durable.Orphans(rec, len(kept)) // before recover removes what was not finished
+		if err == nil {
+			f, err = s.recover(cfg, so, rec)
 		}
-		return f, err
+		lost, ok := errors.AsType[*snapshot.LostError](err)
+		if !errors.Is(err, durable.ErrOrphans) && !(ok && ofMedium(lost)) {
+			return f, err
+		}
+		rec.Verdict = wal.Verdict{Kind: wal.Impaired, Where: snapshotsDir, Why: err.Error()}
 	}
 	switch none := (zab.EnsembleID{}); {
 	case ensemble != none:
@@ -86,9 +82,17 @@ func ofMedium(lost *snapshot.LostError) bool {
 
 // recover takes what the log and the snapshots make together. The log may not be there yet.
 func (s *storage) recover(cfg *Config, so snapshot.Options, rec *wal.Recovery) (f durable.Found, err error) {
-	s.Store, f, err = durable.Recover(nil, rec, so, func(err error) {
+	load := func(r *snapshot.Reader) (err error) {
+		s.state = nil // let go of what came of a damaged one
+		s.state, err = loadState(r, cfg.MaxData)
+		return err
+	}
+	s.Store, f, err = durable.Recover(nil, rec, so, load, func(err error) {
 		cfg.Logger.Warn("ensemble: a snapshot is not used", "member", cfg.ID, "err", err)
 	})
+	if f.Snapshot == nil {
+		s.state = nil
+	}
 	return f, err
 }
 

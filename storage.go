@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
 	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/vfs"
@@ -23,7 +24,8 @@ const snapshotsDir = durable.SnapshotsDir
 type storage struct {
 	dir string
 	*durable.Store
-	damage *DamageInfo // why what was found was set aside, if it was
+	state  *core.Znodes // of the snapshot that was found, if one was
+	damage *DamageInfo  // why what was found was set aside, if it was
 }
 
 // randomID draws what must not repeat.
@@ -60,7 +62,7 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, err
 	})
 	switch {
 	case err != nil:
-		return nil, durable.Found{}, dirError(cfg.Dir, err)
+		return nil, durable.Found{}, recoverError(cfg.Dir, err)
 	case log == nil:
 		return nil, durable.Found{}, refused(cfg, &rec)
 	case rec.Evidence != "":
@@ -79,29 +81,25 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, err
 	return s, f, nil
 }
 
-// listDir returns the names in a data directory. It refuses, before the log is touched, one in which a Restore was interrupted, one with snapshots of a
-// version that is not read, and one that has snapshots and no log: whoever took the log away took promises with it.
-func listDir(fsys vfs.FS, dir string, so snapshot.Options) ([]string, error) {
-	names, err := fsys.List(dir)
-	if err != nil {
-		return nil, dirError(dir, err)
+// listDir returns the names in a data directory, and how many snapshots it has. It refuses, before the log is touched, one in which a Restore was
+// interrupted, and one with snapshots of a version that is not read.
+func listDir(fsys vfs.FS, dir string, so snapshot.Options) (names []string, snapshots int, err error) {
+	if names, err = fsys.List(dir); err != nil {
+		return nil, 0, dirError(dir, err)
 	}
 	if slices.Contains(names, unfinished) {
-		return nil, &DirError{dir, ErrDirUnfinished}
+		return nil, 0, &DirError{dir, ErrDirUnfinished}
 	}
 	kept, _, err := snapshot.Inspect(so)
 	if err != nil {
-		return nil, dirError(dir, err)
+		return nil, 0, dirError(dir, err)
 	}
 	for _, i := range kept {
 		if _, version := errors.AsType[*snapshot.VersionError](i.Fault); version {
-			return nil, dirError(dir, i.Fault)
+			return nil, 0, dirError(dir, i.Fault)
 		}
 	}
-	if len(kept) > 0 && !hasLog(names) {
-		return nil, impaired(dir, snapshotsDir, "there are snapshots, and the log is gone")
-	}
-	return names, nil
+	return names, len(kept), nil
 }
 
 // hasLog reports whether files with these names may be those of a log, or of the repair of one.
@@ -113,8 +111,11 @@ func hasLog(names []string) bool {
 
 // recoverError says in public terms why the log and the snapshots of a directory do not make a state.
 func recoverError(dir string, err error) error {
-	if errors.Is(err, durable.ErrOrphans) {
+	switch {
+	case errors.Is(err, durable.ErrOrphans):
 		return impaired(dir, snapshotsDir, err.Error())
+	case errors.Is(err, errUndecodable):
+		return impaired(dir, snapshotsDir, "the newest: "+err.Error())
 	}
 	return dirError(dir, err)
 }

@@ -4,20 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ensemble-go/ensemble"
 	"github.com/ensemble-go/ensemble/transport"
+	"github.com/ensemble-go/ensemble/transport/tcp"
 )
 
-// ensembleCluster is Ensemble with its in-memory transport, which carries encoded messages.
+// ensembleCluster is Ensemble with its default settings. Its in-memory transport, too, carries encoded messages.
 type ensembleCluster struct {
+	dir    string // "" in memory
 	paths  []string
 	nodes  []*ensemble.Node
 	leader *ensemble.Node
 }
 
-func openEnsemble() (_ cluster, err error) {
+func openEnsemble(in setting) (_ cluster, err error) {
 	c := &ensembleCluster{paths: make([]string, numKeys)}
 	defer func() {
 		if err != nil {
@@ -27,13 +32,19 @@ func openEnsemble() (_ cluster, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 
-	var founders []ensemble.Member
-	for i := range members {
-		founders = append(founders, ensemble.Member{ID: ensemble.ID(i + 1)})
+	founders, transports, err := ensembleTransports(in)
+	if err != nil {
+		return nil, err
 	}
-	net := transport.NewMemory()
-	for _, m := range founders {
-		n, err := ensemble.Open(ctx, ensemble.Config{ID: m.ID, Members: founders, Transport: net.Peer(m.ID)})
+	if c.dir, err = in.directory(); err != nil {
+		return nil, err
+	}
+	for i, m := range founders {
+		conf := ensemble.Config{ID: m.ID, Members: founders, Transport: transports[i]}
+		if in.disk {
+			conf.Dir = filepath.Join(c.dir, fmt.Sprint(m.ID))
+		}
+		n, err := ensemble.Open(ctx, conf)
 		if err != nil {
 			return nil, err
 		}
@@ -60,6 +71,24 @@ func openEnsemble() (_ cluster, err error) {
 		}
 	}
 	return c, nil
+}
+
+// ensembleTransports returns the members and the transport of each.
+func ensembleTransports(in setting) (all []ensemble.Member, transports []transport.Transport, err error) {
+	memory := transport.NewMemory()
+	for id := ensemble.ID(1); id <= members; id++ {
+		if !in.tcp {
+			all, transports = append(all, ensemble.Member{ID: id}), append(transports, memory.Peer(id))
+			continue
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, ensemble.Member{ID: id, Addr: l.Addr().String()})
+		transports = append(transports, tcp.New(tcp.Config{Listener: l, Insecure: true})) // raft's TCP is plain, too
+	}
+	return all, transports, nil
 }
 
 func (c *ensembleCluster) write(key int, value []byte) error {
@@ -89,5 +118,8 @@ func (c *ensembleCluster) settle() error {
 func (c *ensembleCluster) close() {
 	for _, n := range c.nodes {
 		n.Close() // always nil
+	}
+	if c.dir != "" {
+		os.RemoveAll(c.dir)
 	}
 }

@@ -21,7 +21,7 @@ const (
 // system is one of those that are compared.
 type system struct {
 	name string
-	open func() (cluster, error)
+	open func(setting) (cluster, error)
 }
 
 // cluster is a running system: all its members, with a leader.
@@ -54,9 +54,9 @@ const (
 const patience = 20 * time.Second
 
 // measure opens a cluster of s and lets callers write to it.
-func measure(s system, callers int, warm, d time.Duration) (sample, error) {
+func measure(s system, in setting, callers int, warm, d time.Duration) (sample, error) {
 	runtime.GC() // what the cluster before has left
-	c, err := s.open()
+	c, err := s.open(in)
 	if err != nil {
 		return sample{}, fmt.Errorf("%s: open: %w", s.name, err)
 	}

@@ -34,6 +34,7 @@ var systems = []system{
 }
 
 type options struct {
+	setting  setting
 	systems  []system
 	callers  []int
 	rounds   int
@@ -47,6 +48,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	quick := fs.Bool("quick", false, "3 rounds of 1 s instead of 7 of 2 s: less than a minute")
+	in := fs.String("config", "memory", "where members talk and what they write stays: memory, tcp, disk or tcp+disk")
 	fs.IntVar(&o.rounds, "rounds", 0, "how often each measurement is repeated; the median is printed")
 	fs.DurationVar(&o.duration, "duration", 0, "of one measurement, after a warm-up of a fifth of it")
 	only := fs.String("only", "", "the systems to run, separated by commas, of "+strings.Join(names(systems), ", ")+"; all by default")
@@ -59,6 +61,9 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	}
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if o.setting, err = parseSetting(*in); err != nil {
+		return o, err
 	}
 	rounds, duration := 7, 2*time.Second
 	if *quick {
@@ -116,18 +121,18 @@ func run(args []string, stdout, stderr io.Writer) error {
 		defer pprof.StopCPUProfile()
 	}
 
-	fmt.Fprintf(stdout, "%s %s/%s, GOMAXPROCS %d, hashicorp/raft %s; %d members in memory, %d-byte values, %d keys; medians of %d rounds of %v\n\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), raftVersion(), members, valueSize, numKeys, o.rounds, o.duration)
+	fmt.Fprintf(stdout, "%s %s/%s, GOMAXPROCS %d, hashicorp/raft %s; %d members %v; %d-byte values, %d keys; medians of %d rounds of %v\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), raftVersion(), members, o.setting, valueSize, numKeys, o.rounds, o.duration)
 	var used usage
 	results := map[cell][]sample{}
 	for round := range o.rounds {
 		for _, callers := range o.callers {
 			for i := range o.systems {
 				s := o.systems[(i+round)%len(o.systems)]
-				m, err := measure(s, callers, o.duration/5, o.duration)
+				m, err := measure(s, o.setting, callers, o.duration/5, o.duration)
 				for again := 0; err != nil && again < 2; again++ { // on a starved machine a leader may lose its place
 					fmt.Fprintf(stderr, "round %d: %v; once more\n", round+1, err)
-					m, err = measure(s, callers, o.duration/5, o.duration)
+					m, err = measure(s, o.setting, callers, o.duration/5, o.duration)
 				}
 				if err != nil {
 					return err

@@ -8,15 +8,20 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
 )
 
-// raftSystem is hashicorp/raft with its in-memory transport and store. Its transport hands over pointers: nothing is encoded on the way.
+// raftSystem is hashicorp/raft: with its in-memory transport, which hands over pointers so that nothing is encoded on the way, or its TCP transport; with
+// its in-memory store, or raft-wal with its default settings and snapshots in files.
 func raftSystem(name string, tune func(*raft.Config)) system {
-	return system{name, func() (cluster, error) { return openRaft(tune) }}
+	return system{name, func(in setting) (cluster, error) { return openRaft(in, tune) }}
 }
 
 // tuned is for throughput: as many entries in a message as is allowed, and a buffered queue of calls.
@@ -26,13 +31,15 @@ func tuned(c *raft.Config) {
 }
 
 type raftCluster struct {
+	dir    string // "" in memory
 	keys   []string
+	wals   []*wal.WAL
 	nodes  []*raft.Raft
-	stores []*mapStore
+	maps   []*mapStore
 	leader *raft.Raft
 }
 
-func openRaft(tune func(*raft.Config)) (_ cluster, err error) {
+func openRaft(in setting, tune func(*raft.Config)) (_ cluster, err error) {
 	c := &raftCluster{keys: make([]string, numKeys)}
 	defer func() {
 		if err != nil {
@@ -42,21 +49,17 @@ func openRaft(tune func(*raft.Config)) (_ cluster, err error) {
 	for i := range c.keys {
 		c.keys[i] = fmt.Sprintf("/bench/%03d", i)
 	}
-	var servers []raft.Server
-	var ends []*raft.InmemTransport
-	for i := range members + 1 { // the last one only calls for the election
-		addr, tr := raft.NewInmemTransport("")
-		ends = append(ends, tr)
-		if i < members {
-			servers = append(servers, raft.Server{ID: raft.ServerID(fmt.Sprint(i + 1)), Address: addr})
-		}
+	ends, err := raftTransports(in, members+1) // the last one only calls for the election
+	if err != nil {
+		return nil, err
 	}
-	for _, from := range ends {
-		for _, to := range ends[:members] {
-			if from != to {
-				from.Connect(to.LocalAddr(), to)
-			}
-		}
+	defer closeTransport(ends[members])
+	var servers []raft.Server
+	for i, end := range ends[:members] {
+		servers = append(servers, raft.Server{ID: raft.ServerID(fmt.Sprint(i + 1)), Address: end.LocalAddr()})
+	}
+	if c.dir, err = in.directory(); err != nil {
+		return nil, err
 	}
 	for i, s := range servers {
 		conf := raft.DefaultConfig()
@@ -65,7 +68,11 @@ func openRaft(tune func(*raft.Config)) (_ cluster, err error) {
 		if tune != nil {
 			tune(conf)
 		}
-		store, log, snaps := &mapStore{values: map[string]*[]byte{}}, raft.NewInmemStore(), raft.NewInmemSnapshotStore()
+		log, snaps, err := c.stores(i, in)
+		if err != nil {
+			return nil, err
+		}
+		store := &mapStore{values: map[string]*[]byte{}}
 		if err := raft.BootstrapCluster(conf, log, log, snaps, ends[i], raft.Configuration{Servers: servers}); err != nil {
 			return nil, err
 		}
@@ -73,7 +80,7 @@ func openRaft(tune func(*raft.Config)) (_ cluster, err error) {
 		if err != nil {
 			return nil, err
 		}
-		c.nodes, c.stores = append(c.nodes, n), append(c.stores, store)
+		c.nodes, c.maps = append(c.nodes, n), append(c.maps, store)
 	}
 
 	// Rather than wait a second or two for the first timeout, tell the first member to stand now.
@@ -95,6 +102,59 @@ func openRaft(tune func(*raft.Config)) (_ cluster, err error) {
 	return c, nil
 }
 
+// raftTransports returns transports that reach each other.
+func raftTransports(in setting, n int) (ends []raft.Transport, err error) {
+	var memory []*raft.InmemTransport
+	for range n {
+		if in.tcp {
+			end, err := raft.NewTCPTransport("127.0.0.1:0", nil, 3, 10*time.Second, io.Discard)
+			if err != nil {
+				return nil, err
+			}
+			ends = append(ends, end)
+			continue
+		}
+		_, end := raft.NewInmemTransport("")
+		for _, other := range memory {
+			end.Connect(other.LocalAddr(), other)
+			other.Connect(end.LocalAddr(), end)
+		}
+		memory, ends = append(memory, end), append(ends, end)
+	}
+	return ends, nil
+}
+
+func closeTransport(t raft.Transport) {
+	if c, ok := t.(raft.WithClose); ok {
+		c.Close()
+	}
+}
+
+// logStore is what raft writes to.
+type logStore interface {
+	raft.LogStore
+	raft.StableStore
+}
+
+// stores returns the log and the snapshots of a member.
+func (c *raftCluster) stores(member int, in setting) (logStore, raft.SnapshotStore, error) {
+	if !in.disk {
+		return raft.NewInmemStore(), raft.NewInmemSnapshotStore(), nil
+	}
+	dir := filepath.Join(c.dir, fmt.Sprint(member))
+	log := filepath.Join(dir, "log")
+	if err := os.MkdirAll(log, 0o700); err != nil {
+		return nil, nil, err
+	}
+	w, err := wal.Open(log, wal.WithLogger(hclog.NewNullLogger()))
+	if err != nil {
+		return nil, nil, err
+	}
+	c.wals = append(c.wals, w)
+	snaps, err := raft.NewFileSnapshotStore(dir, 2, io.Discard)
+	return w, snaps, err
+}
+
 // write puts the length of the key, the key and the value into a command, which raft keeps.
 func (c *raftCluster) write(key int, value []byte) error {
 	k := c.keys[key]
@@ -105,28 +165,43 @@ func (c *raftCluster) write(key int, value []byte) error {
 	return c.leader.Apply(cmd, 0).Error()
 }
 
+// settle calls for barriers until the others have what the leader has. When nothing else is written, raft sends to a follower one message of at most
+// MaxAppendEntries for each CommitTimeout: one that is far behind, as it may be while the other two are a quorum, would take minutes. A barrier makes it send the next one now.
 func (c *raftCluster) settle() error {
-	if err := c.leader.Barrier(0).Error(); err != nil {
-		return err
-	}
-	// The others hear with the next heartbeat what is committed. One that was starved may be left alone for seconds before it is tried again.
-	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		first, same := c.stores[0].copy(), true
-		for _, s := range c.stores[1:] {
-			same = same && maps.EqualFunc(first, s.copy(), bytes.Equal)
+	deadline := time.Now().Add(patience)
+	for {
+		if err := c.leader.Barrier(0).Error(); err != nil {
+			return err
 		}
-		if same {
-			return nil
+		first, level := c.maps[0].upto(), true
+		for _, s := range c.maps[1:] {
+			level = level && s.upto() == first
+		}
+		if level {
+			break
 		}
 		if time.Now().After(deadline) {
 			return errBehind
 		}
 	}
+	first := c.maps[0].copy()
+	for _, s := range c.maps[1:] {
+		if !maps.EqualFunc(first, s.copy(), bytes.Equal) {
+			return errDiffer
+		}
+	}
+	return nil
 }
 
 func (c *raftCluster) close() {
 	for _, n := range c.nodes {
 		n.Shutdown().Error() // nothing can be done about it
+	}
+	for _, w := range c.wals {
+		w.Close()
+	}
+	if c.dir != "" {
+		os.RemoveAll(c.dir)
 	}
 }
 
@@ -134,6 +209,7 @@ func (c *raftCluster) close() {
 type mapStore struct {
 	mu     sync.Mutex
 	values map[string]*[]byte
+	last   uint64 // index of the last command
 }
 
 var _ raft.BatchingFSM = (*mapStore)(nil)
@@ -166,6 +242,13 @@ func (s *mapStore) apply(l *raft.Log) {
 	} else {
 		s.values[string(key)] = &value
 	}
+	s.last = l.Index
+}
+
+func (s *mapStore) upto() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 func (s *mapStore) copy() map[string][]byte {

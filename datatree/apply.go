@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ensemble-go/ensemble/internal/msgpack"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -48,6 +49,9 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 			v.seal()
 			t.now.digest += v.digest
 		}
+	}
+	if mutant.On("events-after-data") {
+		t.publish()
 	}
 	if len(t.happened) > 0 {
 		t.tellAll()

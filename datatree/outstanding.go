@@ -3,6 +3,7 @@ package datatree
 import (
 	"unsafe"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -122,7 +123,7 @@ func (o *outstanding) keep(head string, tail []byte) string {
 // rollback takes back the changes from number n on.
 func (o *outstanding) rollback(n int) {
 	for i := o.changes.end() - 1; i >= n; i-- {
-		if c := o.changes.at(i); c.before >= o.changes.first() {
+		if c := o.changes.at(i); c.before >= o.changes.first() && !mutant.On("sequence-rolled-back") {
 			o.overlay[c.hash] = c.before
 		} else {
 			delete(o.overlay, c.hash)

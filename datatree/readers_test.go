@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/ensemble-go/ensemble/zab"
 )
 
 // TestReadersWhileItGrows lets readers look for what must be there while segments, leaves and branches are divided and shrink again, versions are
@@ -257,4 +259,101 @@ func TestDataOutlivesItsVersion(t *testing.T) {
 			t.Errorf("%v has become %v", want, z.Data)
 		}
 	}
+}
+
+func TestForgottenView(t *testing.T) {
+	tree := New(4)
+	must(t, tree, CreateOp{Path: "/a"})
+	tree.View() // forgotten at once
+	must(t, tree, SetOp{Path: "/a"})
+	must(t, tree, DeleteOp{Path: "/a"})
+	noLeftovers(t, tree)
+}
+
+// TestReaders lets readers of every kind run beside the writer. Each transaction keeps what they check: /x and /y hold the same number, and the
+// children of /c are as many as it says.
+func TestReaders(t *testing.T) {
+	tree := New(64)
+	must(t, tree, CreateOp{Path: "/x", Data: []byte("0")}, CreateOp{Path: "/y", Data: []byte("0")}, CreateOp{Path: "/c"}, CreateOp{Path: "/flip"})
+	var stop atomic.Bool
+	errs := make(chan error, 8)
+	reader := func(f func() error) {
+		for !stop.Load() {
+			if err := f(); err != nil {
+				errs <- err
+				return
+			}
+			runtime.Gosched()
+		}
+		errs <- nil
+	}
+	var sum [2]zab.Zxid
+	for i := range 2 {
+		go reader(func() error { // a reader never goes back in time, and meets /x always
+			z, ok := tree.Get("/x")
+			if !ok || z.Stat.Mzxid > z.Zxid || z.Zxid < sum[i] {
+				return fmt.Errorf("%+v, %v after %v", z, ok, sum[i])
+			}
+			sum[i] = z.Zxid
+			if v := tree.View(); v.Zxid() < z.Zxid {
+				return fmt.Errorf("view at %v after a read at %v", v.Zxid(), z.Zxid)
+			}
+			tree.Get("/flip/a")
+			return nil
+		})
+		go reader(func() error {
+			v := tree.View()
+			x, _ := v.Get("/x")
+			runtime.Gosched()
+			y, _ := v.Get("/y")
+			if !bytes.Equal(x.Data, y.Data) {
+				return fmt.Errorf("%q and %q in one view", x.Data, y.Data)
+			}
+			c, _ := v.Get("/c")
+			names, _ := v.ChildNames("/c")
+			if len(names) != c.Stat.NumChildren || !slices.IsSorted(names) {
+				return fmt.Errorf("%d names for %d children", len(names), c.Stat.NumChildren)
+			}
+			if d := recompute(v); d != v.Digest() {
+				return fmt.Errorf("digest %x, want %x", d, v.Digest())
+			}
+			if i == 0 {
+				v.Release()
+			}
+			return nil
+		})
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	exists := map[string]bool{}
+	steps := 20000
+	if testing.Short() {
+		steps = 2000
+	}
+	for i := range steps {
+		n := []byte(fmt.Sprint(i))
+		ops := []Op{SetOp{Path: "/x", Data: n}, SetOp{Path: "/y", Data: n}}
+		p := fmt.Sprintf("/c/%d", r.IntN(50))
+		if exists[p] {
+			ops = append(ops, DeleteOp{Path: p})
+		} else {
+			ops = append(ops, CreateOp{Path: p, Data: n})
+		}
+		exists[p] = !exists[p]
+		if i%2 == 0 {
+			ops = append(ops, CreateOp{Path: "/flip/a"}, CreateOp{Path: "/flip/a/b"})
+		} else {
+			ops = append(ops, DeleteOp{Path: "/flip/a/b"}, DeleteOp{Path: "/flip/a"})
+		}
+		must(t, tree, ops...)
+		if i%16 == 0 {
+			runtime.Gosched()
+		}
+	}
+	stop.Store(true)
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	noLeftovers(t, tree)
 }

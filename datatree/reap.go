@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble/internal/msgpack"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 )
 
 // Due returns the operations that remove what may go at a time: containers that had children and have none, and znodes with a TTL that have no children
@@ -43,7 +44,7 @@ func (t *Tree) judgeReap(q question, o *operation, txn []byte) ([]byte, error) {
 		return txn, ErrBadVersion
 	case p.children > 0:
 		return txn, ErrNotEmpty
-	case !p.due(q.at):
+	case !p.due(q.at) && !mutant.On("reaped-unchecked"):
 		return txn, ErrBadVersion
 	}
 	t.leaveLess(path, hash)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -181,7 +182,7 @@ func (w *Watcher) Restore(after zab.Zxid, kept Kept) {
 			} else {
 				e = missed(nil)
 			}
-			if e == 0 {
+			if e == 0 || mutant.On("rearm-unchecked") {
 				w.Add(path, types)
 			} else {
 				w.tell(WatchEvent{Type: e, Path: path})
@@ -278,6 +279,9 @@ func (ws *Watches) tell(h *happened, z zab.Zxid) {
 	}
 	if h.what == NodeDeleted {
 		more := ws.at(h.path, WatchChild|WatchPersistent)
+		if mutant.On("deletion-told-twice") {
+			told = nil
+		}
 		ws.send(slices.DeleteFunc(more, func(w *Watcher) bool { return slices.Contains(told, w) }), e, h.acl)
 	}
 	up := h.path[:parentLen(h.path)]

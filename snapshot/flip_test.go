@@ -40,7 +40,7 @@ func detected(c *content, b []byte) error {
 	if err := noticed(err); err != nil {
 		return fmt.Errorf("as a stream: %w", err)
 	}
-	file, err := newReader(&fileSource{bytes.NewReader(b), 0, int64(len(b))}, "f", Version)
+	file, err := newReader(&fileSource{f: bytes.NewReader(b), size: int64(len(b))}, "f", Version)
 	if err == nil {
 		err = c.same(file)
 	}
@@ -160,7 +160,7 @@ func TestMisplacedChunks(t *testing.T) {
 	must(t, detected(c, append(bytes.Clone(b[:at(4)]), o[at(4):]...)))
 	// A file ends with its trailer, a stream may go on.
 	long := append(bytes.Clone(b), 0)
-	r, err := newReader(&fileSource{bytes.NewReader(long), 0, int64(len(long))}, "f", Version)
+	r, err := newReader(&fileSource{f: bytes.NewReader(long), size: int64(len(long))}, "f", Version)
 	if err == nil {
 		err = c.same(r)
 	}

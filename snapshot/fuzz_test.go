@@ -108,7 +108,7 @@ func FuzzSnapshot(f *testing.F) {
 			var r *Reader
 			var err error
 			if file {
-				r, err = newReader(&fileSource{bytes.NewReader(b), 0, int64(len(b))}, "f", Version)
+				r, err = newReader(&fileSource{f: bytes.NewReader(b), size: int64(len(b))}, "f", Version)
 			} else {
 				r, err = NewReader(bytes.NewReader(b))
 			}

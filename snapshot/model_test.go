@@ -103,6 +103,7 @@ func (c *content) same(r *Reader) error {
 		case i >= len(c.chunks) || !bytes.Equal(b, c.chunks[i]):
 			return fmt.Errorf("chunk %d is not what was written: %w", i, errWrong)
 		}
+		r.Reuse(b)
 	}
 }
 

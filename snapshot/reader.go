@@ -108,9 +108,16 @@ func (r *Reader) Chunk() ([]byte, error) {
 		r.off += int64(n)
 		r.at = r.at.after(b[:n])
 		r.follow(b[n:], err)
-		return b[:n:n], nil
+		return b[:n], nil // the head behind it has been read
 	}
 	return nil, r.err
+}
+
+// Reuse gives a chunk back, whose memory a later one may have. It is not to be looked at any more.
+func (r *Reader) Reuse(chunk []byte) {
+	if s, ok := r.src.(*fileSource); ok {
+		s.spare = chunk[:0]
+	}
 }
 
 // Next is Chunk for those who take a zab.SnapshotReader.

@@ -120,5 +120,5 @@ func (o *Options) read(f vfs.File, name string) (*Reader, error) {
 	if size == 0 {
 		return nil, &DamageError{name, 0, "it is empty", nil}
 	}
-	return newReader(&fileSource{f, 0, size}, name, o.version)
+	return newReader(&fileSource{f: f, size: size}, name, o.version)
 }

@@ -16,6 +16,7 @@ type source interface {
 type fileSource struct {
 	f         io.ReaderAt
 	off, size int64
+	spare     []byte // for the next read, if it is large enough
 }
 
 func (s *fileSource) read(n int) ([]byte, error) {
@@ -23,7 +24,11 @@ func (s *fileSource) read(n int) ([]byte, error) {
 	if left := s.size - s.off; int64(n) > left {
 		n, short = int(left), io.ErrUnexpectedEOF
 	}
-	b := make([]byte, n)
+	b := s.spare
+	if s.spare = nil; cap(b) < n {
+		b = make([]byte, n)
+	}
+	b = b[:n]
 	n, err := s.f.ReadAt(b, s.off)
 	if n == len(b) {
 		err = short // also where ReadAt tells that the file ends here

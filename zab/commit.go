@@ -101,7 +101,7 @@ func (m *Machine) commit() {
 func (m *Machine) tell() {
 	ld := m.lead
 	for _, l := range ld.learners {
-		if !l.told {
+		if l.told == 0 {
 			continue
 		}
 		switch {

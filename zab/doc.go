@@ -7,11 +7,15 @@
 // depends on a write until Persisted covers it:
 //
 //	message            durable at its sender before it leaves
+//	FollowerInfo       everything that it has written
 //	LeaderInfo(e)      promised epoch e
 //	AckEpoch(e)        promised epoch e
 //	Sync, NewLeader(e) joined epoch e, and the leader's history
 //	Ack(NewLeader e)   the whole initial history (or the snapshot), then joined epoch e
+//	Installed          the RESET of the snapshot
 //	Ack(z)             the log up to z; the leader's own disk votes like any other
+//
+// docs/promises.md of this module has all messages, and what proves each row.
 //
 // A crash may lose any suffix of the writes that were not reported Persisted. What remains is always a state that the
 // protocol knows: a promise without its answer (the epoch is not promised again), a history cut to the common prefix, a part

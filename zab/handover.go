@@ -23,6 +23,9 @@ func (m *Machine) Transfer(may func(quorum.ID) bool) bool {
 	return true
 }
 
+// HandingOver reports whether a transfer is under way.
+func (m *Machine) HandingOver() bool { return m.lead != nil && m.lead.handover != 0 }
+
 // CallOff ends a transfer to a member, if there is one: the leader leads on.
 func (m *Machine) CallOff(to quorum.ID) {
 	if ld := m.lead; ld != nil && ld.handover == to {

@@ -93,12 +93,18 @@ func (m *Machine) enrol(from quorum.ID, x *FollowerInfo) *learnerState {
 // leader stands again, in place, above it (trace F7).
 func (m *Machine) outbid(l *learnerState, promised uint32) {
 	ld := m.lead
-	if !l.voter || !l.info.Counts || promised < ld.epoch || ld.phase == gathering {
+	if !l.voter || !l.info.Counts || promised < ld.epoch || ld.phase == gathering || m.beyond(promised) {
 		return
 	}
 	if promised > ld.epoch && !mutant.On("shut-out-kept") || ld.phase <= collecting {
 		ld.shutOut = max(ld.shutOut, promised)
 	}
+}
+
+// beyond reports whether there is no epoch above what a member says it has promised, while there are some above ours: nobody can lead such a member, and
+// whoever tried to outbid it could not lead at all.
+func (m *Machine) beyond(promised uint32) bool {
+	return promised >= MaxEpoch && m.mark.Promised < MaxEpoch
 }
 
 func (m *Machine) gather() {
@@ -131,7 +137,11 @@ func (m *Machine) promise(e uint32) {
 		l.promised, l.joined, l.asked, l.newLeader, l.open = false, false, false, false, nil
 	}
 	ld.wait = m.Write(func(k *Mark) { k.Promised = e })
+	renewal := ld.phase == established
 	m.enter(promising)
+	if mutant.On("leaderinfo-early") && renewal {
+		m.collect()
+	}
 }
 
 // renew stands again in place: no learner session ends, and callers notice nothing but a pause.
@@ -161,7 +171,7 @@ func (m *Machine) ackEpoch(l *learnerState, x *AckEpoch) {
 	if x.Epoch != ld.epoch || l.promised || !l.asked {
 		return
 	}
-	l.info.Joined, l.info.Last, l.info.Counts = x.Joined, x.Last, x.Counts
+	l.info.Counts = x.Counts
 	l.spans, l.spoilt, l.promised = x.Spans, x.Spoilt, true
 	counted := (x.Promise && x.Counts || m.countsByLog(l)) && l.voter
 	if ld.phase == collecting {

@@ -28,6 +28,7 @@ type learner struct {
 	at        Position  // of the next chunk
 	taken     uint32    // chunks that the host has taken over
 	whole     bool      // the last chunk is here
+	installed Zxid      // the snapshot that this attempt has installed, durably; 0: none
 
 	ticks, heard, moved int
 }
@@ -52,7 +53,7 @@ func (m *Machine) Follow(leader quorum.ID) {
 		m.Write(func(k *Mark) { k.Counts = true })
 	}
 	m.send(leader, &FollowerInfo{
-		Session: l.session, Promised: m.mark.Promised, Joined: m.mark.Joined, Last: m.hist.last(), Counts: m.mark.Counts, Incarnation: m.mark.Incarnation,
+		Session: l.session, Promised: m.mark.Promised, Counts: m.mark.Counts, Incarnation: m.mark.Incarnation,
 	})
 }
 
@@ -117,7 +118,7 @@ func (m *Machine) leaderInfo(l *learner, x *LeaderInfo) {
 	}
 	l.epoch, l.joined = x.Epoch, false
 	l.joinAt = 0
-	l.answer = &AckEpoch{Session: l.session, Epoch: x.Epoch, Promise: promise, Incarnation: m.mark.Incarnation}
+	l.answer = &AckEpoch{Session: l.session, Epoch: x.Epoch, Promise: promise}
 	if mutant.On("promise-volatile") && l.upToDate && m.lastDone < m.hist.last() {
 		l.answerAt = 0
 	}
@@ -167,8 +168,8 @@ func (m *Machine) accept(l *learner, x *Propose) {
 // newLeader joins the epoch: first the history, then the joined epoch, then the acknowledgement. The mark is a barrier in the
 // log, so its durability tells that of the history.
 func (m *Machine) newLeader(l *learner, x *NewLeader) {
-	if x.Epoch != l.epoch || m.mark.Promised != x.Epoch || !l.synced || m.install != nil || m.hist.last() < x.Last {
-		m.endRole()
+	if x.Epoch != l.epoch || m.mark.Promised != x.Epoch || !l.synced || m.install != nil || x.Snapshot != l.installed || m.hist.last() < x.Last {
+		m.endRole() // also when the leader means another snapshot than the one that this history stands on
 		return
 	}
 	l.moved = l.ticks

@@ -22,8 +22,7 @@ type learnerState struct {
 	counted  uint32 // epoch of which this learner's promise counts
 	counts   bool   // the learner said, on its last ack, that it counts
 	joined   bool   // it has acknowledged NEWLEADER of the present epoch
-	told     bool   // UPTODATE was sent: committed positions follow
-	toldIn   uint32 // the epoch of the last UPTODATE
+	told     uint32 // epoch of the last UPTODATE that was sent, and committed positions follow it; 0: none
 
 	streaming bool   // entries follow one another behind sent
 	sent      Zxid   // the last one that was sent, or that the learner has
@@ -213,7 +212,7 @@ func (m *Machine) pump(l *learnerState) {
 		m.stream(l, l.sent)
 		return
 	}
-	if mutant.On("no-proposals-before-uptodate") && l.newLeader && !l.told {
+	if mutant.On("no-proposals-before-uptodate") && l.newLeader && l.told == 0 {
 		return
 	}
 	for l.cursor < m.hist.end() && m.hist.sizeTo(l.cursor)-l.window < uint64(m.cfg.Window) {
@@ -288,10 +287,10 @@ func (m *Machine) ack(l *learnerState, x *Ack) {
 
 // upToDate opens a learner that has acknowledged NEWLEADER, with the latest committed position.
 func (m *Machine) upToDate(l *learnerState) {
-	if !l.joined && !mutant.On("uptodate-unjoined") || l.toldIn == m.lead.epoch {
+	if !l.joined && !mutant.On("uptodate-unjoined") || l.told == m.lead.epoch {
 		return
 	}
-	l.told, l.toldIn = true, m.lead.epoch
+	l.told = m.lead.epoch
 	l.open, l.openCommit = nil, nil
 	commit := m.committed
 	if mutant.On("commits-before-uptodate-dropped") {

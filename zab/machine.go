@@ -20,7 +20,7 @@ type Host interface {
 }
 
 // Config describes one member to its Machine. All limits must be positive. Sizes are those of the data of entries, plus 64 bytes each; what
-// reaches Window or MaxBatch is sent, and nothing after it.
+// reaches Window, MaxBatch or MaxApply is sent or applied, and nothing after it.
 type Config struct {
 	Self      quorum.ID
 	Verifier  quorum.Verifier
@@ -30,6 +30,7 @@ type Config struct {
 	MaxTail   int  // bytes of applied history kept for lagging learners
 	Window    int  // bytes sent to a learner and not acknowledged
 	MaxBatch  int  // bytes of one Propose
+	MaxApply  int  // bytes of entries that are applied at once; 0: all that there are. See Output.More
 	// MaxSnapshot is how many bytes a snapshot may have that is received; 0: 64 GiB. One that is larger ends the machine with ErrSnapshotTooLarge.
 	MaxSnapshot uint64
 	MaxCounter  uint32 // of a zxid before the epoch is renewed in place
@@ -59,6 +60,7 @@ type Output struct {
 	Sends    []Send
 	Reads    []Read    // of older history; each answered by ReadDone, unless the role ends before
 	Pieces   []Piece   // of a snapshot that is being received, in order; answered by Received
+	More     bool      // there is more to apply: call Continue when what else waits has had its turn. Any other call goes on with it, too
 	Ended    bool      // the role has ended: look for a leader
 	Handover quorum.ID // with Ended: who leads next, if the leader said so
 	Err      error     // the machine has ended for good
@@ -230,7 +232,10 @@ func (m *Machine) Serving() bool {
 }
 
 // Settled reports whether everything issued is persisted and installed: only then may the member vote or stand.
-func (m *Machine) Settled() bool { return m.persisted == m.issued && m.install == nil }
+func (m *Machine) Settled() bool {
+	done := m.persisted == m.issued || mutant.On("settled-early") && m.persisted+1 == m.issued
+	return done && m.install == nil
+}
 
 // Write issues a new mark that changes only what f changes. It is how the birth of an ensemble is recorded.
 func (m *Machine) Write(f func(*Mark)) WriteID {
@@ -326,7 +331,7 @@ func (m *Machine) installed(i *install) {
 		m.Write(func(k *Mark) { k.Spoilt = false })
 	}
 	if l := m.learn; l != nil && l.receiving == i.snap {
-		l.receiving = nil
+		l.receiving, l.installed = nil, i.snap.Zxid
 		m.part = nil
 		m.send(l.leader, &Installed{l.session})
 	}
@@ -349,7 +354,12 @@ func (m *Machine) advance() {
 		return
 	}
 	i, _ := m.hist.after(m.applied)
+	begin := m.hist.sizeTo(i)
 	for ; i < m.hist.end() && m.hist.at(i).Zxid <= to && m.failed == nil && !m.held; i++ {
+		if m.cfg.MaxApply > 0 && m.hist.sizeTo(i)-begin >= uint64(m.cfg.MaxApply) {
+			m.out.More = true
+			break
+		}
 		e := m.hist.at(i).Entry
 		m.applied = e.Zxid
 		if e.Kind == EntryReadmit {
@@ -368,6 +378,9 @@ func (m *Machine) advance() {
 		m.leaderApplied()
 	}
 }
+
+// Continue goes on with what Config.MaxApply has left to be applied.
+func (m *Machine) Continue() { m.advance() }
 
 func (m *Machine) readmit(e Entry) {
 	for i := range m.readmitted {
@@ -426,6 +439,10 @@ func (m *Machine) Receive(from quorum.ID, msg Message) {
 }
 
 func (m *Machine) followerInfo(from quorum.ID, x *FollowerInfo) {
+	if m.beyond(x.Promised) {
+		m.send(from, &Refuse{Session: x.Session})
+		return
+	}
 	if m.lead != nil {
 		m.newLearner(from, x)
 		return
@@ -467,6 +484,7 @@ func (m *Machine) Tick() {
 	case m.learn != nil:
 		m.learnerTick()
 	}
+	m.advance()
 }
 
 // Stop ends the present role, politely: peers are told.

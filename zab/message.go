@@ -14,10 +14,8 @@ type Message interface{ zabMessage() }
 type FollowerInfo struct {
 	Session     Session
 	Promised    uint32
-	Joined      uint32
-	Last        Zxid
 	Counts      bool
-	Incarnation Incarnation
+	Incarnation Incarnation // the same for the whole session
 }
 
 // LeaderInfo asks for the promise of Epoch (NEWEPOCH); to a running learner it begins a renewal of the epoch in place.
@@ -29,15 +27,14 @@ type LeaderInfo struct {
 // AckEpoch answers LeaderInfo (ACK-E). Promise is false when the epoch had been promised before, or by a blank member: such
 // an answer opens synchronisation and is not counted.
 type AckEpoch struct {
-	Session     Session
-	Epoch       uint32
-	Promise     bool
-	Counts      bool
-	Incarnation Incarnation
-	Joined      uint32
-	Last        Zxid
-	Spans       []Span
-	Spoilt      bool // nothing but a snapshot will do
+	Session Session
+	Epoch   uint32
+	Promise bool
+	Counts  bool
+	Joined  uint32
+	Last    Zxid
+	Spans   []Span
+	Spoilt  bool // nothing but a snapshot will do
 }
 
 // Refuse tells that the sender has promised an epoch above the one asked for, or that the receiver of a FollowerInfo does
@@ -93,7 +90,7 @@ type NewLeader struct {
 	Session  Session
 	Epoch    uint32
 	Last     Zxid
-	Snapshot Zxid // that must be durable first; 0 if none was sent
+	Snapshot Zxid // the one of this session, which must be installed, durably; 0: none
 }
 
 // Ack is cumulative: the sender's log is durable up to Zxid. With Joined it acknowledges NewLeader too, and from then on

@@ -131,6 +131,9 @@ func (m *Machine) reset(l *learner, s *Snapshot, state any) {
 	m.lastDone = 0
 	m.install = &install{id, s, state}
 	l.synced = true
+	if mutant.On("installed-early") {
+		m.send(l.leader, &Installed{l.session})
+	}
 	if mutant.On("snapshot-acked-early") {
 		m.hist.reset, m.lastDone = 0, s.Zxid
 		i := m.install

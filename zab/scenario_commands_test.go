@@ -17,7 +17,7 @@ func (s *stage) do(verb string, f []string) {
 			name, value, _ := strings.Cut(word, "=")
 			n := int(script.Number(s, value))
 			field := map[string]*int{
-				"init": &s.cfg.InitLimit, "sync": &s.cfg.SyncLimit, "tail": &s.cfg.MaxTail, "window": &s.cfg.Window, "batch": &s.cfg.MaxBatch, "chunk": &s.chunk,
+				"init": &s.cfg.InitLimit, "sync": &s.cfg.SyncLimit, "tail": &s.cfg.MaxTail, "window": &s.cfg.Window, "batch": &s.cfg.MaxBatch, "apply": &s.cfg.MaxApply, "chunk": &s.chunk,
 			}[name]
 			switch {
 			case name == "snapshot":
@@ -175,6 +175,10 @@ func (s *stage) do(verb string, f []string) {
 		s.step(a, func(m *Machine) { m.Lost(b.id) })
 		s.step(b, func(m *Machine) { m.Lost(a.id) })
 		s.cut = 0
+	case "continue":
+		a := s.actor(f[0])
+		a.more = false
+		s.step(a, (*Machine).Continue)
 	case "stop":
 		s.step(s.actor(f[0]), (*Machine).Stop)
 	case "fail":

@@ -71,7 +71,7 @@ func describe(msg Message) string {
 	switch x := msg.(type) {
 	case *FollowerInfo:
 		session = x.Session
-		s = fmt.Sprintf("promised %d joined %d last %v%s", x.Promised, x.Joined, x.Last, word(!x.Counts, "blank", ""))
+		s = fmt.Sprintf("promised %d%s", x.Promised, word(!x.Counts, "blank", ""))
 	case *LeaderInfo:
 		session, s = x.Session, fmt.Sprintf("epoch %d", x.Epoch)
 	case *AckEpoch:

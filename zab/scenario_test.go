@@ -14,7 +14,7 @@ import (
 // Nothing happens by itself: what is sent lies on its link until it is delivered, and what is written is on its way to the disk
 // until it is persisted.
 //
-//	limits sync=3 init=5 tail=9 window=9 batch=9 counter=9 snapshot=9 chunk=2 log=1   of all members made from here on (chunk: entries; log: they can read it)
+//	limits sync=3 init=5 tail=9 window=9 batch=9 apply=9 counter=9 snapshot=9 chunk=2 log=1   of all members made from here on (chunk: entries; log: they can read it)
 //	members 1 2 3 4o                 without a history; they count, and their ensemble is born
 //	member 1 promised=2 joined=1 blank 1.1=a 1.2 ...    what member 1 has on its disk
 //	lead 3, follow 1 3               the election said so
@@ -36,6 +36,7 @@ import (
 //	transfer 3 1                     hand over to 1; 0 is anybody
 //	tick, tick 3 2                   all members, or member 3 by 2 ticks
 //	lost 1 3                         both ends lose the link, and what lay on it
+//	continue 3                       applies more; run does it for those that have more
 //	stop 3                           leaves its role
 //	fail 3                           its disk does
 //	restart 1                        with what was persisted and lost links
@@ -65,6 +66,7 @@ type actor struct {
 	out     Output
 	open    bool
 	slow    bool
+	more    bool
 	disk    []Record  // what was issued
 	durable int       // of disk
 	load    *Snapshot // all chunks of it are here
@@ -207,6 +209,10 @@ func (s *stage) carryOut(a *actor) {
 	for _, r := range o.Reads {
 		a.asked(r)
 	}
+	if o.More {
+		a.more = true
+		s.Tell("  %d has more to apply", a.id)
+	}
 	if o.Err != nil {
 		s.Tell("  %d fails: %v", a.id, o.Err)
 	}
@@ -303,6 +309,11 @@ func (s *stage) run(f []string) {
 			}
 			if a.load != nil {
 				s.decode(a, false)
+				n++
+			}
+			if a.more {
+				a.more = false
+				s.step(a, (*Machine).Continue)
 				n++
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/snapshot"
@@ -170,11 +171,10 @@ func (f *finding) unopened() string {
 			foreign = s.File
 		}
 	}
+	orphans := durable.Orphans(rec, there)
 	switch {
-	case there > 0 && rec.Fresh:
-		return "there are snapshots, and the log is gone"
-	case there > 0 && rec.Mark.Ensemble == (zab.EnsembleID{}):
-		return "there are snapshots, and the mark knows of no ensemble"
+	case orphans != nil:
+		return orphans.Error()
 	case foreign != "":
 		return foreign + " is of another ensemble"
 	case next || rec.Fresh || rec.Reset == nil && rec.Base == 0:

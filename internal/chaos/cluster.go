@@ -18,6 +18,13 @@ import (
 
 const size = 3
 
+func everybody() (ids []ensemble.ID) {
+	for id := ensemble.ID(1); id <= size; id++ {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
 // process is a member's.
 type process struct {
 	cmd     *exec.Cmd

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/transport/tcp/tcptest"
 )
 
 // system is three processes on this machine that keep writes in order.
@@ -156,7 +157,7 @@ func (s *ours) start(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := makeCertificates(s.dir, size); err != nil {
+		if err := tcptest.WriteFiles(s.dir, everybody()...); err != nil {
 			return 0, err
 		}
 		s.cluster, s.conns = &cluster{dir: s.dir, addrs: addrs, live: map[ensemble.ID]*process{}}, map[int]*conn{}

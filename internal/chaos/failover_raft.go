@@ -103,9 +103,8 @@ func (forgetful) Release()                              {}
 
 // raft is three processes of hashicorp/raft.
 type raft struct {
-	dir   string
+	processes
 	addrs []string
-	live  map[int]*exec.Cmd
 	conns map[int]*raftConn
 }
 
@@ -117,7 +116,7 @@ type raftConn struct {
 
 func newRaft(dir string) (*raft, error) {
 	addrs, err := freePorts(size)
-	return &raft{dir: dir, addrs: addrs, live: map[int]*exec.Cmd{}, conns: map[int]*raftConn{}}, err
+	return &raft{processes{"raft", dir, map[int]*exec.Cmd{}}, addrs, map[int]*raftConn{}}, err
 }
 
 func (s *raft) launch(id int) error {
@@ -125,28 +124,21 @@ func (s *raft) launch(id int) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(s.dir, fmt.Sprint("raft-", id))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	log, err := os.OpenFile(filepath.Join(s.dir, fmt.Sprintf("raft-%d.log", id)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	dir, err := s.directory(id)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
 	cmd := exec.Command(exe, "raft-member", "-id", fmt.Sprint(id), "-dir", dir, "-peers", strings.Join(s.addrs, ","))
-	cmd.Stderr, cmd.SysProcAttr = log, dieWithUs()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := s.run(id, cmd); err != nil {
 		return err
 	}
-	s.live[id] = cmd
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("member %d of raft does not start: see %s", id, log.Name())
+		return fmt.Errorf("member %d of raft does not start: see the logs", id)
 	}
 	c, err := net.Dial("tcp", strings.TrimSpace(line))
 	if err == nil {
@@ -167,33 +159,17 @@ func (s *raft) ask(id int, what string) (said string, err error) {
 	return said, err
 }
 
-func (s *raft) start(ctx context.Context) (int, error) {
-	for id := 1; id <= size; id++ {
-		if s.live[id] == nil {
-			if err := s.launch(id); err != nil {
-				return 0, err
-			}
-		}
+func (s *raft) start(ctx context.Context) (int, error) { return s.settle(ctx, s.launch, s.role) }
+
+// role is that of a follower only when it knows a leader: one that was just started does when it has been asked to follow it.
+func (s *raft) role(id int) role {
+	switch said, _ := s.ask(id, "state"); said {
+	case "Leader true":
+		return leads
+	case "Follower true":
+		return follows
 	}
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
-		leader, others := 0, 0
-		for id := 1; id <= size; id++ {
-			switch said, _ := s.ask(id, "state"); said {
-			case "Leader true":
-				leader = id
-			case "Follower true":
-				others++
-			}
-		}
-		if leader != 0 && others == size-1 {
-			// One that was just started knows a leader when it has been asked to follow it.
-			return leader, nil
-		}
-		if !sleep(ctx, 20*time.Millisecond) {
-			break
-		}
-	}
-	return 0, errors.New("no leader of raft within a minute")
+	return undecided
 }
 
 // write asks the one, then the others: a follower of raft passes nothing on, so a client has to find the leader.
@@ -214,16 +190,5 @@ func (s *raft) write(_ context.Context, through int) error {
 func (s *raft) kill(which int) error {
 	s.conns[which].c.Close()
 	delete(s.conns, which)
-	cmd := s.live[which]
-	delete(s.live, which)
-	err := cmd.Process.Kill()
-	cmd.Wait()
-	return err
-}
-
-func (s *raft) stop() {
-	for _, cmd := range s.live {
-		cmd.Process.Kill()
-		cmd.Wait()
-	}
+	return s.end(which)
 }

@@ -20,10 +20,9 @@ const zookeeperJar = "/usr/share/java/zookeeper.jar"
 
 // zookeeper is three servers of Apache ZooKeeper with the settings of its sample: a tickTime of 2 s, syncLimit 5, and a disk that is synced.
 type zookeeper struct {
-	dir     string
+	processes
 	quorum  []string // two addresses for each
 	clients []string
-	live    map[int]*exec.Cmd
 	conns   map[int]*zk.Conn
 }
 
@@ -35,12 +34,12 @@ func newZookeeper(dir string) (*zookeeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &zookeeper{dir: dir, quorum: ports[:2*size], clients: ports[2*size:], live: map[int]*exec.Cmd{}, conns: map[int]*zk.Conn{}}, nil
+	return &zookeeper{processes{"zookeeper", dir, map[int]*exec.Cmd{}}, ports[:2*size], ports[2*size:], map[int]*zk.Conn{}}, nil
 }
 
 func (s *zookeeper) launch(id int) error {
-	dir := filepath.Join(s.dir, fmt.Sprint("zookeeper-", id))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir, err := s.directory(id)
+	if err != nil {
 		return err
 	}
 	_, port, _ := net.SplitHostPort(s.clients[id-1])
@@ -53,58 +52,27 @@ func (s *zookeeper) launch(id int) error {
 	if err := errors.Join(os.WriteFile(file, []byte(cfg), 0o600), os.WriteFile(filepath.Join(dir, "myid"), fmt.Append(nil, id), 0o600)); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(filepath.Join(s.dir, fmt.Sprintf("zookeeper-%d.log", id)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd := exec.Command("java", "-Xmx512m", "-cp", zookeeperJar, "org.apache.zookeeper.server.quorum.QuorumPeerMain", file)
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, dieWithUs()
-	s.live[id] = cmd
-	return cmd.Start()
+	return s.run(id, exec.Command("java", "-Xmx512m", "-cp", zookeeperJar, "org.apache.zookeeper.server.quorum.QuorumPeerMain", file))
 }
 
-// mode is what a server says that it is: leader or follower.
-func (s *zookeeper) mode(id int) string {
+func (s *zookeeper) start(ctx context.Context) (int, error) { return s.settle(ctx, s.launch, s.role) }
+
+func (s *zookeeper) role(id int) role {
 	c, err := net.DialTimeout("tcp", s.clients[id-1], time.Second)
 	if err != nil {
-		return ""
+		return undecided
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(time.Second))
 	c.Write([]byte("srvr"))
 	text, _ := io.ReadAll(c)
-	_, mode, _ := strings.Cut(string(text), "Mode: ")
-	mode, _, _ = strings.Cut(mode, "\n")
-	return mode
-}
-
-func (s *zookeeper) start(ctx context.Context) (int, error) {
-	for id := 1; id <= size; id++ {
-		if s.live[id] == nil {
-			if err := s.launch(id); err != nil {
-				return 0, err
-			}
-		}
+	switch {
+	case strings.Contains(string(text), "Mode: leader\n"):
+		return leads
+	case strings.Contains(string(text), "Mode: follower\n"):
+		return follows
 	}
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
-		leader, others := 0, 0
-		for id := 1; id <= size; id++ {
-			switch s.mode(id) {
-			case "leader":
-				leader = id
-			case "follower":
-				others++
-			}
-		}
-		if leader != 0 && others == size-1 {
-			return leader, nil
-		}
-		if !sleep(ctx, 50*time.Millisecond) {
-			break
-		}
-	}
-	return 0, errors.New("no leader of ZooKeeper within a minute")
+	return undecided
 }
 
 // one is the one server that a client knows. It is tried again after 5 ms, where the client's own provider waits for a second.
@@ -143,19 +111,12 @@ func (s *zookeeper) kill(which int) error {
 		c.Close()
 		delete(s.conns, which)
 	}
-	cmd := s.live[which]
-	delete(s.live, which)
-	err := cmd.Process.Kill()
-	cmd.Wait()
-	return err
+	return s.end(which)
 }
 
 func (s *zookeeper) stop() {
 	for _, c := range s.conns {
 		c.Close()
 	}
-	for _, cmd := range s.live {
-		cmd.Process.Kill()
-		cmd.Wait()
-	}
+	s.processes.stop()
 }

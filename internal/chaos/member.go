@@ -14,6 +14,7 @@ import (
 
 	"github.com/ensemble-go/ensemble"
 	"github.com/ensemble-go/ensemble/transport/tcp"
+	"github.com/ensemble-go/ensemble/transport/tcp/tcptest"
 )
 
 // routes is a Dialer that knows where the members are.
@@ -51,7 +52,7 @@ func member(ctx context.Context, args []string) error {
 		cancel()
 	}()
 	self := ensemble.ID(*id)
-	config, err := loadCertificate(*certs, self)
+	config, err := tcptest.ReadFiles(*certs, self)
 	if err != nil {
 		return err
 	}

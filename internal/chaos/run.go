@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/transport/tcp/tcptest"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -41,7 +42,7 @@ func (r *run) run(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := makeCertificates(r.dir, size); err != nil {
+	if err := tcptest.WriteFiles(r.dir, everybody()...); err != nil {
 		return err
 	}
 	if r.net, err = newNetwork(ctx, size); err != nil {

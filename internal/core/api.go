@@ -19,6 +19,7 @@ type Config struct {
 	MaxInFlight int             // requests waiting at this member, session.MaxWindow at most: all have their place in a window; above it ErrOverloaded
 	MaxTail     int             // bytes of applied history kept in memory for lagging learners
 	Window      int             // bytes sent to a learner and not yet acknowledged
+	MaxApply    int             // bytes of entries that one step applies, each counted with 64 more; 0: all that there are
 	ChunkSize   int             // bytes of one chunk of a snapshot
 	ReadsLog    bool            // the shell has a log to answer Reads from
 	MaxCounter  uint32          // of a zxid, before the epoch is renewed in place; 0: the greatest there is
@@ -99,6 +100,9 @@ type Recalled struct {
 	Entries []zab.Entry
 }
 
+// Continue answers Output.More.
+type Continue struct{}
+
 // Failed tells that a write or sync failed: the end of this member's voting life.
 type Failed struct{ Err error }
 
@@ -113,6 +117,7 @@ func (*TransferRequest) input() {}
 func (*Persisted) input()       {}
 func (*Taken) input()           {}
 func (*Recalled) input()        {}
+func (*Continue) input()        {}
 func (*Failed) input()          {}
 
 // Message is what travels between members: a zab.Message (as pointer), an *election.Notification, or one of the types of
@@ -155,6 +160,7 @@ type Output[V, R any] struct {
 	Pieces        []zab.Piece // of a snapshot, in order, to be decoded and kept off the loop: answered by Taken
 	State         V
 	Published     bool // State is set
+	More          bool // there is more to apply: step Continue when what else waits has had its turn
 	SessionsEnded []SessionEnd
 	News          []SessionNews // of the sessions that this member serves, in order; to be told before Replies are given
 	Status        Status

@@ -21,6 +21,9 @@ func (m *Machine[V, R]) bornHere() bool { return m.zab.Durable().Born }
 // mine is what this member says of its birth: what is durable, and nothing else.
 func (m *Machine[V, R]) mine(found bool) *Birth {
 	k := m.zab.Durable()
+	if mutant.On("birth-issued") {
+		k = m.zab.Mark()
+	}
 	return &Birth{
 		Ensemble: k.Ensemble, Counts: k.Counts, Born: k.Born, Promised: k.Promised > 0, Found: found,
 		Blank: m.cfg.Join || k.Spoilt || k.Ensemble != (zab.EnsembleID{}) && !k.Counts,

@@ -9,6 +9,9 @@
 //
 //	birth.go     how an ensemble begins: nobody votes before all founders know of it
 //	machine.go   the join of election and zab
+//	roles.go     when to look for a leader, and what follows from finding one
+//	transfer.go  leadership that is handed over
+//	status.go    what a member knows of itself
 //	outbox.go    the requests of this member, on their way to whoever leads
 //	inbox.go     the requests of others, at the leader
 //	syncs.go     positions confirmed by a quorum

@@ -64,13 +64,6 @@ type Machine[V, R any] struct {
 	opens   []open         // sessions to be made, the same
 	syncs   syncs
 	ticket  uint64 // of a transfer under way, 0: none
-	tickets int    // ticks that it may take
-}
-
-type settled struct {
-	state  election.State
-	leader quorum.ID
-	epoch  uint32
 }
 
 type peer struct {
@@ -87,7 +80,8 @@ type open struct {
 	timeout uint32
 }
 
-// New returns a member that begins with what it recovered. The first inputs should be Linked for the links that are up.
+// New returns a member that begins with what it recovered. sm holds the state of its snapshot already if that comes without chunks. The first inputs should be
+// Linked for the links that are up.
 func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V, R] {
 	m := &Machine[V, R]{sm: sm}
 	cfg.DigestEvery = max(2, cmp.Or(cfg.DigestEvery, digestEvery)) // of 1 each digest would call for the next
@@ -113,7 +107,7 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 		rec.Mark.Incarnation = cfg.Incarnation
 	}
 	rec.Mark.Member = cfg.Self
-	if s := rec.Snapshot; s != nil {
+	if s := rec.Snapshot; s != nil && s.Chunks != nil {
 		state, err := sm.Decode(s.Chunks)
 		if err != nil {
 			m.failed = err
@@ -132,7 +126,7 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 	}
 	m.zab = zab.New(zab.Config{
 		Self: cfg.Self, Verifier: verifier, Observer: !m.voter, InitLimit: cfg.InitLimit, SyncLimit: cfg.SyncLimit,
-		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxCounter: cfg.MaxCounter, ReadsLog: cfg.ReadsLog,
+		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxApply: cfg.MaxApply, MaxCounter: cfg.MaxCounter, ReadsLog: cfg.ReadsLog,
 		NextSession: sessionNumbers(cfg.Run),
 	}, rec, host[V, R]{m})
 	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: rand.NewPCG(cfg.Seed, uint64(cfg.Self)).Uint64()})
@@ -266,7 +260,6 @@ func (m *Machine[V, R]) take(in Input) {
 		if m.lookNext {
 			m.look()
 		}
-		m.transferTick()
 		m.serveDigests(true)
 	case *Receive:
 		m.receive(x.From, x.Message)
@@ -298,6 +291,8 @@ func (m *Machine[V, R]) take(in Input) {
 		m.zab.Received(x.Snapshot, x.At, x.State, x.Err)
 	case *Recalled:
 		m.zab.ReadDone(x.ID, x.Entries)
+	case *Continue:
+		m.zab.Continue()
 	case *Failed:
 		m.fail(x.Err)
 	}
@@ -399,6 +394,8 @@ func (m *Machine[V, R]) drain() {
 	m.out.Pieces = append(m.out.Pieces, z.Pieces...)
 	clear(z.Pieces)
 	z.Reads, z.Pieces = z.Reads[:0], z.Pieces[:0]
+	m.out.More = m.out.More || z.More
+	z.More = false
 	if z.Err != nil {
 		m.fail(z.Err)
 	}
@@ -448,87 +445,6 @@ func (m *Machine[V, R]) fail(err error) {
 	}
 }
 
-// ended follows the end of a role: what waited for this leader waits for the next.
-func (m *Machine[V, R]) ended(to quorum.ID) {
-	if !mutant.On("speculation-kept") {
-		m.sm.Abandon()
-	}
-	m.forgetAll()
-	m.forgetDigests()
-	m.outbox.unsend()
-	m.renewal.end()
-	m.syncs.unsend()
-	m.changed = true
-	if m.settled.state == election.Following || m.settled.state == election.Observing {
-		if m.settled.epoch == 0 {
-			m.vote.Failed(m.settled.leader)
-		}
-	}
-	m.settled = settled{}
-	if to != 0 && m.failed == nil {
-		m.follow(to)
-		return
-	}
-	m.lookNext = true
-}
-
-// look begins an election when everything issued is persisted; once a step at most.
-func (m *Machine[V, R]) look() {
-	if m.zab.Role() != zab.Looking || !m.zab.Settled() || !m.zab.Mark().Born && !(mutant.On("promise-before-born") && m.zab.Mark().Counts) || m.looks > 0 {
-		m.lookNext = m.zab.Role() == zab.Looking
-		return
-	}
-	m.looks++
-	m.lookNext = false
-	k := m.zab.Mark()
-	m.vote.Look(election.Vote{Leader: m.cfg.Self, Epoch: k.Joined, Zxid: m.zab.Last()}, m.voter && k.Counts, &m.eout)
-}
-
-func (m *Machine[V, R]) elected(id quorum.ID) {
-	if m.zab.Role() == zab.Looking {
-		m.follow(id)
-	}
-}
-
-// follow takes the role that an election, or a leader that hands over, decided on.
-func (m *Machine[V, R]) follow(id quorum.ID) {
-	m.changed = true
-	if id == m.cfg.Self {
-		m.zab.Lead()
-	} else if p := m.peer(id); p != nil && p.linked {
-		m.zab.Follow(id)
-	} else {
-		m.lookNext = true
-		return
-	}
-	m.tellRole()
-}
-
-// tellRole keeps the election's answers true.
-func (m *Machine[V, R]) tellRole() {
-	s := settled{leader: m.zab.Leader()}
-	switch m.zab.Role() {
-	case zab.Leading:
-		s.state = election.Leading
-	case zab.Following:
-		s.state = election.Following
-	case zab.Observing:
-		s.state = election.Observing
-	default:
-		return
-	}
-	if m.zab.Established() {
-		s.epoch = m.zab.Epoch()
-	}
-	if s.epoch == 0 && m.settled.epoch != 0 && s.leader == m.settled.leader {
-		return // a renewal in place: nothing that others need to know before it is done
-	}
-	if s != m.settled {
-		m.settled, m.changed = s, true
-		m.vote.Settle(s.state, s.leader, s.epoch, &m.eout)
-	}
-}
-
 // serve does what a member with a leader does at the end of a step.
 func (m *Machine[V, R]) serve() {
 	m.tellRole()
@@ -539,34 +455,9 @@ func (m *Machine[V, R]) serve() {
 	m.serveOutbox()
 	m.serveRenewals()
 	m.serveSyncs()
+	m.serveTransfer()
 	m.serveDigests(false)
 	m.drain()
-}
-
-func (m *Machine[V, R]) transfer(x *TransferRequest) {
-	may := func(id quorum.ID) bool { return (x.To == 0 || x.To == id) && !m.digests.wrong[id] }
-	if m.ticket != 0 || x.To == m.cfg.Self || !m.zab.Transfer(may) {
-		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrNotLeading})
-		return
-	}
-	m.ticket, m.tickets = x.Ticket, m.cfg.SyncLimit+1
-}
-
-// transferTick answers a transfer when this member leads no more, or when it was given up.
-func (m *Machine[V, R]) transferTick() {
-	if m.ticket == 0 {
-		return
-	}
-	m.tickets--
-	switch {
-	case m.zab.Role() != zab.Leading:
-		m.reply(Reply[R]{Ticket: m.ticket})
-	case m.tickets <= 0:
-		m.reply(Reply[R]{Ticket: m.ticket, Err: ErrNotLeading})
-	default:
-		return
-	}
-	m.ticket = 0
 }
 
 // answerAll answers every ticket at the end.
@@ -580,30 +471,6 @@ func (m *Machine[V, R]) answerAll(err error) {
 		m.reply(Reply[R]{Ticket: m.ticket, Err: err})
 		m.ticket = 0
 	}
-}
-
-// publish gives out the state when it has changed, and the status when anything but positions has.
-func (m *Machine[V, R]) publish() {
-	if m.applied && m.failed == nil {
-		m.out.State, m.out.Published = m.sm.View(), true
-		m.applied = false
-	}
-	if !m.changed && m.status.Ready == m.ready() && (m.status.Reason == Blank) == m.blank() {
-		return
-	}
-	m.changed = false
-	m.status = m.Status()
-	m.out.Status, m.out.Changed = m.status, true
-}
-
-// ready reports whether this member serves and counts, durably: whoever reads it may rely on this disk, and give up another.
-func (m *Machine[V, R]) ready() bool {
-	return m.zab.Serving() && !m.digests.differ && !m.zab.Mark().Spoilt && m.zab.Role() != zab.Stopped && (m.zab.Durable().Counts || !m.voter || mutant.On("ready-before-durable") && m.zab.Mark().Counts)
-}
-
-func (m *Machine[V, R]) blank() bool {
-	k := m.zab.Durable()
-	return k.Born && !k.Counts && m.voter
 }
 
 // Err returns what ended the machine, or nil. A machine that cannot begin says so before its first step.
@@ -620,33 +487,4 @@ func (m *Machine[V, R]) Snapshot() (zab.Snapshot, zab.SnapshotReader) {
 		return s, nil
 	}
 	return s, m.sm.Snapshot(m.cfg.ChunkSize)
-}
-
-// Status tells what this member knows of itself now.
-func (m *Machine[V, R]) Status() Status {
-	if m.zab == nil {
-		return Status{Role: zab.Stopped, Reason: NoQuorum}
-	}
-	k := m.zab.Mark()
-	s := Status{
-		Role: m.zab.Role(), Leader: m.zab.Leader(), Ready: m.ready(), Epoch: m.zab.Epoch(), Ensemble: k.Ensemble, Founded: m.birth.founded,
-		Logged: m.zab.Last(), Committed: m.zab.Committed(), Applied: m.zab.Applied(), Session: m.outbox.own.session, InFlight: m.outbox.count,
-		Peers: make([]Peer, len(m.peers)),
-	}
-	switch {
-	case s.Ready:
-	case k.Spoilt, m.digests.differ:
-		s.Reason = Impaired
-	case m.blank():
-		s.Reason = Blank
-	case s.Leader != 0:
-		s.Reason = Synchronising
-	default:
-		s.Reason = NoQuorum
-	}
-	for i, p := range m.peers {
-		s.Peers[i] = Peer{ID: p.id, Linked: p.linked, Acked: m.zab.Acked(p.id)}
-		s.Peers[i].State, _, _ = m.vote.Peer(p.id)
-	}
-	return s
 }

@@ -81,8 +81,10 @@ func (s *Znodes) Waits(c Call) bool {
 }
 
 // judge appends what a request comes to, and says of which kind the transaction is.
-func (s *Znodes) judge(z zab.Zxid, at int64, id uint64, request, txn []byte, kind int) ([]byte, error) {
-	s.caller = datatree.Caller{Session: id, Host: true}
+func (s *Znodes) judge(who *datatree.Caller, z zab.Zxid, at int64, id uint64, request, txn []byte, kind int) ([]byte, error) {
+	if s.caller = (datatree.Caller{Session: id, Host: true}); who != nil {
+		s.caller = *who
+	}
 	if len(request) == 0 || request[0] > requestClose {
 		return s.tree.PrepareRequestFor(&s.caller, z, at, request, txn)
 	}

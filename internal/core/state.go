@@ -74,6 +74,11 @@ const (
 func (s *Znodes) time(wall int64) int64 { return max(wall, s.now, s.next) }
 
 func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
+	return s.PrepareFor(nil, z, wall, c)
+}
+
+// PrepareFor is Prepare for a call of who, if its payload does not say whose it is; nil is the host itself, on the session that the call is named by.
+func (s *Znodes) PrepareFor(who *datatree.Caller, z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 	name := session.Name(c.Name)
 	if z <= s.last || z <= s.tree.Zxid() || !s.fresh(name, c.Low) {
 		return nil, false
@@ -85,7 +90,7 @@ func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 		txn = binary.AppendUvarint(txn, v)
 	}
 	verdict := len(txn)
-	txn, err := s.judge(z, at, name.Session, c.Payload, append(txn, 0), kind)
+	txn, err := s.judge(who, z, at, name.Session, c.Payload, append(txn, 0), kind)
 	if err != nil {
 		txn[kind] = txnCall
 		index := -1

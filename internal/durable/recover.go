@@ -3,6 +3,7 @@ package durable
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sort"
@@ -21,32 +22,54 @@ type Found struct {
 	Grown  int64  // bytes of log since the snapshot
 }
 
-// ErrOrphans tells that there are snapshots beside a mark that knows of no ensemble.
-var ErrOrphans = errors.New("there are snapshots, and the mark knows of no ensemble")
+// ErrOrphans tells that there are snapshots, and that what says whose they are is gone: whoever took the log away took promises with it.
+var ErrOrphans = errors.New("there are snapshots")
 
-// Recover reads the newest snapshot that the log, just opened, goes on from. unused is told of each that is not used, and why. Errors are those of snapshot,
-// and ErrOrphans; the log is the caller's to close then. It may be nil, and be set in the Store later. Who only reads has none, and o.ReadOnly.
-func Recover(log *wal.Log, rec *wal.Recovery, o snapshot.Options, unused func(error)) (*Store, Found, error) {
+// Orphans is the error for so many snapshots beside what the log holds; nil if they may be its own.
+func Orphans(rec *wal.Recovery, snapshots int) error {
+	switch {
+	case snapshots == 0:
+		return nil
+	case rec.Fresh:
+		return fmt.Errorf("%w, and the log is gone", ErrOrphans)
+	case rec.Mark.Ensemble == (zab.EnsembleID{}):
+		return fmt.Errorf("%w, and the mark knows of no ensemble", ErrOrphans)
+	}
+	return nil
+}
+
+// Recover reads the newest snapshot that the log, just opened, goes on from. load is given it, and may be given an older one when that turns out to be damaged:
+// what it has built of the one before is then of no use, and of the last one, too, unless Found has a Snapshot. With no load Found has the chunks. unused is told of
+// each that is not used, and why. Errors are those of snapshot and of load, and ErrOrphans; the log is the caller's to close then. It may be nil, and be
+// set in the Store later. Who only reads has none, and o.ReadOnly.
+func Recover(log *wal.Log, rec *wal.Recovery, o snapshot.Options, load func(*snapshot.Reader) error, unused func(error)) (*Store, Found, error) {
 	f := Found{Recovered: core.Recovered{Mark: rec.Mark, Entries: rec.Entries, Pos: rec.Pos}}
 	o.Ensemble = rec.Mark.Ensemble
 	states, err := snapshot.Open(o)
 	if err != nil {
 		return nil, f, err
 	}
-	if len(states.List()) > 0 && rec.Mark.Ensemble == (zab.EnsembleID{}) {
-		return nil, f, ErrOrphans
+	if err := Orphans(rec, len(states.List())); err != nil {
+		return nil, f, err
 	}
 	s := &Store{Log: log, States: states, need: snapshot.Need{From: rec.Base}}
 	if r := rec.Reset; r != nil {
 		s.need.Reset = (*snapshot.Reset)(r)
 		f.Places.add(r.Zxid, r.Pos)
 	}
-	info, snap, err := s.load(rec, unused)
+	var chunks [][]byte
+	if load == nil {
+		load = func(r *snapshot.Reader) (err error) {
+			chunks, err = all(r)
+			return err
+		}
+	}
+	info, snap, err := s.load(rec, load, unused)
 	switch {
 	case err != nil:
 		return nil, f, err
 	case snap != nil:
-		f.Snapshot = snap
+		f.Snapshot, snap.Chunks = snap, chunks
 		s.newest.Store(uint64(snap.Zxid))
 		f.Places = nil
 		pos := info.Pos
@@ -66,8 +89,22 @@ func Recover(log *wal.Log, rec *wal.Recovery, o snapshot.Options, unused func(er
 	return s, f, nil
 }
 
-// load returns the newest snapshot that is a point of the log's history, or nil if the log has all of it.
-func (s *Store) load(rec *wal.Recovery, unused func(error)) (snapshot.Info, *zab.Snapshot, error) {
+// all returns the chunks that are to come.
+func all(r *snapshot.Reader) (chunks [][]byte, err error) {
+	for {
+		c, err := r.Chunk()
+		if err == io.EOF {
+			return chunks, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		chunks = append(chunks, c)
+	}
+}
+
+// load has the newest snapshot loaded that is a point of the log's history, and describes it: nil if the log has all of it.
+func (s *Store) load(rec *wal.Recovery, load func(*snapshot.Reader) error, unused func(error)) (snapshot.Info, *zab.Snapshot, error) {
 	need := s.need
 	need.Upto = rec.Base
 	if n := len(rec.Entries); n > 0 {
@@ -92,20 +129,7 @@ func (s *Store) load(rec *wal.Recovery, unused func(error)) (snapshot.Info, *zab
 		if one.From != one.Upto {
 			continue
 		}
-		var chunks [][]byte
-		info, why, err := s.States.Load(one, func(r *snapshot.Reader) error {
-			chunks = nil
-			for {
-				c, err := r.Chunk()
-				if err == io.EOF {
-					return nil
-				}
-				if err != nil {
-					return err
-				}
-				chunks = append(chunks, c)
-			}
-		})
+		info, why, err := s.States.Load(one, load)
 		for _, f := range why {
 			unused(f)
 		}
@@ -116,9 +140,7 @@ func (s *Store) load(rec *wal.Recovery, unused func(error)) (snapshot.Info, *zab
 		if err != nil {
 			return info, nil, err
 		}
-		snap := info.Snapshot()
-		snap.Chunks = chunks
-		return info, snap, nil
+		return info, info.Snapshot(), nil
 	}
 	if need.Reset == nil && need.From == 0 {
 		return snapshot.Info{}, nil, nil

@@ -62,7 +62,7 @@ func (b *bench) open() error {
 	}
 	b.unused = nil
 	o := snapshot.Options{Dir: filepath.Join(dir, SnapshotsDir), FS: b.mem, Random: b.random, Keep: 2}
-	b.s, b.f, err = Recover(log, &rec, o, func(err error) { b.unused = append(b.unused, err) })
+	b.s, b.f, err = Recover(log, &rec, o, nil, func(err error) { b.unused = append(b.unused, err) })
 	return err
 }
 
@@ -321,7 +321,7 @@ func TestOrphans(t *testing.T) {
 	b.last, b.pos = 1, 1
 	_, err := b.s.States.Write(context.Background(), snapshot.Meta{Ensemble: ensembleID, Zxid: 1}, &chunks{1})
 	b.must(err)
-	if err := b.open(); err != ErrOrphans {
+	if err := b.open(); !errors.Is(err, ErrOrphans) {
 		t.Fatal(err)
 	}
 }

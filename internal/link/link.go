@@ -4,9 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 )
 
@@ -166,15 +164,6 @@ type Link struct {
 	said bool // unknown or refuse was sent in this tick
 }
 
-// incoming is the receiving side of one class.
-type incoming struct {
-	last    uint64 // sequence number
-	promise uint64 // the peer has sent this many
-	stall   int    // ticks without a frame while some are missing
-	total   int    // size of the message in parts; 0: none
-	parts   []byte
-}
-
 // New returns a link to the peer, down until Open or until the peer opens it. Without
 // Config.Nonce it stays down, with ErrNonce.
 func New(cfg Config, peer quorum.ID) *Link {
@@ -291,35 +280,6 @@ func (l *Link) Tick(out *Output) {
 	}
 }
 
-// draw sees to it that there is a candidate. A candidate is kept until it has become part of a stream.
-func (l *Link) draw(out *Output) bool {
-	if l.candidate != (Nonce{}) {
-		return true
-	}
-	n := l.cfg.Nonce()
-	if n == (Nonce{}) || n == l.last {
-		out.Err = ErrNonce
-		return false
-	}
-	l.candidate, l.last = n, n
-	return true
-}
-
-// establish makes the candidate and the peer's nonce the stream that is up.
-func (l *Link) establish(theirs Nonce, ensemble [16]byte, out *Output) {
-	l.down(out)
-	l.ours, l.theirs, l.ensemble = l.candidate, theirs, ensemble
-	l.candidate, l.heard = Nonce{}, Nonce{}
-	l.opening, l.up, l.confirmed, l.age = false, true, false, 0
-	l.gap, l.wait = 1, 1
-	out.Up = true
-}
-
-func (l *Link) confirm(out *Output) {
-	l.gap, l.wait = 1, 1
-	l.handshake(confirm, l.ours, l.theirs, out)
-}
-
 // down ends the stream that is up.
 func (l *Link) down(out *Output) {
 	if !l.up {
@@ -343,32 +303,6 @@ func (l *Link) fail(err error, out *Output) {
 	}
 }
 
-// Send appends the frames of a message to the Output. The message is copied. It fails, with nothing appended and no sequence number taken, if the link is
-// down, the message is too large or the class does not exist. The peer will not miss what was refused: a caller who needs it to arrive, or the stream to end, calls Fault.
-func (l *Link) Send(class Class, msg []byte, out *Output) error {
-	switch {
-	case class >= Classes:
-		return ErrClass
-	case !l.up:
-		return ErrDown
-	case len(msg) > l.cfg.MaxMessage:
-		return ErrTooLarge
-	}
-	if len(msg) <= l.frame-dataHeader-promises {
-		l.data(class, whole, 0, msg, out)
-		return nil
-	}
-	piece := l.frame - dataHeader - promises - 8
-	form, rest := first, msg
-	out.buf = slices.Grow(out.buf, len(msg)+(len(msg)/piece+1)*(l.frame-piece))
-	for len(rest) > 0 {
-		n := min(piece, len(rest))
-		l.data(class, form, len(msg), rest[:n], out)
-		form, rest = part, rest[n:]
-	}
-	return nil
-}
-
 // Receive takes a frame of the class, as the transport delivers it, that the peer has sent. The frame is lent: until Receive returns, or for as long as the
 // Messages of the Output are used.
 func (l *Link) Receive(class Class, frame []byte, out *Output) {
@@ -380,213 +314,4 @@ func (l *Link) Receive(class Class, frame []byte, out *Output) {
 	} else if class == Control {
 		l.receiveHandshake(frame, out)
 	}
-}
-
-func (l *Link) receiveHandshake(frame []byte, out *Output) {
-	h, ok := parseHandshake(frame)
-	if !ok || l.pause > 0 {
-		return
-	}
-	// What repeats one of our nonces is no older than that nonce.
-	wanted := l.candidate != (Nonce{}) && h.yours == l.candidate
-	live := l.up && h.yours == l.ours && h.mine == l.theirs
-
-	switch h.kind {
-	case unknown:
-		if l.isUp(h.yours.short(), h.mine.short()) {
-			l.Reset(out)
-		}
-		return
-	case refuse:
-		if err := l.mismatch(&h); err != nil && (wanted || live) {
-			l.fail(err, out)
-		}
-		return
-	}
-	if err := l.mismatch(&h); err != nil {
-		switch {
-		case wanted || live:
-			l.fail(err, out)
-		case h.kind == hello && l.up: // perhaps an old one
-		case h.kind == hello:
-			out.Err = fmt.Errorf("%w (peer %d)", err, l.peer)
-		default:
-			return // an old one
-		}
-		if !l.said {
-			l.said = true
-			l.handshake(refuse, h.yours, h.mine, out)
-		}
-		return
-	}
-	if h.mine == (Nonce{}) {
-		return
-	}
-
-	switch h.kind {
-	case hello:
-		if l.up && h.mine == l.theirs {
-			if !l.confirmed { // it has not seen our answer
-				l.handshake(confirm, l.ours, l.theirs, out)
-			}
-			return
-		}
-		if l.draw(out) {
-			l.heard, l.stated = h.mine, h.ensemble
-			l.handshake(answer, l.candidate, h.mine, out)
-		}
-	case answer:
-		switch {
-		case wanted:
-			l.establish(h.mine, h.ensemble, out)
-			l.confirm(out)
-		case live && !l.confirmed:
-			l.handshake(confirm, l.ours, l.theirs, out)
-		}
-	case confirm:
-		switch {
-		case wanted:
-			l.establish(h.mine, h.ensemble, out)
-		case live:
-			l.ensemble = merge(l.ensemble, h.ensemble)
-		default:
-			l.deny(h.yours.short(), h.mine.short(), out)
-			return
-		}
-		l.confirmed = true
-		l.handshake(ready, l.ours, l.theirs, out)
-	case ready:
-		if live {
-			l.ensemble = merge(l.ensemble, h.ensemble)
-			l.confirmed = true
-		}
-	}
-}
-
-// mismatch says why the peer is not the one that it should be.
-func (l *Link) mismatch(h *handshake) error {
-	switch {
-	case h.version < oldestVersion:
-		return ErrVersion
-	case h.from != l.peer || h.to != l.cfg.Self:
-		return ErrMember
-	case h.name != l.cfg.Name:
-		return ErrName
-	case differ(h.ensemble, l.cfg.Ensemble):
-		return ErrEnsemble
-	}
-	return nil
-}
-
-// deny says that the stream is dead on this side. It is not called for one that is up or may still come up: that is what makes it safe for the
-// peer to believe it whenever it arrives.
-func (l *Link) deny(ours, theirs uint64, out *Output) {
-	if !l.said {
-		l.said = true
-		l.handshake(unknown, long(ours), long(theirs), out)
-	}
-}
-
-func (l *Link) isUp(ours, theirs uint64) bool {
-	return l.up && ours == l.ours.short() && theirs == l.theirs.short()
-}
-
-func differ(a, b [16]byte) bool { return a != b && a != [16]byte{} && b != [16]byte{} }
-
-// merge keeps what was stated before if a repeat states nothing.
-func merge(old, now [16]byte) [16]byte {
-	if now == ([16]byte{}) {
-		return old
-	}
-	return now
-}
-
-func (l *Link) receiveData(class Class, frame []byte, out *Output) {
-	d, ok := parseData(frame)
-	if !ok || d.class != class {
-		return
-	}
-	if !l.isUp(d.yours, d.mine) && !(mutant.On("old-connection") && l.up && class == Log) {
-		if l.candidate == (Nonce{}) || d.yours != l.candidate.short() {
-			l.deny(d.yours, d.mine, out)
-			return
-		}
-		// The peer is in a stream with our candidate: the data has overtaken its confirm. If the beginning is missing, it
-		// may still come.
-		if l.pause > 0 || l.heard == (Nonce{}) || d.mine != l.heard.short() || differ(l.stated, l.cfg.Ensemble) || class != Control && d.seq != 1 {
-			return
-		}
-		l.establish(l.heard, l.stated, out)
-	}
-	if l.ensemble == l.cfg.Ensemble {
-		l.confirmed = true // as good as ready; but the news of SetEnsemble only ready confirms
-	}
-	in := &l.recv[class]
-	if d.seq <= in.last {
-		return
-	}
-	follows := d.seq == in.last+1
-	if !follows && class != Control {
-		l.Reset(out)
-		return
-	}
-	in.last, in.stall = d.seq, 0
-	if class == Control {
-		l.recv[Log].promise = max(l.recv[Log].promise, d.log)
-		l.recv[Bulk].promise = max(l.recv[Bulk].promise, d.bulk)
-	}
-	l.assemble(class, in, d, follows, out)
-}
-
-// assemble delivers a message, or adds to the one that comes in parts.
-func (l *Link) assemble(class Class, in *incoming, d data, follows bool, out *Output) {
-	if d.form == part && class == Control && (in.total == 0 || !follows) {
-		in.total, in.parts = 0, nil // its beginning was lost, so the rest is of no use
-		return
-	}
-	if d.form == whole {
-		if in.total != 0 && class != Control {
-			l.Fault(out)
-			return
-		}
-		in.total, in.parts = 0, nil
-		if len(d.body) > l.cfg.MaxMessage {
-			l.refuseSize(out)
-			return
-		}
-		out.Messages = append(out.Messages, Message{class, d.body})
-		return
-	}
-	if d.form == first {
-		if in.total != 0 && class != Control {
-			l.Fault(out)
-			return
-		}
-		if d.total > uint64(l.cfg.MaxMessage) {
-			l.refuseSize(out)
-			return
-		}
-		in.total = int(d.total)
-		in.parts = nil
-	}
-	if in.total == 0 || len(d.body) == 0 || len(d.body) > in.total-len(in.parts) {
-		l.Fault(out)
-		return
-	}
-	if need := len(in.parts) + len(d.body); need > cap(in.parts) {
-		// Memory is taken as the parts come, whatever the first one says.
-		grown := make([]byte, len(in.parts), min(in.total, max(2*need, 4*MaxFrame)))
-		copy(grown, in.parts)
-		in.parts = grown
-	}
-	in.parts = append(in.parts, d.body...)
-	if len(in.parts) == in.total {
-		out.Messages = append(out.Messages, Message{class, in.parts})
-		in.total, in.parts = 0, nil
-	}
-}
-
-func (l *Link) refuseSize(out *Output) {
-	out.Err = fmt.Errorf("%w (peer %d)", ErrTooLarge, l.peer)
-	l.Fault(out)
 }

@@ -1,9 +1,5 @@
 package sim
 
-import (
-	"slices"
-)
-
 // audit compares everything with everything, at the end of a phase.
 func (w *World) audit() {
 	for i, n := range w.nodes {
@@ -35,7 +31,7 @@ func (w *World) auditTree(n *node) {
 	if err := w.ref.check(v); err != nil {
 		w.failWith(err)
 	}
-	if err := checkShape(slices.Collect(v.Walk("/"))); err != nil {
+	if err := checkTree(v); err != nil {
 		w.failWith(err)
 	}
 	if v.Zxid() != w.lastCommitted() {

@@ -113,7 +113,7 @@ func exists(dir, test, sub string) error {
 		}
 		return nil
 	}
-	if !bytes.Contains(source, []byte(`{"`+sub+`", `)) {
+	if sub != "" && !bytes.Contains(source, []byte(`{"`+sub+`", `)) {
 		return fmt.Errorf("%s of %s has no %s", test, dir, sub)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/election"
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/quorum"
@@ -93,6 +94,27 @@ var corruptions = []struct {
 				w.electedByRight(f, zab.Following)
 			}
 		}
+	}},
+	{"inv/E2", "a vote for what is not durable", func(w *World, n *node) {
+		v := election.Vote{Leader: n.id, Epoch: n.disk.mark.Joined, Zxid: n.disk.last() + 1}
+		w.sent(n, &core.Send{To: 1, Message: &election.Notification{State: election.Looking, Vote: v}})
+	}},
+	{"inv/E2", "who asks to be led with a mark that is not durable", func(w *World, n *node) {
+		n.image.mark.Promised++
+		w.sent(n, &core.Send{To: 1, Message: &zab.FollowerInfo{Promised: n.image.mark.Promised}})
+	}},
+	{"inv/Z23", "a birth that is not known to be complete", func(w *World, n *node) {
+		n.disk.mark.Born = false
+		w.sent(n, &core.Send{To: 1, Message: &core.Birth{Ensemble: n.disk.mark.Ensemble, Counts: true, Born: true, Promised: true}})
+	}},
+	{"inv/Z23", "a founder that has not written the id", func(w *World, n *node) {
+		x := &core.Birth{Ensemble: n.disk.mark.Ensemble, Born: true, Promised: true}
+		n.disk.mark.Ensemble = zab.EnsembleID{}
+		w.sent(n, &core.Send{To: 1, Message: x})
+	}},
+	{"inv/Z11", "a snapshot installed before its RESET is durable", func(w *World, n *node) {
+		n.image.snap = &zab.Snapshot{Zxid: n.disk.last()}
+		w.sent(n, &core.Send{To: 1, Message: &zab.Installed{}})
 	}},
 	{"inv/Z3", "an entry above the promised epoch", func(w *World, n *node) {
 		w.durable(n, &zab.Record{Kind: zab.RecordEntry, Entry: zab.Entry{Zxid: zab.MakeZxid(9999, 1), Prev: n.disk.last()}})

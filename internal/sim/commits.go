@@ -95,7 +95,8 @@ func (w *World) extend(n *node, c zab.Zxid) {
 // deliveries checks what a step has applied.
 func (w *World) deliveries(n *node) {
 	v := &n.watch
-	for _, d := range n.sm.delivered {
+	for i := range n.sm.delivered {
+		d := &n.sm.delivered[i]
 		if d.install {
 			i, ok := w.place(d.zxid)
 			if !ok || i < v.given {
@@ -106,6 +107,7 @@ func (w *World) deliveries(n *node) {
 				v.jumpFrom = w.log[v.given-1].zxid
 			}
 			v.given = i
+			w.hangUpAll(n)
 		} else {
 			if d.zxid > n.m.Zab().Committed() {
 				w.fail("inv/Z14", "member %d applies %v, committed is %v", n.id, d.zxid, n.m.Zab().Committed())
@@ -120,11 +122,17 @@ func (w *World) deliveries(n *node) {
 			if !n.disk.holds(d.zxid) {
 				w.fail("inv/Z14", "member %d applies %v, which its store does not hold", n.id, d.zxid)
 			}
+			w.appliedTo(n, d.zxid)
+			if err := w.ref.delivered(d); err != nil {
+				w.failWith(err)
+			}
 		}
 		if old, ok := w.digests[d.zxid]; ok && old != d.digest {
 			w.fail("inv/Z16", "member %d has digest %x at %v, another has %x", n.id, d.digest, d.zxid, old)
 		}
 		w.digests[d.zxid] = d.digest
 	}
+	clear(n.sm.delivered)
 	n.sm.delivered = n.sm.delivered[:0]
+	w.nothingMore(n)
 }

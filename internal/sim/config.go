@@ -23,6 +23,7 @@ type Config struct {
 	MaxTail     int
 	ReadsLog    bool
 	Window      int
+	MaxApply    int
 	ChunkSize   int
 	DigestEvery uint32
 
@@ -57,6 +58,10 @@ type Config struct {
 	Frame      int             // bytes of the largest; 0: as the link likes
 	Pad        int             // bytes of data, at most so many more than needed
 	FaultEvery Time
+	Special    bool // requests are about containers, TTLs, missing parents and whole subtrees, too,
+	ACLs       bool // about ACLs, some of them of callers with identities,
+	Quotas     bool // and about quotas
+	Watchers   int  // clients that watch, each connected to one member at a time
 }
 
 // faults of the nemesis.
@@ -167,6 +172,9 @@ func newConfig(seed uint64) Config {
 	c.KeepEvery, c.Keep = pick(r, 0, 5, 10, 20, 50), pick(r, 1, 2, 3)
 	c.Paths, c.Pad = 10+r.IntN(41), pick(r, 0, 20, 60)
 	c.ReadsLog = r.IntN(4) > 0
+	c.Special, c.ACLs, c.Quotas = r.IntN(3) > 0, r.IntN(2) == 0, r.IntN(3) == 0
+	c.Watchers = pick(r, 0, 0, 1, 2, 4, 8)
+	c.MaxApply = pick(r, 0, 1, 500, 4000)
 	return c
 }
 

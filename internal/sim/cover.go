@@ -19,7 +19,7 @@ var goals = [...]goal{
 	{"duplicate connection", 100}, {"uncommitted entry of an old leader committed", 20}, {"proposal lost", 20}, {"call unknown after a crash", 100},
 	{"call answered across a change of leader", 50}, {"call refused", 20}, {"verdict refused", 600}, {"sync", 300}, {"read", 300}, {"session opened", 600},
 	{"wipe", 30}, {"power loss of all", 10}, {"blank member counts again", 10}, {"state given up", 10}, {"state given up by a leader", 5}, {"leader renews above a learner's promise", 1},
-	{"multi refused", 300}, {"answer recalled from a window", 20}, {"view held", 100},
+	{"multi refused", 300}, {"answer recalled from a window", 20}, {"view held", 100}, {"applied in several steps", 600},
 	{"old frame repeated", 1000}, {"link replaced by its successor", 100}, {"link reset by itself", 100}, {"message in several frames", 1000},
 	{"strike at stand", 50}, {"strike at promise", 50}, {"strike at join", 50}, {"strike at establish", 50}, {"strike at up to date", 50},
 	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
@@ -32,6 +32,9 @@ var goals = [...]goal{
 	{"damage: log flipped", 20}, {"damage: log zeroed", 20}, {"damage: log stale", 10}, {"damage: log unreadable", 10}, {"damage: segment removed", 10},
 	{"damage: slot flipped", 10}, {"damage: slot unreadable", 10}, {"damage: both slots flipped", 10}, {"damage: snapshot flipped", 10},
 	{"damage: snapshot unreadable", 10}, {"damage: snapshot removed", 10}, {"damage: all snapshots flipped", 5}, {"damaged disk replaced", 100},
+	{"refused by an ACL", 300}, {"invalid ACL", 100}, {"refused by a quota", 100}, {"reaped", 300}, {"not reaped", 300}, {"ACL set", 300}, {"parents made", 300},
+	{"watch event", 10000}, {"watch told of what it missed", 300}, {"gap of a lasting watch", 300}, {"watched while something happened", 1000},
+	{"looked for what is due", 300}, {"read refused by an ACL", 300}, {"TTL given", 300}, {"subtree deleted", 100},
 	{"damaged disk that says nothing replaced", 1}, {"snapshot lost", 10}, {"damage without loss", 50}, {"damage in the blind spot", 5},
 }
 

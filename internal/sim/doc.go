@@ -38,7 +38,8 @@
 // and memory, in resources.go). Z10, Z11 and DUR are judged by the stores at every step, and now and then by the disks themselves: these are copied at any
 // operation, lose their power, and are started (image.go). Beyond the catalogue: DUR, what a loss of power now would leave; Z20,
 // who counts does so by right, and Z22, a leader joins on the promises of none that is fresher (counting.go); Z21, no voter is shut out, and E1, who is
-// elected was heard (hearing.go); DISK, what a start finds is what was told to be durable and a prefix of the rest, or said to be damaged (recovery.go), and what a log reads back is that (offloop.go);
+// elected was heard (hearing.go); E2, who votes for itself or asks to be led has on its disk all that it has written, and Z23, what is said of a birth
+// is (messages.go); DISK, what a start finds is what was told to be durable and a prefix of the rest, or said to be damaged (recovery.go), and what a log reads back is that (offloop.go);
 // PIECE, the pieces of a snapshot come in order; Z8 and Z16 hold for all that leaders send to learners, too (offloop.go); LIVE,
 // progress. Faults come by the clock (nemesis.go) or wait for a moment of the protocol (ambush.go). Counters tell what was reached (cover.go): a run that was
 // too tame fails as well.

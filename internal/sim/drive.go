@@ -179,7 +179,7 @@ func (d *drive) open() error {
 		return nil
 	}
 	o := snapshot.Options{Dir: snapsDir, FS: d.mem, Random: d.r.Uint64, Keep: d.keep}
-	store, found, err := durable.Recover(log, &rec, o, func(error) { d.seen.unused++ })
+	store, found, err := durable.Recover(log, &rec, o, nil, func(error) { d.seen.unused++ })
 	if err != nil {
 		_, lost := errors.AsType[*snapshot.LostError](err)
 		_, damaged := errors.AsType[*snapshot.DamageError](err)

@@ -15,6 +15,7 @@ type expected struct {
 	err     error
 	index   int // of the operation refused in a multi, else -1
 	results []datatree.Result
+	request *request
 }
 
 // isVerdict reports whether an answer is what the state machine said, and not that it was not asked.
@@ -47,8 +48,9 @@ func (e *expected) compare(r *core.Reply[core.Result], recalled zab.Zxid, p *pas
 	for i := range want {
 		w := want[i]
 		if recalled != 0 && w.Stat != (datatree.Stat{}) { // deletes and checks have none
+			_, acl := e.request.ops[i].(datatree.SetACLOp)
 			w.Stat = datatree.Stat{}
-			if n := p.asOf(w.Path, recalled); n != nil && n.stat.Mzxid == e.zxid {
+			if n := p.asOf(w.Path, recalled); n != nil && n.stat.Mzxid == e.zxid && !acl {
 				w.Stat = n.stat
 			}
 		}

@@ -18,6 +18,7 @@ const (
 	laneTick
 	laneLog
 	laneBulk
+	laneMore
 	laneRequest
 	lanes
 )
@@ -124,10 +125,30 @@ func (n *node) work(w *World) {
 // settle carries out all that a drain has led to.
 func (n *node) settle(w *World) {
 	for n.up {
+		more := n.out.More
 		n.carryOut(w)
-		if !n.up || !n.tellEnsemble(w) {
+		if !n.up {
 			return
 		}
+		if more {
+			n.more(w)
+		}
+		if !n.tellEnsemble(w) {
+			return
+		}
+	}
+}
+
+// more has the machine go on when what else waits has had its turn.
+func (n *node) more(w *World) {
+	w.cover("applied in several steps")
+	if len(n.inbox[laneMore]) > 0 {
+		return
+	}
+	n.inbox[laneMore] = append(n.inbox[laneMore], inbound{lane: laneMore, msg: &core.Continue{}})
+	if !n.paused && !n.drain {
+		n.drain = true
+		w.push(event{at: w.now + between(w.sched, 0, w.cfg.LoopDelay), kind: evDrain, node: int32(n.idx), run: n.run})
 	}
 }
 
@@ -276,6 +297,7 @@ func (w *World) down(n *node, then int) {
 	}
 	n.up, n.paused, n.crashIn = false, false, 0
 	w.observeCrash(n)
+	w.hangUpAll(n)
 	n.drive.stalled = 0
 	w.fall(n, then == thenNoPower)
 	if then == thenWipe && w.mayWipe(n) {
@@ -339,12 +361,15 @@ func (w *World) restart(n *node) {
 	}
 	cfg := core.Config{
 		Self: n.id, Members: w.cfg.members(), InitLimit: w.cfg.InitLimit, SyncLimit: w.cfg.SyncLimit, MaxInFlight: w.cfg.MaxInFlight,
-		MaxTail: w.cfg.MaxTail, ReadsLog: w.cfg.ReadsLog, Window: w.cfg.Window, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, DigestEvery: w.cfg.DigestEvery, Incarnation: inc, Ensemble: ensemble,
+		MaxTail: w.cfg.MaxTail, ReadsLog: w.cfg.ReadsLog, Window: w.cfg.Window, MaxApply: w.cfg.MaxApply, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, DigestEvery: w.cfg.DigestEvery, Incarnation: inc, Ensemble: ensemble,
 		Seed: w.sched.Uint64(), Run: zab.Incarnation{1, byte(n.id), byte(n.run), byte(n.run >> 8), byte(n.run >> 16)},
 	}
 	h := &holder{id: n.id, run: n.run}
 	n.holder = h
-	n.sm = &observed{Znodes: core.NewZnodes(maxData), self: n.id, mayBe: func() bool { return w.mayWipe(n) }, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }}
+	n.sm = &observed{Znodes: core.NewZnodes(w.maxData), self: n.id, mayBe: func() bool { return w.mayWipe(n) }, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }, judged: w.ref.judged}
+	if w.began != nil {
+		w.began(n)
+	}
 	n.m = core.New(cfg, rec, n.sm)
 	base := zab.Zxid(0)
 	if rec.Snapshot != nil {
@@ -383,4 +408,9 @@ func (w *World) ticked(n *node) {
 	}
 }
 
-func (w *World) wallClock(n *node) int64 { return 1_700_000_000_000 + int64(w.now/ms) + n.wall }
+func (w *World) wallClock(n *node) int64 {
+	if w.wall != nil {
+		return w.wall()
+	}
+	return 1_700_000_000_000 + int64(w.now/ms) + n.wall
+}

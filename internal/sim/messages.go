@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"github.com/ensemble-go/ensemble/election"
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
@@ -45,8 +46,23 @@ func (w *World) sent(n *node, s *core.Send) {
 		if m := n.m.Zab().Mark(); x.Confirms && (!d.mark.Counts || d.mark.Joined != x.Epoch || m.Promised != x.Epoch) {
 			w.fail("inv/Z15", "member %d confirms epoch %d, its mark is %+v", n.id, x.Epoch, m)
 		}
+	case *zab.Installed:
+		if d.snap == nil || n.image.snap == nil || d.snap.Zxid != n.image.snap.Zxid {
+			w.fail("inv/Z11", "member %d says that a snapshot is installed, and its RESET is not durable", n.id)
+		}
 	case *zab.FollowerInfo:
 		n.watch.session = x.Session
+		if d.mark != n.image.mark || d.last() != n.image.last() {
+			w.fail("inv/E2", "member %d asks to be led with %v and %+v; durable are %v and %+v", n.id, n.image.last(), n.image.mark, d.last(), d.mark)
+		}
+	case *election.Notification:
+		if v := x.Vote; x.State == election.Looking && !x.Ask && v.Leader == n.id && (d.mark.Joined < v.Epoch || !d.holds(v.Zxid)) {
+			w.fail("inv/E2", "member %d votes for itself with %v, durable are %v and %+v", n.id, v, d.last(), d.mark)
+		}
+	case *core.Birth:
+		if k := d.mark; x.Born && !k.Born || x.Counts && !k.Counts || x.Ensemble != k.Ensemble && x.Ensemble != (zab.EnsembleID{}) || !x.Promised && k.Promised > 0 && !k.Born {
+			w.fail("inv/Z23", "member %d says of its birth %+v, durable is %+v", n.id, *x, k)
+		}
 	case *zab.NewLeader:
 		w.leadsByMark(n, x.Epoch)
 	case *zab.Sync:

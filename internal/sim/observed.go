@@ -20,6 +20,7 @@ type delivery struct {
 	data    bool
 	install bool
 	digest  uint64 // afterwards
+	outcome core.Outcome[core.Result]
 }
 
 // observed is the state machine of a member, whose deliveries are written down, for the checks after the step.
@@ -32,6 +33,7 @@ type observed struct {
 	mayBe     func() bool    // whether the ensemble can do without this member's memory
 	unseen    *datatree.View // given out, and no output with it was carried out yet
 	prepared  []zab.Zxid     // what it takes for outstanding, ascending
+	judged    func(z, at zab.Zxid)
 }
 
 func (o *observed) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation, timeout uint32) ([]byte, bool) {
@@ -54,11 +56,19 @@ func (o *observed) PrepareEnd(z zab.Zxid, wall int64) ([]byte, bool) {
 }
 
 func (o *observed) Prepare(z zab.Zxid, wall int64, c core.Call) ([]byte, bool) {
-	txn, ok := o.Znodes.Prepare(z, wall, c)
+	var who *datatree.Caller
+	who, c.Payload = opened(c.Payload)
+	txn, ok := o.Znodes.PrepareFor(who, z, wall, c)
 	if ok {
+		o.judged(z, o.Tree().Zxid())
 		o.prepared = append(o.prepared, z)
 	}
 	return txn, ok
+}
+
+func (o *observed) Decided(c core.Call) (core.Outcome[core.Result], bool) {
+	_, c.Payload = opened(c.Payload)
+	return o.Znodes.Decided(c)
 }
 
 func (o *observed) Abandon() {
@@ -85,7 +95,7 @@ func (o *observed) Apply(z zab.Zxid, txn []byte) (core.Outcome[core.Result], err
 	h := hashEntry(&zab.Entry{Zxid: z, Kind: zab.EntryData, Data: txn})
 	r, err := o.Znodes.Apply(z, txn)
 	o.settled(z)
-	o.delivered = append(o.delivered, delivery{zxid: z, hash: h, data: true, digest: o.Znodes.Digest()})
+	o.delivered = append(o.delivered, delivery{zxid: z, hash: h, data: true, digest: o.Znodes.Digest(), outcome: r})
 	return r, err
 }
 

@@ -16,6 +16,7 @@ const (
 	evResume               // node
 	evRestart              // node
 	evClient               // node
+	evWatcher              // a
 	evAction               // the next of the recorded list
 	evUndo                 // end of a fault: x names it
 	evPhase

@@ -23,18 +23,27 @@ type holder struct {
 // reference judges every committed request anew, one after the other, on a naive tree, and knows what each must be answered.
 type reference struct {
 	past
-	load     *workload // told what changes
-	bearers  map[zab.Incarnation]*holder
-	sessions map[uint64]*holder
-	newest   map[quorum.ID]*holder // with a session
-	time     int64                 // of the last transaction
+	load       *workload // told what changes
+	bearers    map[zab.Incarnation]*holder
+	sessions   map[uint64]*holder
+	newest     map[quorum.ID]*holder // with a session
+	time       int64                 // of the last transaction
+	judgedAt   map[zab.Zxid]zab.Zxid // what was applied where a proposal was judged
+	numbers    map[parentLife]int    // the last that was given to a child
+	numberedTo zab.Zxid
+	watched    bool
+	happened   map[zab.Zxid][]happening // if somebody watches
 }
 
 func newReference() *reference {
 	return &reference{
 		past: newPast(), bearers: map[zab.Incarnation]*holder{}, sessions: map[uint64]*holder{}, newest: map[quorum.ID]*holder{},
+		numbers: map[parentLife]int{}, judgedAt: map[zab.Zxid]zab.Zxid{}, happened: map[zab.Zxid][]happening{},
 	}
 }
+
+// judged is told what a leader had applied when it judged z.
+func (f *reference) judged(z, at zab.Zxid) { f.judgedAt[z] = at }
 
 // commit takes the next committed transaction.
 func (f *reference) commit(z zab.Zxid, txn []byte) error {
@@ -65,8 +74,14 @@ func (f *reference) commit(z zab.Zxid, txn []byte) error {
 	}
 	k := h.calls[h.last]
 	h.last++
+	if k.answer != nil {
+		k.want = &expected{zxid: z}
+		return nil
+	}
 	want := f.judge(z, t.Time, k.req)
-	if got := datatree.Code(t.Code).Err(); got != want.err || t.Index != want.index {
+	if got := datatree.Code(t.Code).Err(); want.err == nil && givenAgain(k.req, t.Index, got) {
+		return fmt.Errorf("inv/C11: request %d at %v is refused since the name of its number is taken", k.id, z)
+	} else if got != want.err || t.Index != want.index {
 		return fmt.Errorf("inv/C3: request %d at %v is proposed with verdict %v (operation %d), the reference says %v (%d)", k.id, z, got, t.Index, want.err, want.index)
 	}
 	k.want = want
@@ -90,14 +105,20 @@ func (f *reference) open(z zab.Zxid, t *core.Header) error {
 	return nil
 }
 
+func atMilli(at int64) time.Time { return time.UnixMilli(at).UTC() }
+
 // judge carries out a request, or refuses it.
 func (f *reference) judge(z zab.Zxid, at int64, q *request) *expected {
-	e := &expected{zxid: z, index: -1}
+	e := &expected{zxid: z, index: -1, request: q}
 	if q.ops == nil && !q.multi {
 		e.err = datatree.ErrBadArguments
 		return e
 	}
-	d := draft{now: f.now, zxid: z, at: time.UnixMilli(at).UTC(), maxData: maxData}
+	applied := f.judgedAt[z]
+	delete(f.judgedAt, z)
+	d := draft{
+		now: f.now, applied: func(path string) *znode { return f.asOf(path, applied) }, who: q.who, zxid: z, at: atMilli(at), maxData: maxData,
+	}
 	var index int
 	if e.results, index, e.err = d.do(q.ops); e.err != nil {
 		if q.multi {
@@ -106,6 +127,9 @@ func (f *reference) judge(z zab.Zxid, at int64, q *request) *expected {
 		return e
 	}
 	f.take(z, d.changes)
+	if f.watched && len(d.events) > 0 {
+		f.happened[z] = d.events
+	}
 	if f.load != nil {
 		f.load.changed(d.changes)
 	}

@@ -74,6 +74,8 @@ func (w *World) record(n *node, input core.Input, from quorum.ID, msg any) {
 		h.input, kind = "taken", uint64(x.At.Chunk)
 	case *core.Recalled:
 		h.input, kind = "recalled", x.ID<<16^uint64(len(x.Entries))
+	case *core.Continue:
+		h.input, kind = "continue", 6
 	case *core.Failed:
 		h.input, kind = "failed", 5
 	}

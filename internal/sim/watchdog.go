@@ -2,8 +2,8 @@ package sim
 
 // A run that would never end must fail with its seed. What is counted is events and not time, so that it fails at the same place each time.
 const (
-	mostEvents = 10_000_000 // of a run; the longest of 600 has had less than a tenth of it
-	mostAtOnce = 100_000    // at one virtual time
+	mostEvents = 4_000_000 // of a run; the longest of 600 has had a third of it
+	mostAtOnce = 100_000   // at one virtual time
 )
 
 type watchdog struct {

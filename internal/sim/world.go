@@ -22,7 +22,7 @@ type World struct {
 	now      Time
 	stopAt   Time
 
-	net, disk, load, nemesis, sched, nonces, media, guess *rand.Rand
+	net, disk, load, nemesis, sched, nonces, media, guess, watching *rand.Rand
 
 	actions  []Action
 	nextAct  int
@@ -32,15 +32,20 @@ type World struct {
 	wipes    int
 	phase    int
 	healed   Time   // 0: faults go on
-	limit    Time   // of the phase
+	limit    Time   // of the phase, moved by progress
+	end      Time   // of the phase, whatever goes on
 	sum      uint64 // of what was applied when it was set
 	quiet    bool   // clients ask for nothing more
+	maxData  int
+	wall     func() int64 // nil: the clocks of the members
+	began    func(*node)  // told of each start; nil: nobody
 	ended    bool
 
 	history
 	judge
 	serving
-	work workload
+	work     workload
+	watchers []*watcher
 	ring
 	dog     watchdog
 	steps   uint64
@@ -91,7 +96,7 @@ func Run(seed uint64, o Options) (out Outcome) {
 }
 
 func newWorld(seed uint64, o Options) *World {
-	w := &World{cfg: newConfig(seed)}
+	w := &World{cfg: newConfig(seed), maxData: maxData}
 	if o.Config != nil {
 		w.cfg = *o.Config
 	}
@@ -103,12 +108,15 @@ func newWorld(seed uint64, o Options) *World {
 	w.nonces = rand.New(rand.NewPCG(seed, 6))
 	w.media = rand.New(rand.NewPCG(seed, 7))
 	w.guess = rand.New(rand.NewPCG(seed, 8))
+	w.watching = rand.New(rand.NewPCG(seed, 9))
 	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
 	w.serving = newServing()
 	w.work = newWorkload(&w.cfg, w.load, &w.ref.past)
 	w.ref.load = &w.work
+	w.watchers = newWatchers(&w.cfg, w.watching)
+	w.ref.watched = len(w.watchers) > 0
 	var err error
 	if w.verifier, err = quorum.New(w.cfg.members()); err != nil {
 		panic(err)
@@ -177,6 +185,9 @@ func (w *World) start() {
 	for _, n := range w.nodes {
 		w.push(event{at: between(w.sched, 0, 4*w.cfg.Tick), kind: evRestart, node: int32(n.idx), run: n.run})
 	}
+	for i := range w.watchers {
+		w.push(event{at: between(w.watching, 0, 4*w.cfg.Tick), kind: evWatcher, a: uint64(i)})
+	}
 	w.stopAt = w.cfg.Warm + w.cfg.Chaos
 	w.push(event{at: w.stopAt, kind: evPhase})
 	if len(w.actions) > 0 {
@@ -225,6 +236,9 @@ func (w *World) handle(e *event) {
 		return
 	case evPhase:
 		w.nextPhase()
+		return
+	case evWatcher:
+		w.watcherTurn(int(e.a))
 		return
 	case evCheck:
 		w.checkPhase()

@@ -230,23 +230,8 @@ func TestPeerBackBeforeItIsMissed(t *testing.T) {
 func TestHangingDialMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := new(pipes)
-		deaf := network.listen("deaf") // takes connections and says nothing
-		go func() {
-			for {
-				c, err := deaf.Accept()
-				if err != nil {
-					return
-				}
-				go io.Copy(io.Discard, c)
-			}
-		}()
-		defer deaf.Close()
-		member := func(id quorum.ID) *member {
-			cfg := plain()
-			cfg.Listener, cfg.Dialer = network.listen(fmt.Sprint(id)), network
-			return start(t, id, cfg, nil)
-		}
-		one, two := member(1), member(2)
+		defer network.deaf().Close()
+		one, two := start(t, 1, network.config(1, network), nil), start(t, 2, network.config(2, network), nil)
 		begin := time.Now()
 		two.SetPeers(map[quorum.ID]string{1: "deaf", 2: "2"})
 		synctest.Wait() // it has said hello
@@ -276,10 +261,7 @@ func TestSuiteInBubble(t *testing.T) {
 					network := new(pipes)
 					eps := map[quorum.ID]transporttest.Endpoint{}
 					for _, id := range ids {
-						cfg := plain()
-						name := fmt.Sprint(id)
-						cfg.Listener, cfg.Dialer = network.listen(name), network
-						eps[id] = transporttest.Endpoint{Transport: New(cfg), Addr: name}
+						eps[id] = transporttest.Endpoint{Transport: New(network.config(id, network)), Addr: fmt.Sprint(id)}
 					}
 					return eps
 				})
@@ -292,15 +274,10 @@ func TestSuiteInBubble(t *testing.T) {
 func inBubble(t *testing.T, edit func(*limits), f func(t *testing.T, network *pipes, one, two *member)) {
 	synctest.Test(t, func(t *testing.T) {
 		network := new(pipes)
-		var ms []*member
-		for _, name := range []string{"1", "2"} {
-			cfg := plain()
-			cfg.Listener, cfg.Dialer = network.listen(name), network
-			ms = append(ms, start(t, quorum.ID(len(ms)+1), cfg, edit))
-		}
-		f(t, network, ms[0], ms[1])
-		ms[0].Close()
-		ms[1].Close()
+		one, two := start(t, 1, network.config(1, network), edit), start(t, 2, network.config(2, network), edit)
+		f(t, network, one, two)
+		one.Close()
+		two.Close()
 	})
 }
 
@@ -444,23 +421,8 @@ func (d *deafAfter) DialContext(ctx context.Context, network, addr string) (net.
 func TestLostBeforeItIsWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := &deafAfter{pipes: new(pipes)}
-		deaf := network.listen("deaf")
-		go func() {
-			for {
-				c, err := deaf.Accept()
-				if err != nil {
-					return
-				}
-				go io.Copy(io.Discard, c)
-			}
-		}()
-		defer deaf.Close()
-		member := func(id quorum.ID) *member {
-			cfg := plain()
-			cfg.Listener, cfg.Dialer = network.listen(fmt.Sprint(id)), network
-			return start(t, id, cfg, nil)
-		}
-		one, two := member(1), member(2)
+		defer network.deaf().Close()
+		one, two := start(t, 1, network.config(1, network), nil), start(t, 2, network.config(2, network), nil)
 		begin := time.Now()
 		one.SetPeers(map[quorum.ID]string{1: "1", 2: "2"})
 		synctest.Wait()
@@ -468,7 +430,7 @@ func TestLostBeforeItIsWhole(t *testing.T) {
 			t.Fatalf("%d dials", network.dials.Load())
 		}
 		two.Close()
-		two = member(2)
+		two = start(t, 2, network.config(2, network), nil)
 		one.reaches(two, transport.Log)
 		if took := time.Since(begin); took > 2*usual.longest {
 			t.Errorf("it took %v", took)

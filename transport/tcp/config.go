@@ -32,9 +32,13 @@ type Config struct {
 	// authentication. Sessions are not resumed.
 	//
 	// GetCertificate and GetClientCertificate are called for each new connection: return a new certificate from them and it is used from then
-	// on, while existing connections go on. GetConfigForClient, if set, may give another config for each accepted connection. To
-	// change the CA, let all members trust both first.
+	// on, while existing connections go on. GetConfigForClient, if set, may give another config for each accepted connection.
 	TLS *tls.Config
+
+	// Roots, if set, is called for each new connection, from many goroutines, and returns the CAs that are trusted from then on, in place of RootCAs and ClientCAs;
+	// existing connections go on. It must return a pool, and not change it afterwards. To change the CA without losing the quorum: let all members trust
+	// both, then give them new certificates, then trust the new CA alone; each step with all members, one after the other, before the next.
+	Roots func() *x509.CertPool
 
 	// Identify returns the id for which a certificate speaks; one, and always the same. It is called only with certificates whose chain has been verified, from many goroutines. Nil is
 	// this rule: a certificate with URI SANs of the scheme ensemble speaks for id 7 if its one such URI is "ensemble:7". A
@@ -91,11 +95,11 @@ func (c *Config) check() error {
 		errs = append(errs, errors.New("exactly one of Listen and Listener must be set"))
 	}
 	if c.Insecure {
-		if c.TLS != nil || c.Identify != nil {
-			errs = append(errs, errors.New("plain text (Insecure): TLS and Identify must not be set"))
+		if c.TLS != nil || c.Roots != nil || c.Identify != nil {
+			errs = append(errs, errors.New("plain text (Insecure): TLS, Roots and Identify must not be set"))
 		}
 	} else {
-		errs = append(errs, checkTLS(c.TLS))
+		errs = append(errs, checkTLS(c.TLS, c.Roots))
 	}
 	return errors.Join(errs...)
 }

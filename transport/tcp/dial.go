@@ -166,12 +166,7 @@ func (p *peer) open(ctx context.Context, addr string) (*stream, error) {
 	if err = raw.SetDeadline(deadline); err == nil {
 		host, _, _ := net.SplitHostPort(addr)
 		var s *stream
-		if t.cfg.Insecure {
-			s, err = t.secure(ctx, raw, nil)
-		} else {
-			s, err = t.secure(ctx, raw, t.clientConfig(host, p.id))
-		}
-		if err == nil {
+		if s, err = t.secure(ctx, raw, &server{host, p.id}); err == nil {
 			return s, nil
 		}
 	}

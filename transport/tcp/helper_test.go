@@ -294,6 +294,26 @@ func (p *pipes) listen(name string) *pipeListener {
 	return l
 }
 
+// deaf listens as "deaf": it takes connections and says nothing.
+func (p *pipes) deaf() *pipeListener {
+	l := p.listen("deaf")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go io.Copy(io.Discard, c)
+		}
+	}()
+	return l
+}
+
+// config is that of a member whose address is its id.
+func (p *pipes) config(id quorum.ID, d Dialer) Config {
+	return Config{Insecure: true, Listener: p.listen(fmt.Sprint(id)), Dialer: d}
+}
+
 func (p *pipes) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	p.mu.Lock()
 	l := p.listeners[address]

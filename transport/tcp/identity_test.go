@@ -278,6 +278,29 @@ func TestConfigForClient(t *testing.T) {
 	}
 }
 
+// Without a CA nobody is trusted, rather than whom the system trusts.
+func TestRootsOfNobody(t *testing.T) {
+	ca := tcptest.NewCA(t)
+	var mu sync.Mutex
+	roots := ca.Pool()
+	cfg := Config{TLS: ca.Config(1), Roots: func() *x509.CertPool {
+		mu.Lock()
+		defer mu.Unlock()
+		return roots
+	}}
+	cfg.TLS.RootCAs = tcptest.NewCA(t).Pool() // Roots takes its place
+	m, peer := start(t, 1, cfg, nil), start(t, 2, Config{TLS: ca.Config(2)}, nil)
+	call(t, m, ca.Config(2)).must(admitted, greeting{from: 2, to: 1, run: 1, dial: 1})
+	mu.Lock()
+	roots = nil
+	mu.Unlock()
+	if a, err := call(t, m, ca.Config(2)).hello(greeting{from: 2, to: 1, run: 1, dial: 2}); err == nil {
+		t.Errorf("accepted: %+v", a)
+	}
+	m.SetPeers(map[quorum.ID]string{1: m.addr(), 2: peer.addr()})
+	m.until("its own dial fails", func() bool { return m.logs.count(errNoCA.Error()) > 0 })
+}
+
 // What Start refuses.
 func TestConfig(t *testing.T) {
 	ca := tcptest.NewCA(t)
@@ -294,7 +317,8 @@ func TestConfig(t *testing.T) {
 		{"nothing", Config{}, "exactly one of Listen and Listener"},
 		{"no TLS", Config{Listen: "127.0.0.1:0"}, "TLS must be set"},
 		{"TLS and Insecure", Config{Listen: "127.0.0.1:0", TLS: ca.Config(1), Insecure: true}, "plain text"},
-		{"no CA", Config{Listen: "127.0.0.1:0", TLS: edit(func(c *tls.Config) { c.RootCAs = nil })}, "RootCAs or ClientCAs"},
+		{"no CA", Config{Listen: "127.0.0.1:0", TLS: edit(func(c *tls.Config) { c.RootCAs = nil })}, "RootCAs, ClientCAs or Roots"},
+		{"Roots and Insecure", Config{Listen: "127.0.0.1:0", Roots: func() *x509.CertPool { return ca.Pool() }, Insecure: true}, "plain text"},
 		{"no certificate", Config{Listen: "127.0.0.1:0", TLS: edit(func(c *tls.Config) { c.Certificates = nil })}, "Certificates must be set"},
 		{"half a certificate", Config{Listen: "127.0.0.1:0", TLS: edit(func(c *tls.Config) {
 			c.Certificates = nil

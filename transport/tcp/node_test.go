@@ -30,11 +30,12 @@ type nodes struct {
 	live    map[ensemble.ID]*ensemble.Node
 }
 
-// port keeps a port for all lives of a member, so that nobody else gets it in between.
+// port keeps a port for all lives of a member, so that nobody else gets it in between. It knows the member's connections.
 type port struct {
 	net.Listener
-	mu   sync.Mutex
-	life *life
+	mu    sync.Mutex
+	life  *life
+	conns []net.Conn
 }
 
 // life is the listener of one of them.
@@ -84,9 +85,36 @@ func (p *port) listen() net.Listener {
 	return l
 }
 
+// DialContext makes a port the member's Dialer.
+func (p *port) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err == nil {
+		p.note(c)
+	}
+	return c, err
+}
+
+func (p *port) note(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns = append(p.conns, c)
+}
+
+// cut ends all connections that the member has.
+func (p *port) cut() {
+	p.mu.Lock()
+	conns := p.conns
+	p.conns = nil
+	p.mu.Unlock()
+	for _, c := range conns {
+		c.Close()
+	}
+}
+
 func (l *life) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.in:
+		l.note(c)
 		return c, nil
 	case <-l.done:
 		return nil, net.ErrClosed
@@ -130,6 +158,9 @@ func (e *nodes) open(id ensemble.ID) {
 	e.t.Helper()
 	cfg := e.config(id)
 	cfg.Listener = e.ports[id].listen()
+	if cfg.Dialer == nil {
+		cfg.Dialer = e.ports[id]
+	}
 	n, err := ensemble.Open(e.ctx(), ensemble.Config{ID: id, Members: e.members, Transport: tcp.New(cfg), Dir: e.dirs[id]})
 	if err != nil {
 		e.t.Fatal(err)

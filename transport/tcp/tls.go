@@ -14,14 +14,14 @@ import (
 // protocol is negotiated by ALPN, so that bytes meant for another service under the same certificate are not taken for ours.
 const protocol = "ensemble/1"
 
-var errNoCA = errors.New("TLS: RootCAs or ClientCAs must name the CA of the ensemble")
+var errNoCA = errors.New("TLS: RootCAs, ClientCAs or Roots must name the CA of the ensemble")
 
-func checkTLS(c *tls.Config) error {
+func checkTLS(c *tls.Config, roots func() *x509.CertPool) error {
 	if c == nil {
 		return errors.New("TLS must be set (plain text, with no proof of who is speaking, only with Insecure)")
 	}
 	var errs []error
-	if c.RootCAs == nil && c.ClientCAs == nil {
+	if c.RootCAs == nil && c.ClientCAs == nil && roots == nil {
 		errs = append(errs, errNoCA)
 	}
 	if len(c.Certificates) == 0 && (c.GetCertificate == nil && c.GetConfigForClient == nil || c.GetClientCertificate == nil) {
@@ -33,9 +33,13 @@ func checkTLS(c *tls.Config) error {
 	return errors.Join(errs...)
 }
 
-// strict returns a copy in which what we rely on does not depend on the host.
-func strict(c *tls.Config) *tls.Config {
+// strict returns a copy in which what we rely on does not depend on the host, and which trusts what is trusted now. Without a CA it is an error, or the
+// roots of the system would do.
+func strict(c *tls.Config, roots func() *x509.CertPool) (*tls.Config, error) {
 	c = c.Clone()
+	if roots != nil {
+		c.RootCAs, c.ClientCAs = roots(), nil
+	}
 	c.MinVersion, c.MaxVersion = tls.VersionTLS13, 0
 	c.NextProtos = []string{protocol}
 	c.SessionTicketsDisabled, c.ClientSessionCache = true, nil // each connection proves who it is
@@ -46,35 +50,51 @@ func strict(c *tls.Config) *tls.Config {
 	if c.ClientCAs == nil {
 		c.ClientCAs = c.RootCAs
 	}
-	return c
+	if c.RootCAs == nil {
+		return nil, errNoCA
+	}
+	return c, nil
 }
 
-func serverConfig(c *tls.Config) *tls.Config {
-	s := strict(c)
-	s.ClientAuth = tls.RequireAndVerifyClientCert
-	if other := s.GetConfigForClient; other != nil {
-		s.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-			c, err := other(h)
-			if c == nil || err != nil {
+// serverConfig is for connections that are accepted: it makes a config for each.
+func serverConfig(base *tls.Config, roots func() *x509.CertPool) *tls.Config {
+	s := base.Clone()
+	s.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		c := base
+		if base.GetConfigForClient != nil {
+			other, err := base.GetConfigForClient(h)
+			if err != nil {
 				return nil, err
 			}
-			if c.RootCAs == nil && c.ClientCAs == nil {
-				return nil, errNoCA // or the roots of the system would do
+			if other != nil {
+				c = other
 			}
-			c = strict(c)
-			c.ClientAuth, c.GetConfigForClient = tls.RequireAndVerifyClientCert, nil
-			return c, nil
 		}
+		c, err := strict(c, roots)
+		if err != nil {
+			return nil, err
+		}
+		c.ClientAuth, c.GetConfigForClient = tls.RequireAndVerifyClientCert, nil
+		return c, nil
 	}
 	return s
 }
 
+// server is a peer that is dialled.
+type server struct {
+	host string
+	id   quorum.ID
+}
+
 // clientConfig is for a connection to one peer. The name of the host has no say, so verification is ours: the chain, then the id.
-func (t *Transport) clientConfig(host string, peer quorum.ID) *tls.Config {
-	base := strict(t.cfg.TLS)
+func (t *Transport) clientConfig(to *server) (*tls.Config, error) {
+	base, err := strict(t.cfg.TLS, t.cfg.Roots)
+	if err != nil {
+		return nil, err
+	}
 	c := base.Clone()
 	if c.ServerName == "" {
-		c.ServerName = host
+		c.ServerName = to.host
 	}
 	c.InsecureSkipVerify = true // by crypto/tls; see VerifyConnection
 	c.VerifyPeerCertificate = nil
@@ -105,9 +125,9 @@ func (t *Transport) clientConfig(host string, peer quorum.ID) *tls.Config {
 				return err
 			}
 		}
-		return t.vouches(leaf, peer)
+		return t.vouches(leaf, to.id)
 	}
-	return c
+	return c, nil
 }
 
 var (
@@ -123,14 +143,18 @@ type stream struct {
 	peer   *x509.Certificate
 }
 
-// secure does the TLS handshake, unless the transport is insecure. config is nil for the accepting side.
-func (t *Transport) secure(ctx context.Context, raw net.Conn, config *tls.Config) (*stream, error) {
+// secure does the TLS handshake, unless the transport is insecure. server is what was dialled, and nil for the accepting side.
+func (t *Transport) secure(ctx context.Context, raw net.Conn, server *server) (*stream, error) {
 	s := &stream{raw: raw}
 	if t.cfg.Insecure {
 		return s, nil
 	}
 	s.gather = &gather{Conn: raw}
-	if config != nil {
+	if server != nil {
+		config, err := t.clientConfig(server)
+		if err != nil {
+			return nil, err
+		}
 		s.tls = tls.Client(s.gather, config)
 	} else {
 		s.tls = tls.Server(s.gather, t.serverTLS)

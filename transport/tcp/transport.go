@@ -95,7 +95,7 @@ func (t *Transport) Start(self quorum.ID, h transport.Handler) error {
 	rand.Read(run[:])
 	t.self, t.handler, t.listener, t.run = self, h, l, binary.BigEndian.Uint64(run[:])
 	if !t.cfg.Insecure {
-		t.serverTLS = serverConfig(t.cfg.TLS)
+		t.serverTLS = serverConfig(t.cfg.TLS, t.cfg.Roots)
 	}
 	t.gate.init(t.limits.waiting)
 	t.notices.again = t.limits.again

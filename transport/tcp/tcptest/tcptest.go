@@ -1,16 +1,11 @@
-// Package tcptest is a throw-away certificate authority, for tests of programs that use transport/tcp with TLS. Its keys exist in memory only. It is not
+// Package tcptest is a throw-away certificate authority, for tests and demonstrations of programs that use transport/tcp with TLS. It is not
 // for production: make certificates with the tools of your organisation, with a URI SAN as transport/tcp describes it.
 package tcptest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"net"
 	"net/url"
 	"testing"
@@ -19,28 +14,33 @@ import (
 	"github.com/ensemble-go/ensemble/quorum"
 )
 
-// CA is a certificate authority.
+const good = time.Hour
+
+// CA is a certificate authority. Its keys exist in memory only.
 type CA struct {
-	t    testing.TB
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
+	t testing.TB
+	*authority
 }
 
 // NewCA returns a new one. What goes wrong ends the test.
 func NewCA(t testing.TB) *CA {
 	t.Helper()
-	ca := &CA{t: t, key: newKey(t), pool: x509.NewCertPool()}
-	template := template(t, "tcptest CA")
-	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
-	template.ExtKeyUsage = nil
-	ca.cert = ca.sign(template, template, ca.key)
-	ca.pool.AddCert(ca.cert)
-	return ca
+	a, err := newAuthority(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &CA{t, a}
 }
 
-// Pool returns a pool that holds the CA.
-func (ca *CA) Pool() *x509.CertPool { return ca.pool.Clone() }
+// Pool returns a new pool that holds the CA, and others if there are any.
+func (ca *CA) Pool(others ...*CA) *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(ca.cert)
+	for _, o := range others {
+		p.AddCert(o.cert)
+	}
+	return p
+}
 
 // Config returns the config of a member: a certificate with the URI SAN ensemble:<id>, good for an hour, and the CA.
 func (ca *CA) Config(id quorum.ID) *tls.Config {
@@ -56,13 +56,18 @@ func (ca *CA) ConfigFor(cert tls.Certificate) *tls.Config {
 // Certificate returns a new certificate that names nobody, for servers and clients, after edit has changed what it likes.
 func (ca *CA) Certificate(edit func(*x509.Certificate)) tls.Certificate {
 	ca.t.Helper()
-	c := template(ca.t, "tcptest")
+	c, err := template("tcptest", good)
+	if err != nil {
+		ca.t.Fatal(err)
+	}
 	if edit != nil {
 		edit(c)
 	}
-	key := newKey(ca.t)
-	leaf := ca.sign(c, ca.cert, key)
-	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+	cert, err := ca.issue(c)
+	if err != nil {
+		ca.t.Fatal(err)
+	}
+	return cert
 }
 
 // URI returns the name of a member in a certificate.
@@ -79,41 +84,4 @@ func Hosts(names ...string) func(*x509.Certificate) {
 			}
 		}
 	}
-}
-
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func template(t testing.TB, name string) *x509.Certificate {
-	t.Helper()
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	return &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
-		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(time.Hour),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-}
-
-func (ca *CA) sign(c, parent *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
-	ca.t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), ca.key)
-	if err != nil {
-		ca.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		ca.t.Fatal(err)
-	}
-	return cert
 }

@@ -2,7 +2,10 @@ package tcptest_test
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"testing"
 
 	"github.com/ensemble-go/ensemble/quorum"
@@ -36,6 +39,39 @@ func TestMembers(t *testing.T) {
 	members[0].Send(2, transport.Log, []byte("hello"))
 	if got := <-in; got != "1: hello" {
 		t.Errorf("received %q", got)
+	}
+}
+
+// What processes of their own read.
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := tcptest.WriteFiles(dir, 1, 7); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []quorum.ID{1, 7} {
+		c, err := tcptest.ReadFiles(dir, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf := c.Certificates[0].Leaf
+		if len(leaf.URIs) != 1 || leaf.URIs[0].String() != tcptest.URI(id).String() {
+			t.Errorf("the certificate of %d names %v", id, leaf.URIs)
+		}
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: c.RootCAs, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := tcptest.ReadFiles(dir, 2); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a config of nobody: %v", err)
+	}
+	if err := os.WriteFile(dir+"/ca.pem", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tcptest.ReadFiles(dir, 1); err == nil {
+		t.Error("a config without a CA")
+	}
+	if err := tcptest.WriteFiles(dir+"/nowhere", 1); err == nil {
+		t.Error("files in a directory that does not exist")
 	}
 }
 

@@ -1,15 +1,18 @@
-package datatree
+// Package golden replays what Apache ZooKeeper answered, on whatever answers like it: the traces of datatree/testdata/golden, whose FORMAT.md describes
+// them, and those that a test records anew. It is for tests.
+package golden
 
 import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"time"
+
+	"github.com/ensemble-go/ensemble/datatree"
 )
 
-// What the lines of a trace say; see testdata/golden/FORMAT.md.
-
-type goldenHeader struct {
+// Header is the first line of a trace.
+type Header struct {
 	Format   string `json:"format"`
 	Sessions int    `json:"sessions"`
 	Config   struct {
@@ -18,7 +21,8 @@ type goldenHeader struct {
 	} `json:"config"`
 }
 
-type goldenStep struct {
+// Step is every other line: what was asked, what was answered, and the watch events that it led to.
+type Step struct {
 	S         int             `json:"s"`
 	Op        string          `json:"op"`
 	Path      string          `json:"path"`
@@ -44,48 +48,53 @@ type goldenStep struct {
 	Childs    []string        `json:"child_paths"`
 	Persists  []string        `json:"persistent_paths"`
 	Recurses  []string        `json:"recursive_paths"`
-	Ops       []goldenStep    `json:"ops"`
+	Ops       []Step          `json:"ops"`
 	Quirk     string          `json:"quirk"`
-	Res       goldenRes       `json:"res"`
-	Events    []goldenEvent   `json:"events"`
+	Res       Res             `json:"res"`
+	Events    []Event         `json:"events"`
 	EventsSet bool            `json:"events_set"`
 }
 
-type goldenACL struct {
+// Grant is an entry of an ACL, of which a part may be null.
+type Grant struct {
 	Perms  int32   `json:"perms"`
 	Scheme *string `json:"scheme"`
 	ID     *string `json:"id"`
 }
 
-type goldenEvent struct {
+// Event is a watch event.
+type Event struct {
 	S    int    `json:"s"`
 	Type string `json:"type"`
 	Path string `json:"path"`
 }
 
-type goldenRes struct {
-	Err        int              `json:"err"`
-	Name       string           `json:"name"`
-	Ord        int              `json:"ord"`
-	Ords       []int            `json:"ords"`
-	Path       string           `json:"path"`
-	Data       *string          `json:"data"`
-	Stat       *goldenStat      `json:"stat"`
-	ACL        []goldenACL      `json:"acl"`
-	Children   []string         `json:"children"`
-	Paths      []string         `json:"paths"`
-	Count      int              `json:"count"`
-	Results    []goldenRes      `json:"results"`
-	Identities []goldenIdentity `json:"identities"`
-	Closed     bool             `json:"closed"`
+// Res is an answer.
+type Res struct {
+	Err        int        `json:"err"`
+	Name       string     `json:"name"`
+	Ord        int        `json:"ord"`
+	Ords       []int      `json:"ords"`
+	Path       string     `json:"path"`
+	Data       *string    `json:"data"`
+	Stat       *Stat      `json:"stat"`
+	ACL        []Grant    `json:"acl"`
+	Children   []string   `json:"children"`
+	Paths      []string   `json:"paths"`
+	Count      int        `json:"count"`
+	Results    []Res      `json:"results"`
+	Identities []Identity `json:"identities"`
+	Closed     bool       `json:"closed"`
 }
 
-type goldenIdentity struct {
+// Identity is one that whoAmI tells.
+type Identity struct {
 	Scheme string `json:"scheme"`
 	User   string `json:"user"`
 }
 
-type goldenStat struct {
+// Stat is that of a znode, its zxids as ordinals of successful writes.
+type Stat struct {
 	CzxidOrd       int   `json:"czxid_ord"`
 	MzxidOrd       int   `json:"mzxid_ord"`
 	PzxidOrd       int   `json:"pzxid_ord"`
@@ -99,19 +108,19 @@ type goldenStat struct {
 	EphemeralOwner int   `json:"ephemeralOwner"`
 }
 
-var goldenErrors = map[string]error{
-	"OK": nil, "NoNode": ErrNoNode, "NodeExists": ErrNodeExists, "BadVersion": ErrBadVersion, "NotEmpty": ErrNotEmpty,
-	"NoChildrenForEphemerals": ErrNoChildrenForEphemerals, "BadArguments": ErrBadArguments, "NoAuth": ErrNoAuth, "InvalidACL": ErrInvalidACL,
-	"QuotaExceeded": ErrQuotaExceeded,
+var errorsByName = map[string]error{
+	"OK": nil, "NoNode": datatree.ErrNoNode, "NodeExists": datatree.ErrNodeExists, "BadVersion": datatree.ErrBadVersion, "NotEmpty": datatree.ErrNotEmpty,
+	"NoChildrenForEphemerals": datatree.ErrNoChildrenForEphemerals, "BadArguments": datatree.ErrBadArguments, "NoAuth": datatree.ErrNoAuth, "InvalidACL": datatree.ErrInvalidACL,
+	"QuotaExceeded": datatree.ErrQuotaExceeded,
 }
 
-var goldenEvents = map[WatchEventType]string{
-	NodeCreated: "NodeCreated", NodeDeleted: "NodeDeleted", NodeDataChanged: "NodeDataChanged", NodeChildrenChanged: "NodeChildrenChanged",
+var eventNames = map[datatree.WatchEventType]string{
+	datatree.NodeCreated: "NodeCreated", datatree.NodeDeleted: "NodeDeleted", datatree.NodeDataChanged: "NodeDataChanged", datatree.NodeChildrenChanged: "NodeChildrenChanged",
 }
 
-var goldenModes = map[string]Mode{
-	"persistent": Persistent, "ephemeral": Ephemeral, "persistent_sequential": Sequential, "ephemeral_sequential": Ephemeral | Sequential,
-	"container": Container, "ttl": Persistent, "ttl_sequential": Sequential,
+var modes = map[string]datatree.Mode{
+	"persistent": datatree.Persistent, "ephemeral": datatree.Ephemeral, "persistent_sequential": datatree.Sequential, "ephemeral_sequential": datatree.Ephemeral | datatree.Sequential,
+	"container": datatree.Container, "ttl": datatree.Persistent, "ttl_sequential": datatree.Sequential,
 }
 
 func fromBase64(s string) []byte {
@@ -119,14 +128,14 @@ func fromBase64(s string) []byte {
 	return append([]byte{}, b...)
 }
 
-func (s *goldenStep) path() string {
+func (s *Step) path() string {
 	if s.PathB64 != nil {
 		return string(fromBase64(*s.PathB64))
 	}
 	return s.Path
 }
 
-func (s *goldenStep) data() []byte {
+func (s *Step) data() []byte {
 	switch {
 	case s.DataLen > 0:
 		return bytes.Repeat([]byte("x"), s.DataLen)
@@ -137,29 +146,29 @@ func (s *goldenStep) data() []byte {
 }
 
 // acl returns the list that the step sends; ok is false when a part of it is null, which a string cannot be.
-func (s *goldenStep) acl() (list []ACL, ok bool) {
+func (s *Step) acl() (list []datatree.ACL, ok bool) {
 	if s.ACL == nil {
 		if s.Op == "setACL" {
-			return OpenACL, true
+			return datatree.OpenACL, true
 		}
 		return nil, true
 	}
-	var all []goldenACL
+	var all []Grant
 	if json.Unmarshal(s.ACL, &all) != nil {
 		return nil, false
 	}
-	list = []ACL{}
+	list = []datatree.ACL{}
 	for _, a := range all {
 		if a.Scheme == nil || a.ID == nil {
 			return nil, false
 		}
-		list = append(list, ACL{Perm(a.Perms), *a.Scheme, *a.ID})
+		list = append(list, datatree.ACL{Perm: datatree.Perm(a.Perms), Scheme: *a.Scheme, ID: *a.ID})
 	}
 	return list, true
 }
 
 // skip says why a step cannot be compared, if so: it is about the wire, or about sessions.
-func (s *goldenStep) skip(h *goldenHeader) string {
+func (s *Step) skip(h *Header) string {
 	if _, ok := s.acl(); !ok {
 		return "null parts of an ACL"
 	}
@@ -186,37 +195,37 @@ func (s *goldenStep) skip(h *goldenHeader) string {
 }
 
 // op returns the operation. Raw flags, which are not compared, are taken for what the recorded server made of them.
-func (s *goldenStep) op() Op {
+func (s *Step) op() datatree.Op {
 	switch s.Op {
 	case "create", "create2", "createContainer", "createTTL":
 		list, _ := s.acl()
-		o := CreateOp{Path: s.path(), Data: s.data(), Mode: goldenModes[s.Mode], ACL: list}
+		o := datatree.CreateOp{Path: s.path(), Data: s.data(), Mode: modes[s.Mode], ACL: list}
 		if s.Mode == "ttl" || s.Mode == "ttl_sequential" {
 			switch {
 			case s.TTL <= 0: // 0 is no TTL with us
 				o.TTL = -1
-			case s.TTL > int64(MaxTTL/time.Millisecond):
-				o.TTL = MaxTTL + time.Millisecond
+			case s.TTL > int64(datatree.MaxTTL/time.Millisecond):
+				o.TTL = datatree.MaxTTL + time.Millisecond
 			default:
 				o.TTL = time.Duration(s.TTL) * time.Millisecond
 			}
 		}
 		if s.Flags != nil && s.Op != "create" && s.Op != "create2" {
-			o.Mode = Container
+			o.Mode = datatree.Container
 			if *s.Flags == 2 || *s.Flags == 3 {
-				o.Mode |= Sequential
+				o.Mode |= datatree.Sequential
 			}
 		}
 		return o
 	case "set":
-		return SetOp{Path: s.path(), Data: s.data(), Version: VersionOf(s.Version)}
+		return datatree.SetOp{Path: s.path(), Data: s.data(), Version: datatree.VersionOf(s.Version)}
 	case "delete":
-		return DeleteOp{Path: s.path(), Version: VersionOf(s.Version)}
+		return datatree.DeleteOp{Path: s.path(), Version: datatree.VersionOf(s.Version)}
 	case "check":
-		return CheckOp{Path: s.path(), Version: VersionOf(s.Version)}
+		return datatree.CheckOp{Path: s.path(), Version: datatree.VersionOf(s.Version)}
 	case "setACL":
 		list, _ := s.acl()
-		return SetACLOp{Path: s.path(), ACL: list, Version: VersionOf(s.Version)}
+		return datatree.SetACLOp{Path: s.path(), ACL: list, Version: datatree.VersionOf(s.Version)}
 	}
 	return nil
 }
