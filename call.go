@@ -19,6 +19,7 @@ const (
 	opening  // or resuming a session
 	giveUp   // a session; the machine does not answer
 	leaveOff // opens no session of the node itself any more; the same
+	reap     // a write of the node itself
 )
 
 // The life of a call. Each step is taken by compare-and-swap, so a caller that leaves and the node's goroutine never both have it.

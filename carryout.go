@@ -85,6 +85,7 @@ func (h *host) carryOut() {
 	}
 	h.send(o.Sends)
 	h.answer(o.Replies)
+	h.watches.ring()
 	for _, r := range o.Reads {
 		h.recall(r)
 	}
@@ -225,6 +226,9 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 			c.err = h.errorOf(c, r)
 		}
 		h.inFlight.Add(-1)
+		if c.kind == reap {
+			h.reaped(r.Err)
+		}
 		if c.claim() {
 			c.signal()
 		} else if c.kind == opening && c.s != nil && !mutant.On("session-orphaned") {

@@ -40,6 +40,12 @@ type Client interface {
 	// Sync returns when a quorum has confirmed, by a round begun after the call, that this node is up to date: later reads here see every write
 	// that was acknowledged anywhere before the call. It returns the zxid up to which that is so.
 	Sync(ctx context.Context) (Zxid, error)
+	// Watch returns a Watcher of path, which need not exist. It begins at the state of this node, before Watch returns; that is a read, so for a
+	// state that is fresh call Sync first. The end of ctx ends the Watcher.
+	Watch(ctx context.Context, path string, mode WatchMode) (*Watcher, error)
+	// WatchFrom is Watch with what happened after a transaction before all else. It waits until that is applied here, and fails with ErrWatchGap if what followed
+	// is not all known any more: see Config.WatchHistory.
+	WatchFrom(ctx context.Context, path string, mode WatchMode, after Zxid) (*Watcher, error)
 	// Session is the session that the calls belong to.
 	Session() *Session
 }
@@ -281,15 +287,9 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 		}
 		c.s, who = x.s, x.s.caller()
 	}
-	for i, op := range ops {
+	for _, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
-			if o.Mode&Container != 0 || o.TTL != 0 || o.Parents {
-				if !multi {
-					i = -1
-				}
-				return &OpError{Op: "create", Path: o.Path, Index: i, Err: ErrUnsupported} // nobody would let it go in time
-			}
 			size += len(o.Path) + len(o.Data) + 24 + datatree.ACLSize(o.ACL)
 		case SetACLOp:
 			size += len(o.Path) + 24 + datatree.ACLSize(o.ACL)

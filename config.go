@@ -55,6 +55,11 @@ type Config struct {
 	// calls are given ErrOverloaded.
 	MaxInFlight int
 
+	// WatchBuffer is how many events a Watcher may have that were not taken, 4096 by default, 1 << 20 at most: then it ends with ErrWatchOverflow.
+	WatchBuffer int
+	// WatchHistory is how many bytes of memory are kept of what happened, for WatchFrom: 16 MiB by default, 1 GiB at most; 1 keeps nothing.
+	WatchHistory int
+
 	// Logger gets what an operator may want to read; nil is silent.
 	Logger *slog.Logger
 	// Trace has hooks for what the node does; nil costs nothing. It must not be changed after Open.
@@ -72,6 +77,11 @@ const (
 	defaultSyncLimit   = 10
 	defaultMaxData     = 1 << 20
 	defaultMaxInFlight = 4096
+
+	defaultWatchBuffer  = 4096
+	defaultWatchHistory = 16 << 20
+	mostWatchBuffer     = 1 << 20
+	mostWatchHistory    = 1 << 30
 
 	defaultSnapshotBytes = 64 << 20
 	defaultSnapshotsKept = 3
@@ -155,6 +165,8 @@ func (c *Config) faults(offline bool) []error {
 	fault(c.MaxData != 0 && (c.MaxData < 1 || c.MaxData > mostData), "MaxData",
 		fmt.Errorf("%d is not between 1 and %d, the most that one request may carry: it has to fit into the %d bytes that a transport queues for a peer", c.MaxData, mostData, transport.QueueBytes))
 	within("MaxInFlight", c.MaxInFlight, 1, mostFlight)
+	within("WatchBuffer", c.WatchBuffer, 1, mostWatchBuffer)
+	within("WatchHistory", c.WatchHistory, 1, mostWatchHistory)
 	return faults
 }
 
@@ -186,6 +198,8 @@ func (c *Config) withDefaults() Config {
 	set(&d.MaxSessionTimeout, 1200*d.Tick)
 	set(&d.MaxData, defaultMaxData)
 	set(&d.MaxInFlight, defaultMaxInFlight)
+	set(&d.WatchBuffer, defaultWatchBuffer)
+	set(&d.WatchHistory, defaultWatchHistory)
 	set(&d.SnapshotBytes, defaultSnapshotBytes)
 	set(&d.SnapshotsKept, defaultSnapshotsKept)
 	d.Members = append([]Member(nil), d.Members...)

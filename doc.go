@@ -10,6 +10,18 @@
 //	...
 //	path, err := n.Create(ctx, "/job-", []byte("hello"), ensemble.Sequential)
 //
+// # Watches
+//
+// [Node.Watch] gives a [Watcher] of a znode, of its children, or of a znode and all below it. The tree where it begins is its View; what happens afterwards comes from Next, Batch or All, each change
+// with the znode before and after, in the order of the transactions and none left out. A watcher is not told of a state that was never there: a Multi is one change of each znode. It lasts
+// through elections. What cannot be told is never left out in silence: a watcher that is too slow ends with [ErrWatchOverflow], and one whose member was given the whole tree by another, after it had been away for long, with [ErrWatchGap]. Then, or
+// on another member, [Node.WatchFrom] goes on after the last transaction that was seen, as long as the member remembers ([Config].WatchHistory); otherwise read anew.
+//
+// # Znodes that go by themselves
+//
+// The leader removes containers ([Container], and parents made by [CreateOp].Parents) that had children and have none, and znodes with a TTL that have no children and were not set for that long: within
+// a few ticks, at most some thousands a second. A create below a container may find that it has just gone: [CreateOp].Parents makes it anew.
+//
 // # Errors
 //
 // What went wrong is told by sentinels, to be tested with errors.Is, and where by an [*OpError]. An error that also is [ErrUncertain] leaves open
@@ -40,6 +52,6 @@
 //
 // # What is not there yet
 //
-// There is no transport from one process to another. Watches, container and TTL znodes and changes of membership will follow;
+// Changes of membership will follow;
 // what has a place in the present API is refused by an error that says so.
 package ensemble

@@ -47,10 +47,14 @@ var (
 	ErrImpaired = errors.New("member is impaired")
 )
 
+// What ends a Watcher, or does not let it begin.
+var (
+	ErrWatchOverflow = datatree.ErrWatchOverflow // more than Config.WatchBuffer events were not taken
+	ErrWatchGap      = datatree.ErrWatchGap      // what happened is not known here any more: the state came as a whole, or Config.WatchHistory is used up
+)
+
 // What belongs to features that are not there yet.
 var (
-	ErrWatchOverflow      = errors.New("buffer of the watch is full")
-	ErrWatchGap           = errors.New("history of the watch has a gap")
 	ErrReconfigInProgress = errors.New("a change of membership is under way")
 	ErrNewConfigNoQuorum  = errors.New("the new membership has no quorum")
 	ErrRemoved            = errors.New("member was removed from the ensemble")

@@ -68,6 +68,7 @@ type loop struct {
 	ensemble          zab.EnsembleID // that the links know of
 	applied           Zxid
 	toldCommitted     Zxid // to the trace
+	reaper            reaper
 	nextTick          time.Time
 	timer             *time.Timer
 	failed            error
@@ -115,6 +116,7 @@ func (h *host) initLoop(f durable.Found, state *core.Znodes, tail int) {
 	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
 	h.places, h.grown = f.Places, f.Grown
 	h.tree.Store(h.sm.View())
+	h.watches.feed = h.sm.Tree().Feed(cfg.WatchBuffer, cfg.WatchHistory)
 	for _, m := range cfg.Members {
 		if m.ID != cfg.ID {
 			l := link.New(link.Config{Self: cfg.ID, Name: cfg.Name, StallTicks: max(2*cfg.SyncLimit, 20), Nonce: randomNonce}, m.ID)
@@ -202,7 +204,7 @@ func (h *host) idleNow() bool {
 			return false
 		}
 	}
-	return !h.more && h.loaded.empty() && !h.backups.waits()
+	return !h.more && h.loaded.empty() && !h.backups.waits() && h.watches.waiting.Load() == 0
 }
 
 // drain steps what waits, within bounds, and carries it out.
@@ -230,6 +232,7 @@ func (h *host) drain() {
 		h.requests(now)
 	}
 	h.settle()
+	h.serveWatches()
 	h.keep()
 	h.backUp()
 	if ticked && h.failed == nil {
@@ -279,6 +282,8 @@ func (h *host) tick(now time.Time) {
 		h.linkDone(&h.links[i])
 	}
 	h.step(&core.Tick{Wall: now.UnixMilli(), Now: now.Sub(h.began)})
+	h.reap(now)
+	h.watches.feed.Tidy()
 	h.nextTick = h.nextTick.Add(h.cfg.Tick)
 	if !now.Before(h.nextTick) {
 		h.nextTick = now.Add(h.cfg.Tick) // a pause is no reason to hurry
@@ -481,5 +486,6 @@ func (h *host) end() {
 	s := h.cell.Load().Status
 	s.Role, s.Leader, s.Ready, s.Reason = Stopped, 0, false, Ended
 	h.publish(s)
+	h.watches.end()
 	close(h.done)
 }

@@ -17,7 +17,7 @@ const mutantOf = "ENSEMBLE_TEST_MUTANT"
 
 func init() { mutant.Set(os.Getenv(mutantOf)) }
 
-// Each mutant is a mistake that the writer, or beginning a directory, could make, and is found by the test that is named beside it, in a process of its own.
+// Each mutant is a mistake that the writer, beginning a directory, or telling watchers could make, and is found by the test that is named beside it, in a process of its own.
 func TestMutants(t *testing.T) {
 	caught, all := 0, 0
 	for _, m := range []struct{ name, note, by string }{
@@ -30,6 +30,11 @@ func TestMutants(t *testing.T) {
 		{"reset-before-snapshot", "a RESET is durable before the snapshot that it names", "TestPowerLossAtEachStepOfReceiving"},
 		{"failed-batch-told", "what could not be written is told as durable", "TestFailedSyncIsNoAcknowledgement"},
 		{"aside-nobodys-born", "a damaged directory of which nothing tells whose it is becomes that of a founder", "TestDamagedIdentityFoundsNothing"},
+		{"feed-after-data", "an event is there only with the next transaction", "TestWatchScenarios"},
+		{"missed-not-told", "who begins after a zxid is told only what is to come", "TestWatchScenarios"},
+		{"overflow-not-told", "who is too slow misses nothing, and nobody can afford it", "TestWatchScenarios"},
+		{"gap-not-told", "a snapshot is no gap", "TestWatchScenarios"},
+		{"failed-multi-kept", "what a failed multi would have left is judged by", "TestTreeScenarios"},
 		{"backupdir-without-tail", "what is not known to be committed is left out", "TestBackupDirHasTheTail"},
 		{"renewal-unconfirmed", "a renewal is confirmed without a quorum round", "TestE16LeaderCutOff"},
 		{"expiry-by-wall-clock", "m25", "TestH6WallClockJumps"},

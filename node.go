@@ -84,6 +84,7 @@ type host struct {
 	waiters  waiters
 	keeper   keeper
 	backups  backups
+	watches  watches
 	stats    counters
 	writer   *writer // nil: everything is in memory
 

@@ -32,6 +32,8 @@ type Stats struct {
 	SyncedBySnapshot uint64 // they were sent the tree
 	SnapshotsResumed uint64 // of these, those that went on where an earlier transfer was interrupted
 
+	Reaped uint64 // containers and znodes with a TTL that this node has removed while it led
+
 	Snapshots       uint64 // written to the data directory
 	SnapshotsFailed uint64 // that could not be: see Status.SnapshotErr
 
@@ -74,7 +76,7 @@ type counters struct {
 	framesReceived, bytesReceived, framesDropped atomic.Uint64 // by the transport's goroutines
 	turns, steps, logged, elections, stalls      atomic.Uint64
 	byMemory, byLog, bySnapshot, resumed         atomic.Uint64
-	snapshots, snapshotsFailed                   atomic.Uint64
+	snapshots, snapshotsFailed, reaped           atomic.Uint64
 	latency, batch                               histogram
 }
 
@@ -113,6 +115,7 @@ func (c *counters) read() Stats {
 		FramesReceived: c.framesReceived.Load(), BytesReceived: c.bytesReceived.Load(), FramesDropped: c.framesDropped.Load(),
 		Turns: c.turns.Load(), Steps: c.steps.Load(), Logged: c.logged.Load(), Elections: c.elections.Load(), Stalls: c.stalls.Load(),
 		SyncedByMemory: c.byMemory.Load(), SyncedByLog: c.byLog.Load(), SyncedBySnapshot: c.bySnapshot.Load(), SnapshotsResumed: c.resumed.Load(),
+		Reaped:    c.reaped.Load(),
 		Snapshots: c.snapshots.Load(), SnapshotsFailed: c.snapshotsFailed.Load(),
 		Latency: c.latency.read(), Batch: c.batch.read(),
 	}

@@ -65,7 +65,7 @@ type Status struct {
 	Peers       []PeerStatus // in ascending order of ID, without this member; read-only
 	InFlight    int          // calls that wait at this node
 	Sessions    int          // in the ensemble, as applied here
-	Watches     int          // there are none yet
+	Watches     int          // Watchers of this node that are open
 	Znodes      int          // in the tree
 }
 
@@ -122,6 +122,7 @@ func (h *host) fresh(s Status) Status {
 	}
 	s.InFlight = int(h.inFlight.Load())
 	s.Sessions = int(h.sessions.Load())
+	s.Watches = int(h.watches.open.Load())
 	return s
 }
 

@@ -59,7 +59,7 @@ const (
 	PermAll    = datatree.PermAll
 )
 
-// The modes. An Ephemeral goes with the session that it is created on, which for the calls of a Node is its own; Container is refused for now.
+// The modes. An Ephemeral goes with the session that it is created on, which for the calls of a Node is its own.
 const (
 	Persistent = datatree.Persistent
 	Ephemeral  = datatree.Ephemeral
@@ -71,7 +71,9 @@ const (
 type (
 	// Op is one of CreateOp, SetOp, SetACLOp, DeleteOp and CheckOp.
 	Op = datatree.Op
-	// CreateOp makes a znode. Its parent must exist: Parents, like TTL, is refused for now.
+	// CreateOp makes a znode. With Parents, those that are missing are made with it, as containers. The leader removes containers that had children and have none, and
+	// znodes with a TTL that were not set for so long and have no children: some ticks later, by a clock that does not depend on the time of day, and with their
+	// whole TTL anew when the leader changes.
 	CreateOp = datatree.CreateOp
 	// SetACLOp replaces the ACL of a znode.
 	SetACLOp = datatree.SetACLOp

@@ -35,6 +35,9 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 	clear(t.results)
 	t.results = t.results[:0]
 	before := t.now
+	if mutant.On("feed-after-data") && len(t.acts) > 0 {
+		t.events()
+	}
 	t.now.zxid = z
 	d := decoder{msgpack.Decoder{B: txn}}
 	for n := d.Array(); n > 0 && !d.Bad; n-- {
@@ -55,6 +58,9 @@ func (t *Tree) Apply(z zab.Zxid, at int64, txn []byte) ([]Result, error) {
 	}
 	if len(t.happened) > 0 {
 		t.tellAll()
+	}
+	if len(t.acts) > 0 && !mutant.On("feed-after-data") {
+		t.events()
 	}
 	t.finish()
 	return t.results, nil
@@ -120,9 +126,7 @@ func (t *Tree) record(d *decoder, at int64) {
 		more := len(data) - len(old.data)
 		v := t.rewrite(old, slot, data)
 		v.version, v.mzxid, v.mtime, v.content = version, z, at, xxh64(data, hash)
-		if t.watches != nil {
-			t.noteEvent(NodeDataChanged, v)
-		}
+		t.did(Changed, v)
 		if len(t.quotas) > 0 {
 			t.charge(path, 0, more)
 		}
@@ -207,9 +211,7 @@ func (t *Tree) create(path string, data []byte, creates, at int64, mode Mode, r 
 	if mode != Persistent || r != nil || strings.HasPrefix(path, quotaPath) {
 		t.note(v, true)
 	}
-	if t.watches != nil {
-		t.noteEvent(NodeCreated, v)
-	}
+	t.did(Created, v)
 	t.account(v)
 	return v
 }
@@ -236,11 +238,14 @@ func (t *Tree) parents(path string, n int, creates, at int64, r *rare) bool {
 func (t *Tree) remove(v *version, s slot) {
 	t.note(v, false)
 	if t.watches != nil {
-		t.noteEvent(NodeDeleted, v)
+		t.noteEvent(NodeDeleted, v) // while the ACL is known
 	}
 	path, size := v.path, len(v.data)
 	v = t.rewrite(v, s, nil)
 	v.node = node{dead: true}
+	if t.feed != nil {
+		t.acts = append(t.acts, act{Deleted, v})
+	}
 	up := t.change(t.above(path))
 	up.children--
 	up.pzxid = t.now.zxid
@@ -321,6 +326,16 @@ func (t *Tree) replace(v *version, s slot, n *version) *version {
 	return n
 }
 
+// did notes that the transaction has created or set the znode of v.
+func (t *Tree) did(what EventType, v *version) {
+	if t.watches != nil {
+		t.noteEvent(zooKeepers[what], v)
+	}
+	if t.feed != nil {
+		t.acts = append(t.acts, act{what, v})
+	}
+}
+
 // takeBack undoes a transaction that was not published.
 func (t *Tree) takeBack(before state) {
 	for i := len(t.touched) - 1; i >= 0; i-- { // children before the parents they were made below
@@ -338,6 +353,8 @@ func (t *Tree) takeBack(before state) {
 	t.clearTouched()
 	clear(t.happened)
 	t.happened = t.happened[:0]
+	clear(t.acts)
+	t.acts = t.acts[:0]
 	clear(t.results)
 	t.results = t.results[:0]
 }

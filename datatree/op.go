@@ -53,11 +53,12 @@ type SetACLOp struct {
 	Version Version
 }
 
-// ReapOp removes a container or a znode with a TTL, if it is still the one that Czxid made (0: any) and still due; see Tree.Due. Only the host itself
-// may.
+// ReapOp removes a container or a znode with a TTL, if it is still the one that Czxid made (0: any), has no children and is still due: see Tree.Due. With a Version
+// a znode with a TTL is due as long as that is its version, whatever the time: see Tree.Reapable. Only the host itself may.
 type ReapOp struct {
-	Path  string
-	Czxid zab.Zxid
+	Path    string
+	Czxid   zab.Zxid
+	Version Version
 }
 
 // CloseSessionOp removes all ephemeral znodes of a session. Only the host itself may.
@@ -201,7 +202,7 @@ func plain(op Op) (o operation) {
 	case SetACLOp:
 		o.kind, o.acl, o.version = kindSetACL, op.ACL, op.Version
 	case ReapOp:
-		o.kind, o.czxid = kindReap, op.Czxid
+		o.kind, o.czxid, o.version = kindReap, op.Czxid, op.Version
 	case CloseSessionOp:
 		o.kind, o.session = kindClose, op.Session
 	}

@@ -122,6 +122,9 @@ func (o *outstanding) keep(head string, tail []byte) string {
 
 // rollback takes back the changes from number n on.
 func (o *outstanding) rollback(n int) {
+	if mutant.On("failed-multi-kept") {
+		return
+	}
 	for i := o.changes.end() - 1; i >= n; i-- {
 		if c := o.changes.at(i); c.before >= o.changes.first() && !mutant.On("sequence-rolled-back") {
 			o.overlay[c.hash] = c.before

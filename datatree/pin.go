@@ -28,6 +28,8 @@ type pin struct {
 	came     *pin // next on the stack; the writer's once it has taken the stack
 	left     *pin // likewise
 	void     bool // writer only: came too late to hold anything
+	holders  atomic.Int32
+	shares   *pin // whose state this one holds with it, or nil
 }
 
 // mark is a state that views hold, or held.
@@ -40,6 +42,7 @@ type mark struct {
 
 func (ps *pinned) push(zxid zab.Zxid) *pin {
 	p := &pin{zxid: zxid, of: ps}
+	p.holders.Store(1)
 	for {
 		p.came = ps.came.Load()
 		if ps.came.CompareAndSwap(p.came, p) {
@@ -48,8 +51,29 @@ func (ps *pinned) push(zxid zab.Zxid) *pin {
 	}
 }
 
+// share returns a pin that holds what p holds, as long as p or somebody who shares it has not been released; otherwise a released one.
+func (p *pin) share() *pin {
+	if p.shares != nil {
+		p = p.shares
+	}
+	s := &pin{zxid: p.zxid, shares: p}
+	for n := p.holders.Load(); n > 0; n = p.holders.Load() {
+		if p.holders.CompareAndSwap(n, n+1) {
+			return s
+		}
+	}
+	s.released.Store(true)
+	return s
+}
+
 func (p *pin) release() {
 	if !p.released.CompareAndSwap(false, true) {
+		return
+	}
+	if p.shares != nil {
+		p = p.shares
+	}
+	if p.holders.Add(-1) > 0 {
 		return
 	}
 	for {

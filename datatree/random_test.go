@@ -89,7 +89,7 @@ func randomOp(r *rand.Rand) Op {
 	case 13:
 		return SetACLOp{Path: path, ACL: randomACL(r), Version: version}
 	case 14:
-		return ReapOp{Path: path, Czxid: zab.Zxid(r.IntN(4) / 3 * r.IntN(100))}
+		return ReapOp{Path: path, Czxid: zab.Zxid(r.IntN(4) / 3 * r.IntN(100)), Version: version}
 	case 15:
 		if r.IntN(8) == 0 {
 			return CloseSessionOp{1 + uint64(r.IntN(5))}

@@ -16,7 +16,7 @@ const (
 	kindDelete = 3 // path, version, recursive
 	kindCheck  = 4 // path, version, czxid
 	kindSetACL = 5 // path, ACL, version
-	kindReap   = 6 // path, czxid
+	kindReap   = 6 // path, czxid, version
 	kindClose  = 7 // session
 )
 
@@ -64,8 +64,9 @@ func AppendOps(b []byte, ops []Op, multi bool, maxData int) ([]byte, error) {
 			b = appendACL(msgpack.AppendString(b, o.Path, nil), o.ACL)
 			b = msgpack.AppendUint(b, uint64(uint32(o.Version.plus1)))
 		case ReapOp:
-			b = msgpack.AppendUint(msgpack.AppendArray(b, 3), kindReap)
+			b = msgpack.AppendUint(msgpack.AppendArray(b, 4), kindReap)
 			b = msgpack.AppendUint(msgpack.AppendString(b, o.Path, nil), uint64(o.Czxid))
+			b = msgpack.AppendUint(b, uint64(uint32(o.Version.plus1)))
 		case CloseSessionOp:
 			b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendArray(b, 2), kindClose), o.Session)
 		}
@@ -94,7 +95,7 @@ func DecodeOps(b []byte) (ops []Op, multi bool, err error) {
 		case kindSetACL:
 			ops = append(ops, SetACLOp{Path: o.path, ACL: o.acl, Version: o.version})
 		case kindReap:
-			ops = append(ops, ReapOp{Path: o.path, Czxid: o.czxid})
+			ops = append(ops, ReapOp{Path: o.path, Czxid: o.czxid, Version: o.version})
 		case kindClose:
 			ops = append(ops, CloseSessionOp{Session: o.session})
 		}
@@ -136,8 +137,8 @@ func (d *decoder) operation() (o operation) {
 		o = operation{kind: kindCheck, op: "check", path: d.String(MaxPath), version: d.version(), czxid: zab.Zxid(d.Uint())}
 	case kind == kindSetACL && fields == 4:
 		o = operation{kind: kindSetACL, op: "setACL", path: d.String(MaxPath), acl: d.acl(), version: d.version()}
-	case kind == kindReap && fields == 3:
-		o = operation{kind: kindReap, op: "reap", path: d.String(MaxPath), czxid: zab.Zxid(d.Uint())}
+	case kind == kindReap && fields == 4:
+		o = operation{kind: kindReap, op: "reap", path: d.String(MaxPath), czxid: zab.Zxid(d.Uint()), version: d.version()}
 	case kind == kindClose && fields == 2:
 		o = operation{kind: kindClose, op: "closeSession", session: d.Uint()}
 	default:

@@ -8,9 +8,11 @@ import (
 
 // special finds the znodes that something happens to by itself. Writer only.
 type special struct {
-	owned  map[uint64]map[string]struct{} // ephemerals, by session
-	mortal map[string]struct{}            // containers, and znodes with a TTL
-	quotas map[string]struct{}            // paths that have limits
+	owned   map[uint64]map[string]struct{} // ephemerals, by session
+	mortal  map[string]int                 // containers, and znodes with a TTL, and where they are in mortals
+	mortals []mortal
+	quotas  map[string]struct{} // paths that have limits
+	reaping
 }
 
 // note adds what v says to special, or takes it away. A version that is dead says nothing.
@@ -33,7 +35,7 @@ func (s *special) note(v *version, add bool) {
 		}
 	}
 	if v.mode&Container != 0 || r.ttl != 0 {
-		s.mortal = keepIf(s.mortal, v.path, add)
+		s.noteMortal(v.path, add)
 	}
 	if path, ok := limited(v.path); ok {
 		s.quotas = keepIf(s.quotas, path, add)

@@ -30,6 +30,8 @@ type Tree struct {
 	scratch  []byte
 	watches  *Watches   // nil if nobody asked for them
 	happened []happened // what the transaction that is being applied did, if there are watches
+	feed     *Feed      // nil if nobody asked for it
+	acts     []act      // what that transaction did, if there is a feed
 
 	outstanding
 }
@@ -115,6 +117,18 @@ func (t *Tree) publish() {
 	t.states = t.states[1:]
 	*s = t.now
 	t.current.Store(s)
+}
+
+// Succeed makes t, which was decoded from a snapshot and is not used yet, take the place of old: it knows old's schemes, and has its feed and its watches.
+// Subscriptions to the feed are told ErrWatchGap, watchers WatchesLost.
+func (t *Tree) Succeed(old *Tree) {
+	t.schemes = old.schemes
+	if t.feed = old.feed; t.feed != nil {
+		t.feed.succeed(t.now.zxid)
+	}
+	if t.watches = old.watches; t.watches != nil {
+		t.watches.succeed(t)
+	}
 }
 
 // Get returns the znode at path in the newest state, and whether it exists. It allocates nothing. Any goroutine.

@@ -195,6 +195,9 @@ func (t *twin) one(z zab.Zxid, at time.Time, who *Caller, applied *twin, op Op) 
 			return r, ErrBadVersion
 		case n.stat.NumChildren > 0:
 			return r, ErrNotEmpty
+		case o.Version.Int() != -1 && o.Version != n.stat.Version:
+			return r, ErrBadVersion
+		case o.Version.Int() != -1 && n.stat.TTL != 0:
 		case !n.due(at):
 			return r, ErrBadVersion
 		}
@@ -297,7 +300,7 @@ func (n *twinNode) due(at time.Time) bool {
 func (t *twin) dueAt(at int64) (ops []ReapOp) {
 	for p, n := range t.nodes {
 		if n.stat.NumChildren == 0 && n.due(time.UnixMilli(at)) {
-			ops = append(ops, ReapOp{p, n.stat.Czxid})
+			ops = append(ops, ReapOp{Path: p, Czxid: n.stat.Czxid})
 		}
 	}
 	slices.SortFunc(ops, func(a, b ReapOp) int { return strings.Compare(a.Path, b.Path) })

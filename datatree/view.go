@@ -30,6 +30,21 @@ func (t *Tree) View() *View {
 	}
 }
 
+// Share returns another handle on the same state, to be released for itself. If v was released it shows an empty tree, too.
+func (v *View) Share() *View {
+	p := v.pin.share()
+	s := &View{tree: v.tree, at: v.at, pin: p}
+	runtime.AddCleanup(s, (*pin).release, p)
+	return s
+}
+
+// Spent returns a view of state z that shows an empty tree: all that is left to say of it is its zxid.
+func (t *Tree) Spent(z zab.Zxid) *View {
+	p := &pin{zxid: z}
+	p.released.Store(true)
+	return &View{tree: t, at: &state{zxid: z}, pin: p}
+}
+
 // Release lets the writer drop what only this view needs. It is optional: the garbage collector does it too, later. Afterwards the view shows
 // an empty tree; what it handed out stays valid.
 func (v *View) Release() { v.pin.release() }

@@ -29,6 +29,10 @@ const (
 	NodeDeleted         WatchEventType = 2
 	NodeDataChanged     WatchEventType = 3
 	NodeChildrenChanged WatchEventType = 4
+
+	// WatchesLost is not ZooKeeper's: the tree has been replaced as a whole (see Tree.Succeed), nobody knows what happened between, and the watcher has no
+	// watches any more. It is what the end of its connection is to a client of ZooKeeper.
+	WatchesLost WatchEventType = 0
 )
 
 // WatchEvent is what a watcher is told.
@@ -134,6 +138,25 @@ func (w *Watcher) Close() {
 	}
 }
 
+// succeed makes the watches those of another tree, and takes all away.
+func (ws *Watches) succeed(t *Tree) {
+	ws.tree = t
+	var lost []*Watcher
+	for _, path := range slices.Sorted(maps.Keys(ws.paths)) {
+		for _, x := range *ws.paths[path] {
+			if len(x.by.paths) > 0 {
+				clear(x.by.paths)
+				lost = append(lost, x.by)
+			}
+		}
+	}
+	clear(ws.paths)
+	ws.below = 0
+	for _, w := range lost {
+		w.tell(WatchEvent{Type: WatchesLost, Zxid: t.now.zxid})
+	}
+}
+
 // Get reads the newest state of a znode, and leaves a WatchData if that succeeds.
 func (w *Watcher) Get(path string) (Znode, error) {
 	v := w.all.tree.View()
@@ -229,6 +252,9 @@ func (l *watched) of(w *Watcher) *watch {
 	}
 	return nil
 }
+
+// zooKeepers are its names of what an op has done.
+var zooKeepers = [...]WatchEventType{Created: NodeCreated, Changed: NodeDataChanged, Deleted: NodeDeleted}
 
 // happened is what a transaction did to a znode, with the ACLs at that moment of it and of its parent.
 type happened struct {

@@ -13,6 +13,7 @@
 //
 //	curl -X PUT --data hello 127.0.0.1:8401/v1/tree/greeting
 //	curl 127.0.0.1:8402/v1/tree/greeting?sync
+//	curl -N 127.0.0.1:8403/v1/watch/greeting
 //	curl -X DELETE 127.0.0.1:8403/v1/tree/greeting
 //	curl 127.0.0.1:8401/v1/status
 //

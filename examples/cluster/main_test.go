@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -112,5 +113,50 @@ func TestHTTP(t *testing.T) {
 	w := httptest.NewRecorder()
 	if h.ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/v1/tree/a", nil)); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("after Close: %d %s", w.Code, w.Body)
+	}
+}
+
+// The lines of a watch come as things happen, and again from where somebody has heard enough.
+func TestWatchHTTP(t *testing.T) {
+	n, err := ensemble.Open(t.Context(), ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	server := httptest.NewServer(handler(n))
+	defer server.Close()
+	watch := func(query string) (*http.Response, *bufio.Scanner) {
+		r, err := http.Get(server.URL + "/v1/watch/" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, bufio.NewScanner(r.Body)
+	}
+	r, lines := watch("a?tree")
+	defer r.Body.Close()
+	for _, path := range []string{"/a", "/a/b"} {
+		z, err := n.Do(t.Context(), ensemble.CreateOp{Path: path, Data: []byte("x")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `{"data":"eA==","path":"` + path + `","type":"Created","zxid":"` + z.Zxid.String() + `"}`
+		if !lines.Scan() || lines.Text() != want {
+			t.Errorf("%s, want %s", lines.Text(), want)
+		}
+	}
+	again, lines := watch("a?children&after=" + r.Header.Get("Ensemble-Zxid"))
+	defer again.Body.Close()
+	if !lines.Scan() || !strings.Contains(lines.Text(), `"path":"/a/b","type":"Created"`) {
+		t.Error(lines.Text())
+	}
+	for query, code := range map[string]int{"a/": 400, "a?after=x": 400} {
+		r, _ := watch(query)
+		if r.Body.Close(); r.StatusCode != code {
+			t.Errorf("%s: %d", query, r.StatusCode)
+		}
+	}
+	n.Close()
+	if !lines.Scan() || !strings.Contains(lines.Text(), `{"error":`) || lines.Scan() {
+		t.Error(lines.Text())
 	}
 }

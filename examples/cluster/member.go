@@ -156,7 +156,56 @@ func handler(n *ensemble.Node) http.Handler {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /v1/watch/{path...}", func(w http.ResponseWriter, r *http.Request) { watch(n, w, r) })
 	return mux
+}
+
+// watch writes a line for each event until the client has had enough: of the znode, with ?children of its children, with ?tree of all below it too; with ?after=ZXID also of
+// what has happened since then.
+func watch(n *ensemble.Node, w http.ResponseWriter, r *http.Request) {
+	mode, q := ensemble.WatchNode, r.URL.Query()
+	switch {
+	case q.Has("tree"):
+		mode = ensemble.WatchTree
+	case q.Has("children"):
+		mode = ensemble.WatchChildren
+	}
+	var watcher *ensemble.Watcher
+	var err error
+	if q.Has("after") {
+		after, bad := ensemble.ParseZxid(q.Get("after"))
+		if bad != nil {
+			http.Error(w, bad.Error(), http.StatusBadRequest)
+			return
+		}
+		watcher, err = n.WatchFrom(r.Context(), path(r), mode, after)
+	} else {
+		watcher, err = n.Watch(r.Context(), path(r), mode)
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	defer watcher.Close()
+	out := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Ensemble-Zxid", watcher.View().Zxid().String()) // where it begins
+	out.Flush()
+	for {
+		events, err := watcher.Batch(r.Context())
+		if err != nil {
+			json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+			return
+		}
+		for _, e := range events {
+			if json.NewEncoder(w).Encode(map[string]any{"type": e.Type.String(), "path": e.Path, "zxid": e.Zxid.String(), "data": e.Znode.Data}) != nil {
+				return
+			}
+		}
+		if out.Flush() != nil {
+			return
+		}
+	}
 }
 
 // put creates the znode, or sets it if it is there.
@@ -187,6 +236,8 @@ func fail(w http.ResponseWriter, err error) {
 		code = http.StatusGatewayTimeout // it may have happened
 	case errors.Is(err, ensemble.ErrNoNode):
 		code = http.StatusNotFound
+	case errors.Is(err, ensemble.ErrWatchGap):
+		code = http.StatusGone // read anew
 	case errors.Is(err, ensemble.ErrNotEmpty):
 		code = http.StatusConflict
 	case errors.Is(err, ensemble.ErrBadPath), errors.Is(err, ensemble.ErrBadArguments), errors.Is(err, ensemble.ErrTooLarge):

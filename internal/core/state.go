@@ -418,8 +418,9 @@ func (s *Znodes) Decode(chunks [][]byte) (any, error) {
 }
 
 func (s *Znodes) Install(state any) {
-	secret := s.secret
-	*s = *state.(*Znodes)
+	secret, n := s.secret, state.(*Znodes)
+	n.tree.Succeed(s.tree)
+	*s = *n
 	s.secret = secret
 }
 

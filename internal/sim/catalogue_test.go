@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// catalogue says where the scenarios of storage (D) and synchronisation (S) are run: a test of a package, and a subtest of it, or in a text that the
+// catalogue says where the scenarios of storage (D), synchronisation (S), watches (W) and the tree (T) are run: a test of a package, and a subtest of it, or in a text that the
 // test plays the line with which the scenario begins.
 var catalogue = []struct{ id, what, dir, test, sub string }{
 	{"D1", "a log cut at every byte", "internal/wal", "TestScenario", "D1"},
@@ -56,10 +56,29 @@ var catalogue = []struct{ id, what, dir, test, sub string }{
 	{"S19", "a leader alone with what it proposed", "internal/core", "TestScenarios", "requests.txt: The leader goes away with requests that nobody else has seen."},
 	{"S21", "the same proposals again", "internal/sim", "TestSyncScenarios", "S21"},
 	{"S22", "a state that differs", "internal/core", "TestScenarios", "digests.txt: A follower whose state has gone bad"},
+
+	{"W1", "an event before what it tells", ".", "TestWatchScenarios", "W1"},
+	{"W2", "what happens between two members", ".", "TestWatchScenarios", "W2"},
+	{"W4", "a caller goes while it is registered", ".", "TestWatchScenarios", "W4"},
+	{"W5", "a multi that fails, and one that does not", ".", "TestWatchScenarios", "W5"},
+	{"W5", "for ZooKeeper's watches", "datatree", "TestScenarios", "W5"},
+	{"W6", "the whole tree, through elections", ".", "TestWatchScenarios", "W6"},
+	{"W6", "a gap is told", ".", "TestWatchScenarios", "snapshot"},
+	{"W7", "closed while it happens", ".", "TestWatchScenarios", "W7"},
+	{"W7", "removed or told", "datatree", "TestScenarios", "W7"},
+	{"W8", "no event without permission", "datatree", "TestScenarios", "W8"},
+
+	{"T1", "a multi that fails at each place", ".", "TestTreeScenarios", "T1"},
+	{"T2", "versions wrap", "datatree", "TestScenarios", "T2"},
+	{"T3", "what cannot be", "datatree", "TestScenarios", "T3"},
+	{"T4", "proposals that need each other", "datatree", "TestScenarios", "T4"},
+	{"T5", "a hundred thousand children", ".", "TestTreeScenarios", "T5"},
+	{"T6", "the reaper and creates", ".", "TestTreeScenarios", "T6"},
+	{"T6", "judged again", "datatree", "TestScenarios", "T6"},
 }
 
 // missing are the numbers that the catalogue of scenarios itself leaves out.
-var missing = map[string]bool{"D8": true, "D17": true, "S13": true, "S20": true}
+var missing = map[string]bool{"D8": true, "D17": true, "S13": true, "S20": true, "W3": true}
 
 func TestScenarioTable(t *testing.T) {
 	listed := map[string]bool{}
@@ -69,7 +88,7 @@ func TestScenarioTable(t *testing.T) {
 			t.Errorf("%s, %s: %v", c.id, c.what, err)
 		}
 	}
-	for kind, last := range map[string]int{"D": 20, "S": 22} {
+	for kind, last := range map[string]int{"D": 20, "S": 22, "W": 8, "T": 6} {
 		for n := 1; n <= last; n++ {
 			if id := fmt.Sprint(kind, n); !listed[id] && !missing[id] {
 				t.Errorf("%s is run by nothing", id)

@@ -107,7 +107,7 @@ func (w *World) deliveries(n *node) {
 				v.jumpFrom = w.log[v.given-1].zxid
 			}
 			v.given = i
-			w.hangUpAll(n)
+			w.lostAll(n)
 		} else {
 			if d.zxid > n.m.Zab().Committed() {
 				w.fail("inv/Z14", "member %d applies %v, committed is %v", n.id, d.zxid, n.m.Zab().Committed())

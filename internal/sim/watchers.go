@@ -23,6 +23,7 @@ type watcher struct {
 	conn *datatree.Watcher
 	seen zab.Zxid // the newest state that a reply was of
 	told []told   // and not judged yet
+	lost bool     // it was told that its watches are lost
 
 	// The watches, by path, with the state that each was left in.
 	data, child, persistent, recursive map[string]zab.Zxid
@@ -147,6 +148,19 @@ func (w *World) hangUp(x *watcher) {
 	x.at, x.tree, x.conn = nil, nil, nil
 }
 
+// lostAll ends all connections to a member that was given another state, which it must have told those that watched something.
+func (w *World) lostAll(n *node) {
+	for _, x := range w.watchers {
+		if x.at != n {
+			continue
+		}
+		if watches := len(x.data)+len(x.child)+len(x.persistent)+len(x.recursive) > 0; x.lost != watches {
+			w.fail("inv/C8", "member %d was given the state %v: of watches %v, of their loss told %v", n.id, n.sm.Tree().Zxid(), watches, x.lost)
+		}
+		w.hangUp(x)
+	}
+}
+
 // hangUpAll ends all connections to a member.
 func (w *World) hangUpAll(n *node) {
 	for _, x := range w.watchers {
@@ -164,7 +178,14 @@ func (w *World) attach(x *watcher) {
 	}
 	x.at, x.tree = n, n.sm.Tree()
 	z := x.tree.Zxid()
-	x.conn = x.tree.Watch().New(x.who, func(e datatree.WatchEvent) { x.told = append(x.told, told{e, n.sm.Tree().Zxid()}) })
+	x.lost = false
+	x.conn = x.tree.Watch().New(x.who, func(e datatree.WatchEvent) {
+		if e.Type == datatree.WatchesLost {
+			x.lost = true
+			return
+		}
+		x.told = append(x.told, told{e, n.sm.Tree().Zxid()})
+	})
 	var kept datatree.Kept
 	var want []datatree.WatchEvent
 	missed := func(what datatree.WatchEventType, path string, from map[string]zab.Zxid) {
