@@ -357,3 +357,26 @@ func TestReaders(t *testing.T) {
 	}
 	noLeftovers(t, tree)
 }
+
+// A watcher may know a view of its own tree, as a host's does that shows the newest state: when nobody else has the tree, it is collected with both.
+func TestWatchedTreeIsCollected(t *testing.T) {
+	gone := make(chan struct{})
+	func() {
+		type host struct{ shown *View }
+		tree, h := New(64), new(host)
+		must(t, tree, CreateOp{Path: "/a"})
+		h.shown = tree.View()
+		tree.Watch().New(nil, func(WatchEvent) { h.shown = nil }).Add("/a", WatchPersistent)
+		runtime.AddCleanup(h, func(c chan struct{}) { close(c) }, gone)
+	}()
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-gone:
+			return
+		default:
+			runtime.Gosched()
+		}
+	}
+	t.Fatal("it is held by nobody but itself, and stays")
+}

@@ -12,7 +12,7 @@ import (
 type Tree struct {
 	index   index
 	current atomic.Pointer[state] // what readers may see
-	pins    pinned
+	pins    *pinned               // by itself: a view that is not released keeps it, and with it whatever it refers to, until the view is collected
 	maxData int
 	schemes schemes
 
@@ -66,7 +66,7 @@ func New(maxData int) *Tree {
 }
 
 func newTree(maxData int) *Tree {
-	t := &Tree{maxData: max(maxData, 0), schemes: builtinSchemes(), acls: make(map[string]weak.Pointer[acl]), aclSweep: 64}
+	t := &Tree{maxData: max(maxData, 0), schemes: builtinSchemes(), pins: new(pinned), acls: make(map[string]weak.Pointer[acl]), aclSweep: 64}
 	t.index.init()
 	t.overlay = make(map[uint64]int)
 	return t

@@ -58,23 +58,29 @@ var catalogue = []struct{ id, what, dir, test, sub string }{
 	{"S22", "a state that differs", "internal/core", "TestScenarios", "digests.txt: A follower whose state has gone bad"},
 
 	{"W1", "an event before what it tells", ".", "TestWatchScenarios", "W1"},
+	{"W1", "an event comes before its data", "internal/sim", "TestKindScenarios", "W1"},
 	{"W2", "what happens between two members", ".", "TestWatchScenarios", "W2"},
+	{"W2", "what happens before a watch is left anew", "internal/sim", "TestKindScenarios", "W2"},
 	{"W4", "a caller goes while it is registered", ".", "TestWatchScenarios", "W4"},
+	{"W4", "a connection ends while something happens", "internal/sim", "TestKindScenarios", "W4"},
 	{"W5", "a multi that fails, and one that does not", ".", "TestWatchScenarios", "W5"},
 	{"W5", "for ZooKeeper's watches", "datatree", "TestScenarios", "W5"},
 	{"W6", "the whole tree, through elections", ".", "TestWatchScenarios", "W6"},
 	{"W6", "a gap is told", ".", "TestWatchScenarios", "snapshot"},
+	{"W6", "recursive watches", "internal/sim", "TestKindScenarios", "W6"},
 	{"W7", "closed while it happens", ".", "TestWatchScenarios", "W7"},
 	{"W7", "removed or told", "datatree", "TestScenarios", "W7"},
 	{"W8", "no event without permission", "datatree", "TestScenarios", "W8"},
 
 	{"T1", "a multi that fails at each place", ".", "TestTreeScenarios", "T1"},
+	{"T1", "multis that fail at each operation", "internal/sim", "TestKindScenarios", "T1"},
 	{"T2", "versions wrap", "datatree", "TestScenarios", "T2"},
 	{"T3", "what cannot be", "datatree", "TestScenarios", "T3"},
 	{"T4", "proposals that need each other", "datatree", "TestScenarios", "T4"},
 	{"T5", "a hundred thousand children", ".", "TestTreeScenarios", "T5"},
 	{"T6", "the reaper and creates", ".", "TestTreeScenarios", "T6"},
 	{"T6", "judged again", "datatree", "TestScenarios", "T6"},
+	{"T6", "a container is reaped and given a child", "internal/sim", "TestKindScenarios", "T6"},
 }
 
 // missing are the numbers that the catalogue of scenarios itself leaves out.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/crc64"
 	"math/rand/v2"
@@ -461,11 +462,104 @@ var corruptions = []struct {
 		failing(w, err)
 		failing(w, checkPair(t.View()))
 	}},
+	{"inv/C8", "an event that is not told", func(w *World, n *node) { tellTale(w, n, 1) }},
+	{"inv/C8", "an event that is told twice", func(w *World, n *node) { tellTale(w, n, 0, 0, 1) }},
+	{"inv/C8", "events out of order", func(w *World, n *node) { tellTale(w, n, 1, 0) }},
+	{"inv/C8", "an event of what is not applied", func(w *World, n *node) { tellTale(w, n, 0, 1, 2) }},
+	{"inv/C8", "an event when its data can be read", func(w *World, n *node) { tellTale(w, n, 0, 1, 3) }},
+	{"inv/C8", "a watch that is not taken away", func(w *World, n *node) {
+		x := listener(w, n)
+		x.conn.Add("/", datatree.WatchData)
+		for range 100 {
+			w.takeAway(x, "/")
+		}
+	}},
+	{"inv/C8", "a watch that is not told what it missed", func(w *World, n *node) {
+		x := newWatchers(&Config{Watchers: 1}, w.watching)[0]
+		w.watchers = []*watcher{x}
+		x.data["/"] = 0
+		rewrite(w, "/")
+		h := w.ref.at["/"]
+		h[len(h)-1].node.stat.Mzxid = 77
+		x.seen = w.lastCommitted()
+		for x.at == nil {
+			w.attach(x)
+		}
+	}},
+	{"inv/C11", "a number given twice", func(w *World, n *node) {
+		op, path := datatree.CreateOp{Path: "/s-", Mode: datatree.Sequential}, "/s-0000099999"
+		for i := range zab.Zxid(2) {
+			failing(w, w.ref.numbered(w.lastCommitted()+1+i, []datatree.Op{op}, []datatree.Result{{Path: path}}))
+		}
+	}},
+	{"inv/C11", "a number that is taken", func(w *World, n *node) {
+		commitRefused(w, n, datatree.CreateOp{Path: "/zookeeper/s-", Mode: datatree.Sequential})
+	}},
+	{"inv/C13", "what is due and not found", func(w *World, n *node) {
+		w.cfg.Special = true
+		w.ref.now["/gone"] = &znode{creates: 1, stat: datatree.Stat{Mode: datatree.Container}}
+		w.checkDue(n)
+	}},
+	{"inv/C5", "an ACL that is not the reference's", func(w *World, n *node) {
+		for _, path := range w.work.paths {
+			w.ref.at[path] = append(w.ref.at[path], moment{0, &znode{acl: lists[1]}})
+		}
+		for range 100 {
+			w.glanceAs(n)
+		}
+	}},
 	{"inv/C13", "a wrong count of children", func(w *World, n *node) {
 		shown := slices.Collect(n.view.Walk("/"))
 		failing(w, checkShape(shown))
 		failing(w, checkShape(shown[:len(shown)-1]))
 	}},
+}
+
+// listener returns a client that is connected to n.
+func listener(w *World, n *node) *watcher {
+	x := newWatchers(&Config{Watchers: 1}, w.watching)[0]
+	x.at, x.tree = n, n.sm.Tree()
+	x.conn = x.tree.Watch().New(nil, func(datatree.WatchEvent) {})
+	w.watchers = []*watcher{x}
+	return x
+}
+
+// tellTale has n apply a transaction of two events, and tells a client who watches both these: 0 and 1, the two as they should be; 2, another one of later; 3, the
+// second again when it can be read.
+func tellTale(w *World, n *node, tell ...int) {
+	x, z := listener(w, n), w.lastCommitted()+1
+	w.ref.happened[z] = []happening{{datatree.NodeDataChanged, "/a", nil, nil}, {datatree.NodeDataChanged, "/b", nil, nil}}
+	x.data["/a"], x.data["/b"] = 0, 0
+	for _, i := range tell {
+		e := told{datatree.WatchEvent{Type: datatree.NodeDataChanged, Path: "/a", Zxid: z}, z - 1}
+		switch i {
+		case 1:
+			e.event.Path = "/b"
+		case 2:
+			e.event.Zxid++
+		case 3:
+			e.readable = z
+		}
+		x.told = append(x.told, e)
+	}
+	w.appliedTo(n, z)
+	w.nothingMore(n)
+}
+
+// commitRefused commits a request that is refused since the znode is there, which the reference does not share.
+func commitRefused(w *World, n *node, op datatree.Op) {
+	var name core.Name
+	commitAgain(w, n, func(t *core.Header) {
+		name = t.Name
+		h := w.ref.sessions[name.Session]
+		h.last, h.ended, h.calls[name.Sequence-1].req = name.Sequence-1, false, &request{ops: []datatree.Op{op}}
+	}, func([]byte) []byte {
+		txn := []byte{1} // a call
+		for _, v := range [...]uint64{name.Session, 0, name.Sequence, 0, uint64(w.ref.time), uint64(datatree.CodeOf(datatree.ErrNodeExists)), 0} {
+			txn = binary.AppendUvarint(txn, v)
+		}
+		return txn
+	})
 }
 
 // tampered lets a message arrive after a change to what is known of its link.
@@ -513,12 +607,16 @@ func alter(w *World, n *node) {
 }
 
 // commitAgain commits the last call that a store holds once more, after a change to what the reference knows of it.
-func commitAgain(w *World, n *node, change func(*core.Header)) {
+func commitAgain(w *World, n *node, change func(*core.Header), other ...func([]byte) []byte) {
 	for _, e := range slices.Backward(n.disk.entries) {
 		if t, ok := core.ReadHeader(e.Data); ok && !t.Opens && t.Name.Sequence > 1 && e.Kind == zab.EntryData {
 			w.ref.time = t.Time // or that would be wrong first
 			change(&t)
-			failing(w, w.ref.commit(w.lastCommitted()+1, e.Data))
+			txn := e.Data
+			for _, f := range other {
+				txn = f(txn)
+			}
+			failing(w, w.ref.commit(w.lastCommitted()+1, txn))
 			return
 		}
 	}
@@ -581,9 +679,10 @@ func TestCheckers(t *testing.T) {
 				t.Fatal(o.Err)
 			}
 			defer func() {
-				f, ok := recover().(failure)
+				r := recover()
+				f, ok := r.(failure)
 				if !ok || invariant(f.err) != c.want {
-					t.Errorf("flagged as %v, want %s", f.err, c.want)
+					t.Errorf("flagged as %v (%v), want %s", f.err, r, c.want)
 				}
 			}()
 			c.do(w, w.leader())

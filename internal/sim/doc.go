@@ -27,9 +27,14 @@
 //   - The shell (member.go): drains a queue of inputs into one Output and carries it out. A crash comes between two outputs or in the middle of one.
 //
 // The requests (workload.go) are about few paths, so that they conflict: creates, sets, deletes and checks, with and without versions, sequential
-// creates, multis of which many fail, and a pair of znodes that is only ever written together. What they must be answered, and what a reader must
-// see, says a second tree (reference.go, tree.go, past.go) that judges every committed request anew and keeps all states there ever were. It shares
+// creates, multis of which many fail, and a pair of znodes that is only ever written together; in some seeds containers, TTLs and what reaps them, missing
+// parents and whole subtrees, ACLs with callers who have identities (identity.go), and quotas. Ephemerals wait for sessions, and so do C9 and C10. What
+// requests must be answered, and what a reader must see, says a second tree (reference.go, tree.go, past.go) that judges every committed request anew and keeps all states there ever were. It shares
 // no code with the first; a transaction tells it only which call it decides, at what time.
+//
+// In most seeds some clients watch (watchers.go): connected to one member at a time, with watches of all types in its tree, which they leave anew elsewhere. A
+// third account, taken from the history, says what each must be told, and when: C8. C11, numbers that are never given twice, and the rest of C13 are in
+// kinds.go. Recorded traces of ZooKeeper are replayed on three members by golden_test.go.
 //
 // Time passes differently at each member (drift); the wall clock jumps. A paused member receives everything at once when it goes on.
 //

@@ -327,5 +327,5 @@ func (w *World) nothingMore(n *node) {
 
 // String is for messages.
 func (t told) String() string {
-	return fmt.Sprintf("%d %q at %v", t.event.Type, t.event.Path, t.event.Zxid)
+	return fmt.Sprintf("%d %q at %v (%v can be read)", t.event.Type, t.event.Path, t.event.Zxid, t.readable)
 }
