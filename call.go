@@ -16,7 +16,10 @@ const (
 	write callKind = iota
 	syncing
 	transfer
-	reap // a write of the node itself
+	opening  // or resuming a session
+	giveUp   // a session; the machine does not answer
+	leaveOff // opens no session of the node itself any more; the same
+	reap     // a write of the node itself
 )
 
 // The life of a call. Each step is taken by compare-and-swap, so a caller that leaves and the node's goroutine never both have it.
@@ -34,6 +37,8 @@ type call struct {
 	kind    callKind
 	kept    bool // by a Pending: done is closed, not sent to, and the call is not used again
 	to      ID
+	s       *Session  // that it is made on, nil: whatever is the node's own; of an opening, what it led to
+	handed  time.Time // opening: to the machine
 	payload []byte
 	begin   time.Time
 	result  core.Result
@@ -178,7 +183,7 @@ func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 		return true, nil
 	}
 	h.stats.abandoned.Add(1)
-	if c.kind == write {
+	if c.kind == write || c.kind == opening {
 		return false, errors.Join(context.Cause(ctx), ErrUncertain)
 	}
 	return false, context.Cause(ctx)

@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/internal/wire"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -77,6 +79,7 @@ func (h *host) carryOut() {
 			h.cfg.Trace.SessionEnded(SessionEndInfo{SessionID(e.Session), e.Zxid})
 		}
 	}
+	h.sessionNews(o.News)
 	if o.Changed {
 		h.statusChanged(o.Status)
 	}
@@ -226,7 +229,11 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 		if c.kind == reap {
 			h.reaped(r.Err)
 		}
-		c.finish()
+		if c.claim() {
+			c.signal()
+		} else if c.kind == opening && c.s != nil && !mutant.On("session-orphaned") {
+			h.orphaned(c.s)
+		}
 	}
 }
 
@@ -238,6 +245,14 @@ func (h *host) errorOf(c *call, r *core.Reply[core.Result]) error {
 		return err // a refusal that was decided and applied: the end of this node changes nothing of it
 	case errors.Is(err, core.ErrOverloaded):
 		return ErrOverloaded
+	case errors.Is(err, core.ErrMoved) || errors.Is(err, core.ErrExpired):
+		if c.s != nil && c.kind == write && errors.Is(context.Cause(c.s.ctx), ErrSessionMoved) {
+			err = ErrSessionMoved // the machine only knows that it is not served here any more
+		}
+		if errors.Is(r.Err, core.ErrUncertain) {
+			err = errors.Join(err, ErrUncertain)
+		}
+		return err
 	case errors.Is(err, core.ErrNotLeading):
 		return ErrNotLeading
 	case h.failed != nil:
@@ -252,7 +267,7 @@ func (c *call) ended(why error) error {
 	if why != nil {
 		err = errors.Join(err, why)
 	}
-	if c.kind == write && c.state.Load() != waiting {
+	if (c.kind == write || c.kind == opening) && c.state.Load() != waiting {
 		err = errors.Join(err, ErrUncertain)
 	}
 	return err

@@ -96,7 +96,7 @@ func TestViewOfAnImpairedMember(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &Node{client{h}}
+	n := &Node{client{h: h}}
 	before := n.View()
 	for _, x := range []struct {
 		status core.Status

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/core"
 )
 
 // Client reads and writes the tree. A Node and a Session are Clients. It may gain methods: embed it in fakes.
@@ -55,7 +56,35 @@ var (
 )
 
 // client has the methods that Node and Session share.
-type client struct{ h *host }
+type client struct {
+	h *host
+	s *Session // nil: whatever is the node's own
+}
+
+// reader returns the tree as soon as this node has served once, and who reads: nil for the host.
+func (c client) reader(ctx context.Context) (*datatree.Tree, *datatree.Caller, error) {
+	t, err := c.h.reader(ctx)
+	if err != nil || c.s == nil {
+		return t, nil, err
+	}
+	return t, c.s.caller(), c.s.alive()
+}
+
+// caller returns who a session's calls are made by: nil for the host.
+func (s *Session) caller() *datatree.Caller {
+	if s.own {
+		return nil
+	}
+	return s.who.Load()
+}
+
+// denied is the error of a read.
+func denied(op, path string, err error) error {
+	if bad := datatree.CheckPath(path); bad != nil {
+		err = bad
+	}
+	return &OpError{Op: op, Path: path, Index: -1, Err: err}
+}
 
 // reader returns the tree as soon as this node has served once.
 func (h *host) reader(ctx context.Context) (*datatree.Tree, error) {
@@ -90,9 +119,18 @@ func absent(op, path string) error {
 
 // Get returns the znode at path. It allocates nothing. See Client.
 func (c client) Get(ctx context.Context, path string) (Znode, error) {
-	t, err := c.h.reader(ctx)
+	t, who, err := c.reader(ctx)
 	if err != nil {
 		return Znode{}, err
+	}
+	if who != nil {
+		v := t.View()
+		defer v.Release()
+		z, err := v.For(who).Get(path)
+		if err != nil {
+			return Znode{}, denied("get", path, err)
+		}
+		return z, nil
 	}
 	z, ok := t.Get(path)
 	if !ok {
@@ -103,9 +141,18 @@ func (c client) Get(ctx context.Context, path string) (Znode, error) {
 
 // Exists returns the Stat of the znode at path, if there is one. See Client.
 func (c client) Exists(ctx context.Context, path string) (Stat, bool, error) {
-	t, err := c.h.reader(ctx)
+	t, who, err := c.reader(ctx)
 	if err != nil {
 		return Stat{}, false, err
+	}
+	if who != nil {
+		v := t.View()
+		defer v.Release()
+		stat, err := v.For(who).Exists(path)
+		if err != nil && (!errors.Is(err, ErrNoNode) || datatree.CheckPath(path) != nil) {
+			return Stat{}, false, denied("exists", path, err)
+		}
+		return stat, err == nil, nil
 	}
 	z, ok := t.Get(path)
 	if !ok {
@@ -118,12 +165,19 @@ func (c client) Exists(ctx context.Context, path string) (Stat, bool, error) {
 
 // Children returns the sorted names of the children of path. See Client.
 func (c client) Children(ctx context.Context, path string) ([]string, error) {
-	t, err := c.h.reader(ctx)
+	t, who, err := c.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	v := t.View()
 	defer v.Release()
+	if who != nil {
+		names, _, err := v.For(who).Children(path)
+		if err != nil {
+			return nil, denied("children", path, err)
+		}
+		return names, nil
+	}
 	names, ok := v.ChildNames(path)
 	if !ok {
 		return nil, absent("children", path)
@@ -133,7 +187,7 @@ func (c client) Children(ctx context.Context, path string) ([]string, error) {
 
 // ACL returns the ACL of the znode at path, and its Stat. See Client.
 func (c client) ACL(ctx context.Context, path string) ([]ACL, Stat, error) {
-	t, err := c.h.reader(ctx)
+	t, who, err := c.reader(ctx)
 	if err != nil {
 		return nil, Stat{}, err
 	}
@@ -142,9 +196,9 @@ func (c client) ACL(ctx context.Context, path string) ([]ACL, Stat, error) {
 	}
 	v := t.View()
 	defer v.Release()
-	list, stat, err := v.For(nil).ACL(path)
+	list, stat, err := v.For(who).ACL(path)
 	if err != nil {
-		return nil, Stat{}, absent("getACL", path)
+		return nil, Stat{}, denied("getACL", path, err)
 	}
 	return list, stat, nil
 }
@@ -170,7 +224,7 @@ func (c client) Delete(ctx context.Context, path string, v Version) error {
 // Do carries out a write. See Client.
 func (c client) Do(ctx context.Context, op Op) (Result, error) {
 	p := c.h.borrow(write)
-	if err := c.h.encode(p, false, op); err != nil {
+	if err := c.encode(p, false, op); err != nil {
 		c.h.giveBack(p)
 		return Result{}, err
 	}
@@ -184,7 +238,7 @@ func (c client) Do(ctx context.Context, op Op) (Result, error) {
 // Submit begins a write. See Client.
 func (c client) Submit(op Op) *Pending {
 	p := &call{kept: true, done: make(chan struct{})}
-	if p.err = c.h.encode(p, false, op); p.err == nil {
+	if p.err = c.encode(p, false, op); p.err == nil {
 		if err := c.h.enqueue(p); err != nil {
 			p.err = err
 		} else {
@@ -198,7 +252,7 @@ func (c client) Submit(op Op) *Pending {
 // Multi carries out all ops or none. See Client.
 func (c client) Multi(ctx context.Context, ops ...Op) ([]Result, error) {
 	p := c.h.borrow(write)
-	if err := c.h.encode(p, true, ops...); err != nil {
+	if err := c.encode(p, true, ops...); err != nil {
 		c.h.giveBack(p)
 		return nil, err
 	}
@@ -214,22 +268,28 @@ func (c client) Multi(ctx context.Context, ops ...Op) ([]Result, error) {
 
 // Sync returns when a quorum has confirmed that this node is up to date. See Client.
 func (c client) Sync(ctx context.Context) (Zxid, error) {
+	if c.s != nil {
+		if err := c.s.alive(); err != nil {
+			return 0, err
+		}
+	}
 	_, z, err := c.h.do(ctx, c.h.borrow(syncing))
 	return z, err
 }
 
 // encode makes c's payload, which is the machine's until the call is answered. It copies the ops' data, on the goroutine of the caller.
-func (h *host) encode(c *call, multi bool, ops ...Op) (err error) {
-	size := 24
-	for i, op := range ops {
+func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
+	h, size := x.h, 24
+	var who *datatree.Caller
+	if x.s != nil {
+		if err := x.s.alive(); err != nil {
+			return err
+		}
+		c.s, who = x.s, x.s.caller()
+	}
+	for _, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
-			if o.Mode&Ephemeral != 0 {
-				if !multi {
-					i = -1
-				}
-				return &OpError{Op: "create", Path: o.Path, Index: i, Err: ErrUnsupported} // nobody would let it go in time
-			}
 			size += len(o.Path) + len(o.Data) + 24 + datatree.ACLSize(o.ACL)
 		case SetACLOp:
 			size += len(o.Path) + 24 + datatree.ACLSize(o.ACL)
@@ -247,7 +307,11 @@ func (h *host) encode(c *call, multi bool, ops ...Op) (err error) {
 	if cap(c.payload) < size {
 		c.payload = make([]byte, 0, size)
 	}
-	c.payload, err = datatree.AppendOps(c.payload[:0], ops, multi, h.cfg.MaxData)
+	c.payload = c.payload[:0]
+	if who != nil {
+		c.payload = core.AppendAs(c.payload, who.Identities)
+	}
+	c.payload, err = datatree.AppendOps(c.payload, ops, multi, h.cfg.MaxData)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/transport"
 )
 
@@ -40,9 +41,10 @@ type Config struct {
 	// SyncLimit is after how many ticks without progress a peer counts as lost, 10 by default, 2 at least.
 	SyncLimit int
 
-	// SessionTimeout is that of the node's own session, 100 ticks by default. Sessions do not expire yet.
+	// SessionTimeout is that of the node's own session, 100 ticks by default: so long after the node was heard of last its session and its ephemerals end.
 	SessionTimeout time.Duration
-	// What sessions ask for is clamped to MinSessionTimeout and MaxSessionTimeout: 10 and 1200 ticks by default.
+	// What sessions ask for, SessionTimeout too, is clamped to MinSessionTimeout and MaxSessionTimeout: 10 and 1200 ticks by default. No session has less than 6 ticks:
+	// its renewals could not be confirmed in time. The most is 24 days.
 	MinSessionTimeout, MaxSessionTimeout time.Duration
 
 	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 4 MiB at most. It limits the data of one request too, which may be a
@@ -93,6 +95,8 @@ const (
 	maxLimit    = 1 << 20 // ticks
 	shortTick   = time.Millisecond
 	longTick    = time.Minute
+	longSession = 24 * 24 * time.Hour
+	leastTicks  = 6 // of a session
 	tailBytes   = 16 << 20
 	windowBytes = 8 << 20
 	chunkBytes  = 32 << 10 // of a snapshot: less than a millisecond's work between two looks at who else waits, and it stays in the nearer caches
@@ -153,6 +157,7 @@ func (c *Config) faults(offline bool) []error {
 	fault(c.SessionTimeout < 0, "SessionTimeout", fmt.Errorf("%v is negative", c.SessionTimeout))
 	fault(c.MinSessionTimeout < 0, "MinSessionTimeout", fmt.Errorf("%v is negative", c.MinSessionTimeout))
 	fault(c.MaxSessionTimeout < 0, "MaxSessionTimeout", fmt.Errorf("%v is negative", c.MaxSessionTimeout))
+	fault(c.MaxSessionTimeout > longSession, "MaxSessionTimeout", fmt.Errorf("%v is above %v", c.MaxSessionTimeout, longSession))
 	if d := c.withDefaults(); d.MinSessionTimeout > 0 && d.MaxSessionTimeout > 0 {
 		fault(d.MinSessionTimeout > d.MaxSessionTimeout, "MinSessionTimeout",
 			fmt.Errorf("%v is above MaxSessionTimeout, %v", d.MinSessionTimeout, d.MaxSessionTimeout))
@@ -163,6 +168,12 @@ func (c *Config) faults(offline bool) []error {
 	within("WatchBuffer", c.WatchBuffer, 1, mostWatchBuffer)
 	within("WatchHistory", c.WatchHistory, 1, mostWatchHistory)
 	return faults
+}
+
+// granted is the timeout that a session gets which asks for one.
+func (c *Config) granted(asked time.Duration) uint32 {
+	least := max(c.MinSessionTimeout, leastTicks*c.Tick)
+	return uint32(session.Negotiate(asked, least, max(min(c.MaxSessionTimeout, longSession), least)).Milliseconds())
 }
 
 // split undoes errors.Join.

@@ -52,6 +52,6 @@
 //
 // # What is not there yet
 //
-// Ephemeral znodes, explicit sessions, which the permissions of ACLs are about, and changes of membership will follow;
+// Changes of membership will follow;
 // what has a place in the present API is refused by an error that says so.
 package ensemble

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/core"
 )
 
 // What can be wrong with an operation on the tree.
@@ -33,9 +34,11 @@ var (
 	// ErrNoQuorum says that the call could not be handed to the ensemble.
 	ErrNoQuorum = errors.New("no quorum")
 	// ErrClosed says that the node has ended.
-	ErrClosed         = errors.New("node is closed")
-	ErrSessionExpired = errors.New("session has ended")
-	ErrSessionMoved   = errors.New("session has moved")
+	ErrClosed = errors.New("node is closed")
+	// ErrSessionExpired says that the session has ended, that there is none of that id, or that its password is wrong.
+	ErrSessionExpired = core.ErrExpired
+	// ErrSessionMoved says that the session was resumed elsewhere, or at this node once more.
+	ErrSessionMoved = core.ErrMoved
 	// ErrSuperseded ends a node when another run of the same member has begun to write: two processes have been started under one id. It is joined with
 	// ErrSessionExpired, since that is how this one learns of it. The later one goes on.
 	ErrSuperseded = errors.New("another run of this member has taken its place")

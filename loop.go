@@ -12,6 +12,7 @@ import (
 	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/internal/wire"
+	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/transport"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -50,6 +51,8 @@ type loop struct {
 	control, log, bulk taken[frame]
 	calls              taken[*call]
 	slots              slots
+	open               map[uint64]*Session // that this node serves
+	began              time.Time           // from when the machine counts
 
 	more              bool // the machine has more to apply
 	issued, persisted zab.WriteID
@@ -101,10 +104,15 @@ func (h *host) initLoop(f durable.Found, state *core.Znodes, tail int) {
 		MaxInFlight: 2 * mostFlight, // the shell counts
 		MaxTail:     cmp.Or(tail, tailBytes), ReadsLog: h.writer != nil, Window: windowBytes, MaxApply: applyBytes, ChunkSize: chunkBytes, Seed: cfg.Seed,
 	}
+	var secret session.Key
+	random(secret[:])
+	cc.Tick, cc.Timeout = cfg.Tick, cfg.granted(cfg.SessionTimeout)
+	h.open, h.began = map[uint64]*Session{}, time.Now()
 	random(cc.Run[:])
 	random(cc.Incarnation[:])
 	random(cc.Ensemble[:])
 	h.sm = replica{state}
+	h.sm.SetSecret(secret)
 	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
 	h.places, h.grown = f.Places, f.Grown
 	h.tree.Store(h.sm.View())
@@ -273,7 +281,7 @@ func (h *host) tick(now time.Time) {
 		h.links[i].link.Tick(&h.links[i].in)
 		h.linkDone(&h.links[i])
 	}
-	h.step(&core.Tick{Wall: now.UnixMilli()})
+	h.step(&core.Tick{Wall: now.UnixMilli(), Now: now.Sub(h.began)})
 	h.reap(now)
 	h.watches.feed.Tidy()
 	h.nextTick = h.nextTick.Add(h.cfg.Tick)
@@ -379,10 +387,24 @@ func (h *host) requests(now time.Time) {
 			continue
 		}
 		taken++
+		if c.kind == giveUp || c.kind == leaveOff {
+			x := &core.GiveUp{Last: c.kind == leaveOff}
+			if c.s != nil {
+				x.Session, x.Generation = uint64(c.s.id), c.s.generation
+			}
+			h.step(x)
+			h.inFlight.Add(-1)
+			continue
+		}
 		ticket := h.slots.put(c)
 		switch c.kind {
-		case write:
+		case write, opening:
 			h.request = core.Request{Ticket: ticket, Payload: c.payload, Wall: wall}
+			if c.kind == opening {
+				c.handed = now
+			} else if c.s != nil {
+				h.request.Session, h.request.Generation = uint64(c.s.id), c.s.generation
+			}
 			h.step(&h.request)
 		case syncing:
 			h.step(&core.SyncRequest{Ticket: ticket})
@@ -440,6 +462,9 @@ func (h *host) end() {
 			c.err = err
 			c.signal()
 		}
+	}
+	for _, s := range h.open {
+		s.end(closedErrOf(h.failed))
 	}
 	if h.tr != nil {
 		if err := h.tr.Close(); err != nil {

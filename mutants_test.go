@@ -36,6 +36,12 @@ func TestMutants(t *testing.T) {
 		{"gap-not-told", "a snapshot is no gap", "TestWatchScenarios"},
 		{"failed-multi-kept", "what a failed multi would have left is judged by", "TestTreeScenarios"},
 		{"backupdir-without-tail", "what is not known to be committed is left out", "TestBackupDirHasTheTail"},
+		{"renewal-unconfirmed", "a renewal is confirmed without a quorum round", "TestE16LeaderCutOff"},
+		{"expiry-by-wall-clock", "m25", "TestH6WallClockJumps"},
+		{"call-after-close", "m26, at the leader: a create is judged after the end of its session", "TestNothingAfterTheEnd"},
+		{"window-lost-in-snapshot", "what was decided is judged anew", "TestWindowSurvivesSnapshot"},
+		{"password-unchecked", "whoever knows an id has the session", "TestH8BadMoments"},
+		{"session-orphaned", "a session whose caller has gone is renewed for ever", "TestAbandonedSession"},
 	} {
 		for _, name := range []string{"", m.name} {
 			c := exec.Command(os.Args[0], "-test.run", "^"+m.by+"$", "-test.v", "-test.timeout", "2m")

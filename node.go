@@ -50,7 +50,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		go h.writer.run()
 	}
 	go h.run()
-	return &Node{client{h}}, nil
+	return &Node{client{h: h}}, nil
 }
 
 // host is what stands behind a Node: one goroutine that owns the machine, and what callers share with it.
@@ -117,7 +117,7 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.closeDisk())
 	}
-	h.session.Store(&Session{client: client{h}})
+	h.session.Store(noSession(h))
 	first := Status{ID: cfg.ID, Role: Looking, Reason: NoQuorum, Peers: h.peerStatus(core.Status{})}
 	if f.Mark.Spoilt {
 		h.impaired.Store(true)
@@ -266,9 +266,6 @@ func (w *waiters) wake(z Zxid) {
 	}
 }
 
-// Session returns the node's own session as it is now: that of id 0 before the first readiness.
-func (n *Node) Session() *Session { return n.h.session.Load() }
-
 // Transfer hands the leadership over to the voter to, or, if it is 0, to the most advanced one. It is called on the leader, which takes no new
 // writes meanwhile, and returns nil when that does not lead any more; StatusChanges tells who does. It gives ErrNotLeading on any other member, when
 // there is nobody to hand over to, which a member whose state is known to be wrong is not, and when the successor has not caught up within SyncLimit
@@ -304,8 +301,8 @@ func (n *Node) Err() error {
 	}
 }
 
-// Shutdown ends the node politely: it refuses new calls, waits for those under way, hands the leadership over if it has it, and
-// closes. When ctx ends it closes anyway, and returns the error of ctx.
+// Shutdown ends the node politely: it refuses new calls, waits for those under way, ends the node's own session, hands the leadership over if it has it, and
+// closes. The sessions of clients are left to be resumed elsewhere. When ctx ends it closes anyway, and returns the error of ctx.
 func (n *Node) Shutdown(ctx context.Context) error {
 	h := n.h
 	h.refusing.Store(true)
@@ -318,6 +315,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	case <-h.done:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
+	}
+	if err == nil && n.Status().Ready {
+		h.endOwn(ctx)
 	}
 	voters := 0
 	for _, m := range h.cfg.Members {
@@ -338,6 +338,21 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		}
 	}
 	return errors.Join(err, n.Close())
+}
+
+// endOwn ends the node's own session, if that does not take long.
+func (h *host) endOwn(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(h.cfg.SyncLimit)*h.cfg.Tick)
+	defer cancel()
+	s := h.session.Load()
+	s.end(ErrClosed)
+	h.tell(&call{kind: leaveOff, kept: true, done: make(chan struct{})})
+	if s.id == 0 {
+		return
+	}
+	c := &call{kind: write, kept: true, done: make(chan struct{}), s: s, payload: core.AppendClose(nil)}
+	h.tell(c)
+	_, _ = h.await(ctx, c) // it expires by itself
 }
 
 // Close ends the node at once; to the others it looks like a crash. When it returns there is no goroutine left. Calls under way

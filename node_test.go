@@ -135,7 +135,6 @@ func TestRefusals(t *testing.T) {
 		}{
 			{create("a", nil, 0), ensemble.ErrBadPath, "create", "a"},
 			{create("/a", make([]byte, 11), 0), ensemble.ErrTooLarge, "create", "/a"},
-			{create("/a", nil, ensemble.Ephemeral), ensemble.ErrUnsupported, "create", "/a"},
 			{create("/a", nil, ensemble.Ephemeral|ensemble.Container), ensemble.ErrBadArguments, "create", "/a"},
 			{create("/a/b", nil, 0), ensemble.ErrNoNode, "create", "/a/b"},
 			{create("/zookeeper", nil, 0), ensemble.ErrNodeExists, "create", "/zookeeper"},

@@ -1,14 +1,268 @@
 package ensemble
 
-// Session is what the ensemble knows a client by: its writes are numbered within it, which makes them take effect exactly once. For now each
-// node has one of its own, made anew in each run, and there are no others.
-type Session struct {
-	client
-	id SessionID
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/session"
+)
+
+// SessionOptions says what a new session should be like.
+type SessionOptions struct {
+	// Timeout of silence after which the ensemble ends the session: Config.SessionTimeout by default, clamped to Config.MinSessionTimeout and
+	// MaxSessionTimeout.
+	Timeout time.Duration
 }
 
-// ID returns the id of the session; 0 before the node's first readiness.
+// Session is what the ensemble knows a client by. Its writes are numbered within it, which makes them take effect exactly once, and the ephemeral znodes
+// that it creates live exactly as long as it does, in the order of commits.
+//
+// The node that serves a session renews it by itself until it is closed, given up (see Context), or resumed elsewhere. It outlives its node: with its ID and
+// Password it can be resumed at any member until the ensemble has ended it, which happens when nobody has renewed it for Timeout.
+//
+// A Session is a Client. Its calls are asked for permission as those of somebody with the identities that AddAuth has gained; those of a Node, and of its own
+// session, are the host's and are not.
+type Session struct {
+	client
+	id         SessionID
+	generation uint32
+	password   []byte
+	timeout    time.Duration
+	own        bool // the node's own
+	ctx        context.Context
+	cancel     context.CancelCauseFunc
+	timer      *time.Timer // ends ctx when no renewal is confirmed
+	until      time.Time   // then; the node's goroutine only
+	adding     sync.Mutex
+	who        atomic.Pointer[datatree.Caller] // replaced, never changed
+}
+
+// newSession makes what callers see of a session that this node serves. Called by the node's goroutine.
+func (h *host) newSession(n *core.SessionNews, own bool) *Session {
+	s := &Session{
+		id: SessionID(n.Session), generation: n.Generation, password: h.sm.Password(n.Session),
+		timeout: time.Duration(n.Timeout) * time.Millisecond, own: own,
+	}
+	s.client = client{h, s}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.who.Store(&datatree.Caller{Session: n.Session})
+	s.timer = time.AfterFunc(s.timeout, s.lapse)
+	return s
+}
+
+// noSession is the session of a node that has none yet.
+func noSession(h *host) *Session {
+	s := &Session{own: true}
+	s.client = client{h, s}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.end(ErrNoQuorum)
+	return s
+}
+
+// lasts lets the context last two thirds of the timeout from since on, when something was sent that a quorum has confirmed by now. A context that has ended stays
+// so. Called by the node's goroutine.
+func (s *Session) lasts(since time.Time) {
+	until := since.Add(s.timeout * 2 / 3)
+	switch left := time.Until(until); {
+	case s.ctx.Err() != nil || !until.After(s.until):
+	case left <= 0:
+		s.lapse()
+	default:
+		s.until = until
+		s.timer.Reset(left)
+	}
+}
+
+// lapse ends the context because no renewal was confirmed in time. The ensemble may end the session from now on, so the node gives it up.
+func (s *Session) lapse() {
+	s.cancel(ErrNoQuorum)
+	s.h.tell(&call{kind: giveUp, kept: true, done: make(chan struct{}), s: s})
+}
+
+// end ends the context.
+func (s *Session) end(why error) {
+	s.cancel(why)
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// tell puts a call of the node itself into the queue. Nobody waits for it.
+func (h *host) tell(c *call) {
+	h.inFlight.Add(1)
+	c.begin = time.Now()
+	if !h.queue.put(c) {
+		h.inFlight.Add(-1)
+		return
+	}
+	h.wakeUp()
+}
+
+// sessionNews takes what has become of the sessions that this node serves. Called by the node's goroutine, before calls are answered.
+func (h *host) sessionNews(news []core.SessionNews) {
+	for i := range news {
+		n := &news[i]
+		s := h.open[n.Session]
+		if n.What > core.SessionAttached && (s == nil || s.generation != n.Generation) {
+			continue
+		}
+		switch n.What {
+		case core.SessionOpened:
+			s = h.newSession(n, true)
+			h.open[n.Session] = s
+			s.lasts(h.began.Add(n.Since))
+			h.session.Store(s)
+		case core.SessionAttached:
+			s = h.newSession(n, false)
+			h.open[n.Session] = s
+			if c := h.slots.peek(n.Ticket); c != nil {
+				c.s = s
+				s.lasts(c.handed)
+			}
+		case core.SessionRenewed:
+			s.lasts(h.began.Add(n.Since))
+		case core.SessionExpired:
+			delete(h.open, n.Session)
+			s.end(ErrSessionExpired)
+		case core.SessionMoved:
+			delete(h.open, n.Session)
+			s.end(ErrSessionMoved)
+		}
+	}
+}
+
+// orphaned ends a session whose caller did not wait for it.
+func (h *host) orphaned(s *Session) {
+	s.end(ErrSessionExpired)
+	h.tell(&call{kind: write, kept: true, done: make(chan struct{}), s: s, payload: core.AppendClose(nil)})
+}
+
+// NewSession opens a session that this node serves. It waits for a quorum until ctx ends; a session that is opened then all the same is closed again.
+func (n *Node) NewSession(ctx context.Context, o SessionOptions) (*Session, error) {
+	cfg := &n.h.cfg
+	if o.Timeout < 0 {
+		return nil, ErrBadArguments
+	}
+	timeout := o.Timeout
+	if timeout == 0 {
+		timeout = cfg.SessionTimeout
+	}
+	return n.h.openSession(ctx, func() []byte { return core.AppendCreate(nil, cfg.granted(timeout)) })
+}
+
+// ResumeSession lets this node serve a session that exists, wherever it was served before, and returns when that is so here: what was acknowledged on
+// it can be read here then. Where it was served before, its Context ends with ErrSessionMoved, as do its calls that were not decided before the move; none of them
+// takes effect later. Its identities start empty. A wrong password is ErrSessionExpired, and does nothing.
+func (n *Node) ResumeSession(ctx context.Context, id SessionID, password []byte) (*Session, error) {
+	if id == 0 || len(password) != session.PasswordBytes {
+		return nil, ErrSessionExpired
+	}
+	password = slices.Clone(password)
+	return n.h.openSession(ctx, func() []byte { return core.AppendResume(nil, uint64(id), password) })
+}
+
+// openSession makes requests until one leads to a session that is alive: what took too long may be over already.
+func (h *host) openSession(ctx context.Context, request func() []byte) (*Session, error) {
+	for {
+		if ctx.Err() != nil {
+			return nil, errors.Join(context.Cause(ctx), ErrNoQuorum)
+		}
+		c := &call{kind: opening, kept: true, done: make(chan struct{}), payload: request()}
+		if err := h.enqueue(c); err != nil {
+			return nil, err
+		}
+		if ok, err := h.await(ctx, c); !ok {
+			return nil, err
+		}
+		switch e, isOp := errors.AsType[*OpError](c.err); {
+		case isOp:
+			return nil, e.Err
+		case c.err != nil:
+			return nil, c.err
+		case c.s.ctx.Err() == nil:
+			return c.s, nil
+		case errors.Is(context.Cause(c.s.ctx), ErrClosed):
+			return nil, context.Cause(c.s.ctx)
+		}
+		h.orphaned(c.s)
+	}
+}
+
+// Session is the node's own, now: before the first readiness one without an ID, and after an end, until there is a quorum, the ended one. The node makes the
+// next by itself. It never waits.
+func (n *Node) Session() *Session { return n.h.session.Load() }
+
+// ID returns the id of the session, the zxid of the transaction that opened it; 0 before the node's first readiness.
 func (s *Session) ID() SessionID { return s.id }
+
+// Password returns what ResumeSession asks for. Every member of the ensemble can compute it; keep it from everybody else.
+func (s *Session) Password() []byte { return slices.Clone(s.password) }
+
+// Timeout returns the timeout as it was granted.
+func (s *Session) Timeout() time.Duration { return s.timeout }
 
 // Session returns s.
 func (s *Session) Session() *Session { return s }
+
+// Context ends when the session does, or may have: when its end is applied here, or when two thirds of its timeout have passed, by the local monotonic clock,
+// since the sending of the last renewal that the leader has confirmed. The ensemble ends no session earlier than its timeout after such a renewal, so
+// until then nobody else can hold what this session holds. The cause is ErrSessionExpired (also after Close), ErrSessionMoved, ErrClosed when the node has ended, or
+// ErrNoQuorum when nothing was confirmed in time: the session is given up here then, and its Context stays ended, even if ResumeSession brings the session back.
+//
+// A process that was stopped learns of it late. Guard what matters with a fencing token, such as the Czxid of the session's ephemeral.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// alive returns why the session cannot be used any more.
+func (s *Session) alive() error {
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	return nil
+}
+
+// AddAuth adds the identities that the credential proves under a scheme, such as "digest" with "user:password", for the calls made after it. It gives ErrNoAuth if
+// there is no such scheme or the credential is refused. The host's own calls, and so those of a node's own session, need none.
+func (s *Session) AddAuth(ctx context.Context, scheme string, credential []byte) error {
+	t, err := s.h.reader(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.alive(); err != nil {
+		return err
+	}
+	s.adding.Lock()
+	defer s.adding.Unlock()
+	who := *s.who.Load()
+	who.Identities = slices.Clone(who.Identities)
+	if !t.Authenticate(&who, scheme, credential) {
+		return ErrNoAuth
+	}
+	s.who.Store(&who)
+	return nil
+}
+
+// Close ends the session: its Context at once, and its ephemerals by agreement, when Close returns nil. A session that has ended already is no error; one that
+// is served elsewhere now is ErrSessionMoved. When ctx ends first the session ends after its timeout at the latest. The node's own session is followed by the next.
+func (s *Session) Close(ctx context.Context) error {
+	moved := errors.Is(s.alive(), ErrSessionMoved)
+	s.end(ErrSessionExpired)
+	if moved {
+		return ErrSessionMoved
+	}
+	if s.id == 0 {
+		return nil
+	}
+	c := s.h.borrow(write)
+	c.s, c.payload = s, core.AppendClose(c.payload[:0])
+	_, _, err := s.h.do(ctx, c)
+	if errors.Is(err, ErrSessionExpired) && !errors.Is(err, ErrUncertain) {
+		return nil
+	}
+	return err
+}

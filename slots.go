@@ -39,6 +39,14 @@ func (s *slots) take(ticket uint64) *call {
 	return c
 }
 
+// peek returns the call of a ticket, which stays there.
+func (s *slots) peek(ticket uint64) *call {
+	if i := uint32(ticket); int(i) < len(s.list) && s.list[i].turn == uint32(ticket>>32) {
+		return s.list[i].call
+	}
+	return nil
+}
+
 // all appends what has no answer.
 func (s *slots) all(to []*call) []*call {
 	for _, x := range s.list {

@@ -38,9 +38,6 @@ func (h *host) statusChanged(s core.Status) {
 			h.cfg.Logger.Info("ensemble: no longer impaired", "member", h.cfg.ID, "leader", s.Leader, "zxid", s.Applied)
 		}
 	}
-	if s.Session != old.Session {
-		h.session.Store(&Session{client{h}, SessionID(s.Session)})
-	}
 	if s.Ready && !old.Ready {
 		h.cfg.Logger.Info("ensemble: ready", "member", h.cfg.ID, "zxid", s.Applied)
 		if tr.Synced != nil {

@@ -286,7 +286,7 @@ func kindsAreVisible(t *testing.T) {
 		t.Errorf("a parent that was made is %v", s.Mode)
 	}
 	for _, op := range []ensemble.CreateOp{
-		{Path: "/a", Mode: ensemble.Ephemeral}, {Path: "/a", TTL: -1}, {Path: "/a", TTL: time.Microsecond}, {Path: "/a", TTL: time.Second, Mode: ensemble.Container},
+		{Path: "/a", TTL: time.Second, Mode: ensemble.Ephemeral}, {Path: "/a", TTL: -1}, {Path: "/a", TTL: time.Microsecond}, {Path: "/a", TTL: time.Second, Mode: ensemble.Container},
 		{Path: "/a", Mode: ensemble.Ephemeral | ensemble.Container},
 	} {
 		if _, err := n.Do(context.Background(), op); !errors.Is(err, ensemble.ErrBadArguments) {

@@ -59,7 +59,7 @@ const (
 	PermAll    = datatree.PermAll
 )
 
-// The modes. Ephemeral is refused for now.
+// The modes. An Ephemeral goes with the session that it is created on, which for the calls of a Node is its own.
 const (
 	Persistent = datatree.Persistent
 	Ephemeral  = datatree.Ephemeral

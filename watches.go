@@ -11,12 +11,23 @@ import (
 
 // Watch returns a Watcher of path. See Client.
 func (c client) Watch(ctx context.Context, path string, mode WatchMode) (*Watcher, error) {
-	return c.h.watch(ctx, &watchAsk{path: path, mode: mode})
+	return c.watch(ctx, &watchAsk{path: path, mode: mode})
 }
 
 // WatchFrom returns a Watcher that begins after a transaction. See Client.
 func (c client) WatchFrom(ctx context.Context, path string, mode WatchMode, after Zxid) (*Watcher, error) {
-	return c.h.watch(ctx, &watchAsk{path: path, mode: mode, replay: true, after: after})
+	return c.watch(ctx, &watchAsk{path: path, mode: mode, replay: true, after: after})
+}
+
+// watch asks as whoever the session is.
+func (c client) watch(ctx context.Context, a *watchAsk) (*Watcher, error) {
+	if c.s != nil {
+		if err := c.s.alive(); err != nil {
+			return nil, err
+		}
+		a.who = c.s.caller()
+	}
+	return c.h.watch(ctx, a)
 }
 
 // watches is what a node knows of its watchers. Their subscriptions are begun and ended by the node's goroutine, between two states; taking
@@ -69,7 +80,7 @@ func (h *host) watch(ctx context.Context, a *watchAsk) (*Watcher, error) {
 		return nil, err
 	}
 	if a.replay {
-		if err := (&Node{client{h}}).Await(ctx, a.after); err != nil {
+		if err := (&Node{client{h: h}}).Await(ctx, a.after); err != nil {
 			return nil, err
 		}
 	}

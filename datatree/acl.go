@@ -52,14 +52,17 @@ const MaxACL = 64 << 10
 // Identity is who somebody is under a scheme.
 type Identity struct{ Scheme, ID string }
 
-// Caller is who asks. A nil *Caller is the host itself: it has no session, and no permission is asked of it.
+// Caller is who asks. A nil *Caller is the host itself, without a session.
 type Caller struct {
 	Session    uint64 // that owns the ephemerals it creates; 0 for none
+	Host       bool   // the host itself: no permission is asked of it
 	Identities []Identity
 }
 
+func (c *Caller) host() bool { return c == nil || c.Host }
+
 func (c *Caller) super() bool {
-	return c == nil || slices.ContainsFunc(c.Identities, func(id Identity) bool { return id.Scheme == Super })
+	return c.host() || slices.ContainsFunc(c.Identities, func(id Identity) bool { return id.Scheme == Super })
 }
 
 // acl is an ACL that znodes have. Equal ones are the same object, as long as any znode has it.

@@ -119,7 +119,7 @@ func (t *Tree) judge(q question, o *operation, txn []byte) ([]byte, error) {
 	hash := hashPath(o.path)
 	p, path := t.look(o.path, hash)
 	switch {
-	case o.path == configPath && (o.kind == kindSetACL || o.kind == kindSet && q.who == nil):
+	case o.path == configPath && (o.kind == kindSetACL || o.kind == kindSet && q.who.host()):
 		return txn, ErrNoAuth
 	case !p.exists:
 		return txn, ErrNoNode
@@ -174,6 +174,9 @@ func (t *Tree) judgeCreate(q question, o *operation, txn []byte) ([]byte, error)
 	if o.mode&Ephemeral != 0 {
 		if q.who == nil || q.who.Session == 0 {
 			return txn, ErrUnsupported
+		}
+		if len(t.owned[q.who.Session]) >= MaxEphemerals {
+			return txn, ErrQuotaExceeded
 		}
 		owner = q.who.Session
 	}
@@ -236,7 +239,7 @@ func (t *Tree) judgeCreate(q question, o *operation, txn []byte) ([]byte, error)
 
 // mayCreate refuses to let who make children of the znode at up.
 func (t *Tree) mayCreate(who *Caller, up string, p *pending) error {
-	if up == configPath && who == nil {
+	if up == configPath && who.host() {
 		return ErrNoAuth
 	}
 	return t.may(who, up, p.rare, PermCreate)

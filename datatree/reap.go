@@ -98,7 +98,7 @@ func (p *pending) due(at int64) bool {
 
 // judgeReap looks again whether the znode is due: it may have been set, or got a child, since it was chosen.
 func (t *Tree) judgeReap(q question, o *operation, txn []byte) ([]byte, error) {
-	if q.who != nil || hopeless(o.path) || reserved(o.path) {
+	if !q.who.host() || hopeless(o.path) || reserved(o.path) {
 		return txn, ErrBadArguments
 	}
 	hash := hashPath(o.path)
@@ -123,7 +123,7 @@ func (t *Tree) judgeReap(q question, o *operation, txn []byte) ([]byte, error) {
 
 // judgeClose lets all ephemerals of a session go.
 func (t *Tree) judgeClose(q question, o *operation, txn []byte) ([]byte, error) {
-	if q.who != nil {
+	if !q.who.host() {
 		return txn, ErrBadArguments
 	}
 	for _, path := range t.ephemeralsToBe(o.session) {

@@ -33,7 +33,23 @@ func finish(h uint64) uint64 {
 func (s *Session) hash() uint64 {
 	h := mix(mix(prime3, s.ID), uint64(s.Owner))
 	h = mix(mix(h, binary.LittleEndian.Uint64(s.Run[:8])), binary.LittleEndian.Uint64(s.Run[8:]))
-	return mix(h, uint64(s.Generation))
+	h = mix(h, uint64(s.Generation))
+	if s.Timeout == 0 && !s.Client {
+		return h // as it was before there were others
+	}
+	client := uint64(0)
+	if s.Client {
+		client = 1
+	}
+	return mix(h, uint64(s.Timeout)<<1|client)
+}
+
+func (k *Key) hash() uint64 {
+	h := uint64(prime1)
+	for i := 0; i < len(k); i += 8 {
+		h = mix(h, binary.LittleEndian.Uint64(k[i:]))
+	}
+	return finish(h)
 }
 
 func (r *row) state() uint64 { return finish(mix(mix(mix(r.seed, 0), r.Low), r.Last)) }

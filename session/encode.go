@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -12,23 +13,38 @@ import (
 // ErrCorrupt is given for bytes that Append never made.
 var ErrCorrupt = errors.New("session: malformed bytes")
 
-// An encoded table is its format, the number of sessions, each session with its window, and the digest. Numbers are
-// varints in their shortest form, the run 16 bytes, the digest 8. The numbers of sequential names are preceded by how many there are.
+// An encoded table is its format, the key, the number of sessions, each session with its window, and the digest. Numbers are
+// varints in their shortest form, the run 16 bytes, the digest 8. The numbers of sequential names are preceded by how many there are. Timeouts are doubled,
+// and odd for a client's session.
+//
+// Format 1 knows neither key nor timeouts nor sessions of clients. A table that has none of these is still written in it.
 const (
-	format       = 1
+	plainFormat  = 1
+	format       = 2
 	leastSession = 1 + 1 + 16 + 1 + 1 + 1
 	leastEntry   = 1 + 1 + 1 + 1
 )
 
 // Append appends the encoding of the replicated state to b.
 func (t *Table) Append(b []byte) []byte {
-	b = append(b, format)
-	b = binary.AppendUvarint(b, uint64(len(t.rows)))
+	later := t.key != Key{} || t.later > 0
+	if later {
+		b = append(append(b, format), t.key[:]...)
+	} else {
+		b = append(b, plainFormat)
+	}
+	b = binary.AppendUvarint(b, uint64(len(t.index)))
 	for _, r := range t.rows {
+		if r.ended {
+			continue
+		}
 		b = binary.AppendUvarint(b, r.ID)
 		b = binary.AppendUvarint(b, uint64(r.Owner))
 		b = append(b, r.Run[:]...)
 		b = binary.AppendUvarint(b, uint64(r.Generation))
+		if later {
+			b = binary.AppendUvarint(b, r.timing())
+		}
 		b = binary.AppendUvarint(b, r.Low)
 		b = binary.AppendUvarint(b, uint64(len(r.window)-r.head)) // Last is Low plus this minus 1
 		for i := range r.window[r.head:] {
@@ -50,23 +66,42 @@ func (t *Table) Append(b []byte) []byte {
 	return binary.LittleEndian.AppendUint64(b, t.digest)
 }
 
+func (s *Session) timing() uint64 {
+	if s.Client {
+		return uint64(s.Timeout)<<1 | 1
+	}
+	return uint64(s.Timeout) << 1
+}
+
 // Decode is the inverse of Append. It keeps nothing of b, takes memory in proportion to it, and checks the digest.
 func Decode(b []byte) (*Table, error) {
 	d := decoder{b: b}
-	if d.byte() != format {
+	t := new(Table)
+	kind := d.byte()
+	switch kind {
+	case plainFormat:
+	case format:
+		var k Key
+		copy(k[:], d.take(len(k)))
+		t.SetKey(k)
+	default:
 		return nil, ErrCorrupt
 	}
-	t := new(Table)
 	for n := d.length(leastSession, MaxSessions); n > 0; n-- {
 		r := &row{Session: Session{ID: d.uint(math.MaxUint64), Owner: quorum.ID(d.uint(math.MaxUint64))}}
 		copy(r.Run[:], d.take(16))
-		r.Generation, r.Low = uint32(d.uint(math.MaxUint32)), d.uint(math.MaxUint64-MaxWindow)
+		r.Generation = uint32(d.uint(math.MaxUint32))
+		if kind == format {
+			timing := d.uint(math.MaxUint32<<1 | 1)
+			r.Timeout, r.Client = uint32(timing>>1), timing&1 != 0
+		}
+		r.Low = d.uint(math.MaxUint64 - MaxWindow)
 		entries := d.length(leastEntry, MaxWindow)
-		if d.bad || t.CanOpen(r.ID, r.Owner) != nil || t.owned(r.Owner) != nil || r.Low == 0 {
+		if d.bad || t.CanOpen(r.ID, 0) != nil || !r.Client && t.own[r.Owner] != nil || r.Low == 0 {
 			return nil, ErrCorrupt
 		}
 		r.Last = r.Low + uint64(entries) - 1
-		r.high, r.low = r.Last, r.Low
+		r.generation, r.high, r.low = r.Generation, r.Last, r.Low
 		t.add(r)
 		r.window = make([]slot, entries)
 		var last zab.Zxid
@@ -92,7 +127,17 @@ func Decode(b []byte) (*Table, error) {
 		}
 	}
 	sum := d.take(8)
-	if d.bad || len(d.b) != 0 || binary.LittleEndian.Uint64(sum) != t.digest {
+	if mutant.On("window-lost-in-snapshot") {
+		for _, r := range t.rows {
+			t.digest -= r.sum
+			t.forget(r)
+			r.Low, r.Last, r.high, r.low = 1, 0, 0, 1
+			r.sum = r.state()
+			t.digest += r.sum
+		}
+		return t, nil
+	}
+	if d.bad || len(d.b) != 0 || kind == format && t.key == (Key{}) && t.later == 0 || binary.LittleEndian.Uint64(sum) != t.digest {
 		return nil, ErrCorrupt
 	}
 	return t, nil

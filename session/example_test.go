@@ -11,7 +11,7 @@ func Example() {
 	var t session.Table
 	// Transaction 1.1 opens a session for member 3. Its first request is judged by the leader, which proposes it as 1.2.
 	id := uint64(zab.MakeZxid(1, 1))
-	t.Open(id, 3, zab.Incarnation{7})
+	t.Open(id, 3, zab.Incarnation{7}, 5000)
 	first := session.Name{Session: id, Sequence: 1}
 	fmt.Println("judge it:", t.Fresh(first, 1))
 	t.Claim(first, 1)

@@ -3,15 +3,18 @@ package session
 import (
 	"cmp"
 	"errors"
+	"iter"
+	"math"
 	"slices"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
 // The bounds of a table.
 const (
-	MaxSessions = 1 << 12 // at most one of each owner
+	MaxSessions = 1 << 18
 	MaxWindow   = 1 << 20 // entries; an owner must not have more calls in flight, since one beyond is not fresh and would wait
 )
 
@@ -50,13 +53,21 @@ type Session struct {
 	Generation uint32
 	Low        uint64 // all below is answered and forgotten
 	Last       uint64 // sequence decided last; 0: none
+	Timeout    uint32 // of silence that end it, in milliseconds; 0: silence does not
+	// Client tells that it is not Owner's own, of which there is one at a time: Owner only serves it, for now.
+	Client bool
 }
 
 // Table is the table of sessions. The zero value is the empty one.
 type Table struct {
-	rows   []*row // by id
-	recent *row   // that was looked for last
+	rows   []*row // by id; those that have ended go now and then
+	ended  int    // of rows
+	index  map[uint64]*row
+	own    map[quorum.ID]*row // the sessions of members
+	recent *row               // that was looked for last
 	digest uint64
+	key    Key
+	later  int    // sessions that format 1 cannot hold
 	opens  []open // speculative, oldest first
 }
 
@@ -66,11 +77,13 @@ type row struct {
 	head   int
 	seed   uint64 // of digests: says what cannot change within a generation
 	sum    uint64 // this row's share of the digest, without the window
+	ended  bool
 
 	// Speculative: as all outstanding transactions will leave it.
-	high    uint64 // at least Last
-	low     uint64 // at least Low
-	closing bool
+	closing    bool
+	generation uint32 // the present one, or one to come
+	high       uint64 // in it, at least Last
+	low        uint64 // in it, at least Low
 }
 
 type slot struct {
@@ -80,19 +93,18 @@ type slot struct {
 
 type open struct {
 	id    uint64
-	owner quorum.ID
+	owner quorum.ID // 0: it is nobody's own
 	run   zab.Incarnation
 }
 
 func (t *Table) row(id uint64) *row {
-	if t.recent != nil && t.recent.ID == id {
-		return t.recent
+	if t.recent == nil || t.recent.ID != id {
+		r := t.index[id]
+		if r == nil {
+			return nil
+		}
+		t.recent = r
 	}
-	i, ok := slices.BinarySearchFunc(t.rows, id, func(r *row, id uint64) int { return cmp.Compare(r.ID, id) })
-	if !ok {
-		return nil
-	}
-	t.recent = t.rows[i]
 	return t.recent
 }
 
@@ -104,33 +116,59 @@ func (t *Table) at(n Name) *row {
 	return nil
 }
 
-// CanOpen tells what is wrong with opening a session as id, if anything.
+// Key returns the secret of the ensemble.
+func (t *Table) Key() *Key { return &t.key }
+
+// SetKey takes the secret of the ensemble, unless there is one already.
+func (t *Table) SetKey(k Key) {
+	if t.key == (Key{}) && k != (Key{}) {
+		t.key = k
+		t.digest += k.hash()
+	}
+}
+
+// CanOpen tells what is wrong with opening a session as id, if anything: owner's own, or, if that is 0, a client's.
 func (t *Table) CanOpen(id uint64, owner quorum.ID) error {
 	if n := len(t.rows); n > 0 && t.rows[n-1].ID >= id || id == 0 {
 		return ErrOutOfOrder
 	}
-	if len(t.rows) >= MaxSessions && t.owned(owner) == nil {
+	if len(t.index) >= MaxSessions && t.own[owner] == nil {
 		return ErrFull
 	}
 	return nil
 }
 
-// Open creates the session id of owner's run, and ends owner's former one, whose id it returns (0: none).
-func (t *Table) Open(id uint64, owner quorum.ID, run zab.Incarnation) (closed uint64, err error) {
+// Open creates the session id of owner's run, and ends owner's former one, whose id it returns (0: none). Silence of timeout milliseconds ends it; 0: none does.
+func (t *Table) Open(id uint64, owner quorum.ID, run zab.Incarnation, timeout uint32) (closed uint64, err error) {
 	if err := t.CanOpen(id, owner); err != nil {
 		return 0, err
 	}
-	if r := t.owned(owner); r != nil {
+	if r := t.own[owner]; r != nil {
 		closed = r.ID
 		t.close(r)
 	}
-	r := &row{Session: Session{ID: id, Owner: owner, Run: run, Low: 1}, low: 1}
-	t.add(r)
-	for len(t.opens) > 0 && t.opens[0].id <= id {
-		t.opens = t.opens[1:]
-	}
+	r := t.begin(Session{ID: id, Owner: owner, Run: run, Timeout: timeout})
 	r.closing = t.pending(owner) != nil
 	return closed, nil
+}
+
+// OpenFor creates the session id of a client that owner's run serves.
+func (t *Table) OpenFor(id uint64, owner quorum.ID, run zab.Incarnation, timeout uint32) error {
+	if err := t.CanOpen(id, 0); err != nil {
+		return err
+	}
+	t.begin(Session{ID: id, Owner: owner, Run: run, Timeout: timeout, Client: true})
+	return nil
+}
+
+func (t *Table) begin(s Session) *row {
+	s.Low = 1
+	r := &row{Session: s, low: 1}
+	t.add(r)
+	for len(t.opens) > 0 && t.opens[0].id <= s.ID {
+		t.opens = t.opens[1:]
+	}
+	return r
 }
 
 func (t *Table) add(r *row) {
@@ -138,24 +176,89 @@ func (t *Table) add(r *row) {
 	r.sum = r.state()
 	t.digest += r.sum
 	t.rows = append(t.rows, r)
+	if t.index == nil {
+		t.index, t.own = make(map[uint64]*row), make(map[quorum.ID]*row)
+	}
+	t.index[r.ID] = r
+	if r.timing() != 0 {
+		t.later++
+	}
+	if !r.Client {
+		t.own[r.Owner] = r
+	}
+}
+
+// Close ends a session.
+func (t *Table) Close(id uint64) error {
+	r := t.row(id)
+	if r == nil {
+		return ErrUnknown
+	}
+	t.close(r)
+	return nil
 }
 
 func (t *Table) close(r *row) {
 	t.recent = nil
 	t.digest -= r.sum
-	for _, s := range r.window[r.head:] {
-		t.digest -= s.digest
+	t.forget(r)
+	delete(t.index, r.ID)
+	if r.timing() != 0 {
+		t.later--
 	}
-	t.rows = slices.DeleteFunc(t.rows, func(x *row) bool { return x == r })
+	if !r.Client {
+		delete(t.own, r.Owner)
+	}
+	r.ended = true
+	if t.ended++; t.ended > len(t.rows)/2 { // the rows are gone through once for as many that went
+		t.rows = slices.DeleteFunc(t.rows, func(x *row) bool { return x.ended })
+		t.ended = 0
+	}
 }
 
-func (t *Table) owned(owner quorum.ID) *row {
-	for _, r := range t.rows {
-		if r.Owner == owner {
-			return r
-		}
+// forget takes the window out of the digest.
+func (t *Table) forget(r *row) {
+	for i := range r.window[r.head:] {
+		t.digest -= r.window[r.head+i].digest
 	}
-	return nil
+	r.window, r.head = nil, 0
+}
+
+// Move lets owner's run serve a session from now on, in its next generation, which it returns: sequences begin at 1 again, and nothing is decided of
+// the generations before any more. The own session of a member becomes a client's.
+func (t *Table) Move(id uint64, owner quorum.ID, run zab.Incarnation) (generation uint32, err error) {
+	r := t.row(id)
+	switch {
+	case r == nil:
+		return 0, ErrUnknown
+	case r.Generation == math.MaxUint32:
+		return 0, ErrFull
+	}
+	if !r.Client {
+		delete(t.own, r.Owner)
+	}
+	if r.timing() == 0 {
+		t.later++
+	}
+	t.digest -= r.sum
+	t.forget(r)
+	r.Owner, r.Run, r.Client = owner, run, true
+	r.Generation, r.Low, r.Last = r.Generation+1, 1, 0
+	if r.generation <= r.Generation {
+		r.follow()
+	}
+	r.seed = r.hash()
+	r.sum = r.state()
+	t.digest += r.sum
+	return r.Generation, nil
+}
+
+// follow is what nothing outstanding leaves.
+func (r *row) follow() {
+	if r.generation != r.Generation {
+		r.generation, r.high, r.low = r.Generation, 0, 0
+	}
+	r.high, r.low = max(r.high, r.Last), max(r.low, r.Low)
 }
 
 // CanDecide tells what is wrong with deciding the request as z, if anything.
@@ -197,7 +300,9 @@ func (t *Table) Decide(n Name, low uint64, e Entry) error {
 	r.window = append(r.window, s)
 	t.digest += s.digest
 	r.Last = n.Sequence
-	r.high, r.low = max(r.high, r.Last), max(r.low, r.Low)
+	if r.generation == r.Generation {
+		r.high, r.low = max(r.high, r.Last), max(r.low, r.Low)
+	}
 	r.sum = r.state()
 	t.digest += r.sum
 	return nil
@@ -220,49 +325,114 @@ func (t *Table) Get(id uint64) (Session, bool) {
 	return Session{}, false
 }
 
-// Find returns the session of owner's run.
+// Find returns the own session of owner's run.
 func (t *Table) Find(owner quorum.ID, run zab.Incarnation) (id uint64, ok bool) {
-	if r := t.owned(owner); r != nil && r.Run == run {
+	if r := t.own[owner]; r != nil && r.Run == run {
 		return r.ID, true
 	}
 	return 0, false
 }
 
+// Own returns the own session of a member, of whichever run.
+func (t *Table) Own(owner quorum.ID) (Session, bool) {
+	if r := t.own[owner]; r != nil {
+		return r.Session, true
+	}
+	return Session{}, false
+}
+
 // Len returns the number of sessions.
-func (t *Table) Len() int { return len(t.rows) }
+func (t *Table) Len() int { return len(t.index) }
+
+// All returns the sessions in the order of their ids.
+func (t *Table) All() iter.Seq[Session] {
+	return func(yield func(Session) bool) {
+		for _, r := range t.rows {
+			if !r.ended && !yield(r.Session) {
+				return
+			}
+		}
+	}
+}
 
 // Fresh tells whether a call is to be judged: it is the very next of its session, outstanding ones included. It is not when
-// it is decided or outstanding already, when one before it is missing, when its session is unknown or about to end, or when
+// it is decided or outstanding already, when one before it is missing, when its session is unknown, about to end or to move, or when
 // the window is full.
 func (t *Table) Fresh(n Name, low uint64) bool {
-	r := t.at(n)
-	return r != nil && !r.closing && n.Sequence == r.high+1 && low <= n.Sequence && n.Sequence-max(low, r.low) < MaxWindow
+	r := t.row(n.Session)
+	return r != nil && (!r.closing || mutant.On("call-after-close")) && n.Generation == r.generation && n.Sequence == r.high+1 && low <= n.Sequence && n.Sequence-max(low, r.low) < MaxWindow
 }
 
 // Claim notes that a fresh call is proposed.
 func (t *Table) Claim(n Name, low uint64) {
-	r := t.at(n)
+	r := t.row(n.Session)
 	r.high, r.low = n.Sequence, max(low, r.low)
 }
 
-// FreshOpen tells whether a session for owner's run is to be opened as id: there is none, proposed ones included.
-func (t *Table) FreshOpen(id uint64, owner quorum.ID, run zab.Incarnation) bool {
+// FreshOpen tells whether a session for owner's run is to be opened as id, proposed ones included, and which one it ends (0: none).
+func (t *Table) FreshOpen(id uint64, owner quorum.ID, run zab.Incarnation) (ends uint64, ok bool) {
+	if n := len(t.opens); n > 0 && id <= t.opens[n-1].id {
+		return 0, false
+	}
 	if p := t.pending(owner); p != nil {
-		return p.run != run && id > t.opens[len(t.opens)-1].id
+		return p.id, p.run != run
 	}
-	if n := len(t.opens); n > 0 && id <= t.opens[n-1].id || len(t.rows)+n >= MaxSessions && t.owned(owner) == nil {
-		return false
+	r := t.own[owner]
+	switch {
+	case r == nil && !t.CanOpenFor(), t.CanOpen(id, owner) != nil:
+		return 0, false
+	case r == nil, r.closing, r.generation != r.Generation: // it will be gone
+		return 0, true
 	}
-	_, exists := t.Find(owner, run)
-	return !exists && t.CanOpen(id, owner) == nil
+	return r.ID, r.Run != run
 }
 
-// ClaimOpen notes that a fresh session is proposed. Calls of owner's former one are not fresh any more.
+// Outstanding tells whether any session is proposed and not opened yet.
+func (t *Table) Outstanding() bool { return len(t.opens) > 0 }
+
+// Opening tells whether the session id is proposed and not opened yet.
+func (t *Table) Opening(id uint64) bool {
+	_, ok := slices.BinarySearchFunc(t.opens, id, func(o open, id uint64) int { return cmp.Compare(o.id, id) })
+	return ok
+}
+
+// CanOpenFor tells whether there is room for one more session, proposed ones included.
+func (t *Table) CanOpenFor() bool { return len(t.index)+len(t.opens) < MaxSessions }
+
+// ClaimOpen notes that a fresh session is proposed: owner's own, or, if that is 0, a client's. Calls of owner's former one are not fresh any more.
 func (t *Table) ClaimOpen(id uint64, owner quorum.ID, run zab.Incarnation) {
-	if r := t.owned(owner); r != nil {
+	if r := t.own[owner]; r != nil && r.generation == r.Generation { // and is not about to move
 		r.closing = true
 	}
 	t.opens = append(t.opens, open{id, owner, run})
+}
+
+// FreshClose tells whether a session is to be ended: it is there, and its end is not proposed.
+func (t *Table) FreshClose(id uint64) bool {
+	r := t.row(id)
+	return r != nil && !r.closing
+}
+
+// ClaimClose notes that the end of a session is proposed: none of its calls is fresh any more.
+func (t *Table) ClaimClose(id uint64) { t.row(id).closing = true }
+
+// FreshMove tells whether a session can be moved.
+func (t *Table) FreshMove(id uint64) bool {
+	r := t.row(id)
+	return r != nil && !r.closing && r.generation < math.MaxUint32
+}
+
+// ClaimMove notes that a move is proposed. Calls of the generation before are not fresh any more, those of the next are.
+func (t *Table) ClaimMove(id uint64) {
+	r := t.row(id)
+	r.generation++
+	r.high, r.low = 0, 1
+}
+
+// Lives reports whether a session is there, in that generation, and its end is not proposed.
+func (t *Table) Lives(id uint64, generation uint32) bool {
+	r := t.row(id)
+	return r != nil && !r.closing && r.Generation == generation
 }
 
 // pending returns the newest session that is proposed for owner, or nil.
@@ -279,6 +449,6 @@ func (t *Table) pending(owner quorum.ID) *open {
 func (t *Table) Abandon() {
 	t.opens = nil
 	for _, r := range t.rows {
-		r.high, r.low, r.closing = r.Last, r.Low, false
+		r.generation, r.high, r.low, r.closing = r.Generation, r.Last, r.Low, false
 	}
 }

@@ -27,7 +27,7 @@ type entry struct {
 
 func newMember() (*member, error) {
 	m := &member{Znodes: core.NewZnodes(maxData), zxid: zab.MakeZxid(1, 1)}
-	txn, ok := m.PrepareOpen(m.zxid, 5, 1, zab.Incarnation{1})
+	txn, ok := m.PrepareOpen(m.zxid, 5, 1, zab.Incarnation{1}, 0)
 	if !ok {
 		return nil, fmt.Errorf("no session")
 	}

@@ -15,6 +15,14 @@ func (m *Machine) Confirm() uint64 {
 	return ld.round
 }
 
+// Round returns the last round that was begun.
+func (m *Machine) Round() uint64 {
+	if m.lead == nil {
+		return 0
+	}
+	return m.lead.round
+}
+
 // Confirmed returns the last round that a quorum has confirmed.
 func (m *Machine) Confirmed() uint64 {
 	if m.lead == nil {

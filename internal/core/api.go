@@ -1,8 +1,11 @@
 package core
 
 import (
+	"time"
+
 	"github.com/ensemble-go/ensemble/election"
 	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -24,6 +27,8 @@ type Config struct {
 	Ensemble    zab.EnsembleID  // used if this member is the founder that draws it
 	DigestEvery uint32          // entries from one digest of the state to the next, at least 2; 0: 1024
 	Run         zab.Incarnation // names this run of the member: drawn at each start, never again, and not zero
+	Tick        time.Duration   // how long a tick is, for the timeouts of sessions; 0: they do not expire here, and nothing is renewed
+	Timeout     uint32          // of the member's own session, in milliseconds; 0: it does not expire
 	Seed        uint64          // of jitter, and of nothing that must not repeat
 }
 
@@ -33,8 +38,12 @@ type Recovered = zab.Recovered
 // Input is one stimulus of the machine; the set of its types is closed.
 type Input interface{ input() }
 
-// Tick tells that a tick has passed. Wall is the wall clock in milliseconds since 1970.
-type Tick struct{ Wall int64 }
+// Tick tells that a tick has passed. Wall is the wall clock in milliseconds since 1970. Now is a clock that never steps back: it is handed back
+// with what is confirmed of what this tick has sent.
+type Tick struct {
+	Wall int64
+	Now  time.Duration
+}
 
 // Receive is a message from a peer's present link.
 type Receive struct {
@@ -50,9 +59,18 @@ type Lost struct{ Peer quorum.ID }
 
 // Request asks for a write. Payload belongs to the machine from now on.
 type Request struct {
-	Ticket  uint64
-	Payload []byte
-	Wall    int64
+	Ticket     uint64
+	Session    uint64 // that asks; 0: whatever is the member's own
+	Generation uint32
+	Payload    []byte
+	Wall       int64
+}
+
+// GiveUp tells that a session is renewed no more; the member's own is ended, and the next one begins.
+type GiveUp struct {
+	Session    uint64 // 0: none
+	Generation uint32
+	Last       bool // this member opens no other of its own
 }
 
 // SyncRequest asks for a position, confirmed by a quorum round begun after it, that is then applied here.
@@ -93,6 +111,7 @@ func (*Receive) input()         {}
 func (*Linked) input()          {}
 func (*Lost) input()            {}
 func (*Request) input()         {}
+func (*GiveUp) input()          {}
 func (*SyncRequest) input()     {}
 func (*TransferRequest) input() {}
 func (*Persisted) input()       {}
@@ -102,7 +121,7 @@ func (*Continue) input()        {}
 func (*Failed) input()          {}
 
 // Message is what travels between members: a zab.Message (as pointer), an *election.Notification, or one of the types of
-// this package's messages (*Birth, *Forward, *SyncAsk, *SyncAnswer).
+// this package's messages (*Birth, *Forward, *Renew, *Renewed, *SyncAsk, *SyncAnswer).
 type Message any
 
 // Class is the lane a message travels in.
@@ -143,6 +162,7 @@ type Output[V, R any] struct {
 	Published     bool // State is set
 	More          bool // there is more to apply: step Continue when what else waits has had its turn
 	SessionsEnded []SessionEnd
+	News          []SessionNews // of the sessions that this member serves, in order; to be told before Replies are given
 	Status        Status
 	Changed       bool  // Status is set
 	Failed        error // the machine has ended: it must not be stepped again
@@ -155,6 +175,28 @@ type SessionEnd struct {
 	Zxid    zab.Zxid
 }
 
+// SessionNews tells what has become of a session that this member serves.
+type SessionNews struct {
+	What       SessionEvent
+	Session    uint64
+	Generation uint32
+	Timeout    uint32        // when it begins: in milliseconds
+	Ticket     uint64        // SessionAttached: of the request
+	Since      time.Duration // SessionRenewed, SessionOpened: the Now of a Tick before it was asked for
+}
+
+// SessionEvent says what has become of a session.
+type SessionEvent uint8
+
+// What becomes of sessions. After SessionExpired and SessionMoved this member serves it no more.
+const (
+	SessionOpened   SessionEvent = iota // the member's own
+	SessionAttached                     // a client's: opened, or resumed here
+	SessionRenewed                      // a quorum has confirmed it
+	SessionExpired
+	SessionMoved
+)
+
 // Reset empties o and keeps its memory.
 func (o *Output[V, R]) Reset() {
 	clear(o.Writes)
@@ -162,7 +204,7 @@ func (o *Output[V, R]) Reset() {
 	clear(o.Replies)
 	clear(o.Pieces)
 	*o = Output[V, R]{
-		Writes: o.Writes[:0], Sends: o.Sends[:0], Replies: o.Replies[:0], Reads: o.Reads[:0], Pieces: o.Pieces[:0], SessionsEnded: o.SessionsEnded[:0],
+		Writes: o.Writes[:0], Sends: o.Sends[:0], Replies: o.Replies[:0], Reads: o.Reads[:0], Pieces: o.Pieces[:0], SessionsEnded: o.SessionsEnded[:0], News: o.News[:0],
 		generation: o.generation + 1,
 	}
 }
@@ -192,7 +234,11 @@ type Outcome[R any] struct {
 	Owner   quorum.ID
 	Run     zab.Incarnation
 	Session uint64
-	Closed  uint64 // the session of Owner's former run, which this transaction ended; 0: none
+	Timeout uint32 // of Session, in milliseconds; 0: it does not expire
+	Closed  uint64 // the session that this transaction ended, such as that of Owner's former run; 0: none
+	// Attached: the call has opened Session, or has moved it, for the member that called.
+	Attached   bool
+	Generation uint32
 }
 
 // StateMachine is what the core replicates. It is called from Step only. V is a handle on the whole state at one zxid, R a
@@ -202,9 +248,20 @@ type StateMachine[V, R any] interface {
 	// be proposed as z; ok is false when the call is decided or outstanding already, out of order, or of an unknown session.
 	// A refusal is a transaction too. Wall is the leader's wall clock.
 	Prepare(z zab.Zxid, wall int64, c Call) (txn []byte, ok bool)
+	// Waits tells that a call cannot be judged yet: it is made on a session, or about one, whose opening is outstanding here, and applied elsewhere.
+	Waits(c Call) bool
 	// PrepareOpen returns the transaction that creates the session of owner's run and ends that of its former run; ok is
 	// false when it is outstanding or exists.
-	PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) (txn []byte, ok bool)
+	PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation, timeout uint32) (txn []byte, ok bool)
+	// Lead begins the timeouts of all sessions anew: this member leads an established epoch. It ends with Abandon. Between them Elapse tells of each tick.
+	Lead(tick time.Duration)
+	Elapse()
+	// Touch notes that the owner of a session is alive; false if that does not keep it.
+	Touch(session uint64, generation uint32) bool
+	// PrepareEnd returns the transaction that ends the next session whose time is over; ok is false when there is none to be ended now.
+	PrepareEnd(z zab.Zxid, wall int64) (txn []byte, ok bool)
+	// Session says what is known of a session, if it is there.
+	Session(id uint64) (session.Session, bool)
 	// Abandon forgets everything prepared and not applied.
 	Abandon()
 	// Apply applies a committed transaction.
@@ -221,8 +278,8 @@ type StateMachine[V, R any] interface {
 	Decode(chunks [][]byte) (state any, err error)
 	// Install replaces the applied state by a decoded one.
 	Install(state any)
-	// Find returns the session of owner's run, if it exists.
-	Find(owner quorum.ID, run zab.Incarnation) (session uint64, ok bool)
+	// Own returns the own session of a member, of whichever run, if it exists.
+	Own(owner quorum.ID) (session.Session, bool)
 	// Decided returns the verdict on a call of this member's own whose transaction it has not applied itself, because it
 	// installed a snapshot. What the call says itself need not be part of the state. It keeps nothing of c.Payload.
 	Decided(c Call) (Outcome[R], bool)
@@ -243,7 +300,27 @@ type Forward struct {
 	Owner quorum.ID
 	Open  bool // ask for the session of Owner's Run first
 	Run   zab.Incarnation
-	Calls []Call
+	// Timeout is that of the session to be opened, in milliseconds.
+	Timeout uint32
+	Calls   []Call
+}
+
+// Renew tells the leader that the owners of sessions are alive.
+type Renew struct {
+	Batch   uint64 // grows
+	Touches []Touch
+}
+
+// Touch is one sign of life.
+type Touch struct {
+	Session    uint64
+	Generation uint32
+}
+
+// Renewed answers Renew: a quorum has confirmed the leader in a round that was begun after it came. The Nots are places in it of sessions that are not kept by it.
+type Renewed struct {
+	Batch uint64
+	Nots  []uint32
 }
 
 // SyncAsk asks the leader for a confirmed position.

@@ -156,8 +156,8 @@ func TestInFlightFitsTheWindow(t *testing.T) {
 		m := s.actors[1].m
 		var out Output[*datatree.View, Result]
 		m.Step(&Request{Ticket: 1}, &out)
-		for m.outbox.calls.len() < want-1 {
-			m.outbox.calls.push(waiting{})
+		for m.outbox.count < want-1 {
+			m.outbox.push(&m.outbox.own, waiting{})
 		}
 		if m.Step(&Request{Ticket: 2}, &out); len(out.Replies) > 0 {
 			t.Errorf("%d configured: request %d is refused: %v", configured, want, out.Replies[0].Err)

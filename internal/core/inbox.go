@@ -20,7 +20,7 @@ func (m *Machine[V, R]) forwarded(p *peer, x *Forward) {
 		return // it will be handed to the next leader
 	}
 	if x.Open {
-		m.askOpen(open{x.Owner, x.Run})
+		m.askOpen(open{x.Owner, x.Run, x.Timeout})
 	}
 	for _, c := range x.Calls {
 		if p.calls >= session.MaxWindow || p.bytes > 0 && p.bytes+len(c.Payload) > mostWaiting {
@@ -69,12 +69,12 @@ func (m *Machine[V, R]) serveInbox() {
 	for len(m.opens) > 0 && m.zab.CanPropose() {
 		o := m.opens[0]
 		m.opens = m.opens[1:]
-		if txn, ok := m.sm.PrepareOpen(m.zab.Next(), m.wall, o.owner, o.run); ok {
+		if txn, ok := m.sm.PrepareOpen(m.zab.Next(), m.wall, o.owner, o.run, o.timeout); ok {
 			m.zab.Propose(txn)
 		}
 	}
 	for m.inbox.len() > 0 && m.zab.CanPropose() {
-		if s := zab.Zxid(m.inbox.at(0).call.Name.Session); s > m.zab.Applied() && s <= m.zab.Last() {
+		if m.sm.Waits(m.inbox.at(0).call) {
 			break // its owner has applied the session's transaction before this leader: a slow disk here
 		}
 		in := m.inbox.pop()

@@ -24,7 +24,7 @@ func TestLoader(t *testing.T) {
 	}
 	for i := range 5 {
 		z := zab.MakeZxid(1, uint32(i+1))
-		txn, ok := sm.PrepareOpen(z, 5, quorum.ID(i+1), zab.Incarnation{byte(i + 1)})
+		txn, ok := sm.PrepareOpen(z, 5, quorum.ID(i+1), zab.Incarnation{byte(i + 1)}, 0)
 		apply(z, txn, ok)
 	}
 	for i := range 20 {

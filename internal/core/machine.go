@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/ensemble-go/ensemble/election"
 	"github.com/ensemble-go/ensemble/internal/mutant"
@@ -56,11 +57,13 @@ type Machine[V, R any] struct {
 	applied  bool // state
 	status   Status
 
-	outbox outbox
-	inbox  queue[inbound] // requests of others
-	opens  []open         // sessions to be made, the same
-	syncs  syncs
-	ticket uint64 // of a transfer under way, 0: none
+	outbox  outbox
+	renewal renewal
+	now     time.Duration  // of the last tick
+	inbox   queue[inbound] // requests of others
+	opens   []open         // sessions to be made, the same
+	syncs   syncs
+	ticket  uint64 // of a transfer under way, 0: none
 }
 
 type peer struct {
@@ -72,8 +75,9 @@ type peer struct {
 }
 
 type open struct {
-	owner quorum.ID
-	run   zab.Incarnation
+	owner   quorum.ID
+	run     zab.Incarnation
+	timeout uint32
 }
 
 // New returns a member that begins with what it recovered. sm holds the state of its snapshot already if that comes without chunks. The first inputs should be
@@ -240,9 +244,17 @@ func (m *Machine[V, R]) refuse(in Input) {
 func (m *Machine[V, R]) take(in Input) {
 	switch x := in.(type) {
 	case *Tick:
-		m.wall = x.Wall
+		jump := x.Wall - m.wall
+		m.wall, m.now = x.Wall, x.Now
+		m.renewTick()
 		m.zab.Tick()
 		m.drain()
+		if m.renewal.leads && m.zab.Established() {
+			m.sm.Elapse()
+			for n := int64(1); mutant.On("expiry-by-wall-clock") && n < min(jump/max(1, m.cfg.Tick.Milliseconds()), 1<<20); n++ {
+				m.sm.Elapse()
+			}
+		}
 		m.vote.Tick(&m.eout)
 		m.birthTick()
 		if m.lookNext {
@@ -267,6 +279,8 @@ func (m *Machine[V, R]) take(in Input) {
 	case *Request:
 		m.wall = x.Wall
 		m.request(x)
+	case *GiveUp:
+		m.giveUp(x)
 	case *SyncRequest:
 		m.syncRequest(x.Ticket)
 	case *TransferRequest:
@@ -309,6 +323,12 @@ func (m *Machine[V, R]) receive(from quorum.ID, msg Message) {
 	case *Reinstall:
 		if m.zab.Leader() == from && m.digests.differ {
 			m.reinstall()
+		}
+	case *Renew:
+		m.renew(from, x)
+	case *Renewed:
+		if m.zab.Leader() == from {
+			m.renewed(x)
 		}
 	case *SyncAsk:
 		m.syncAsked(from, x.ID)
@@ -403,7 +423,11 @@ func (m *Machine[V, R]) sendTo(to quorum.ID, c Class, msg Message) {
 	}
 }
 
-func (m *Machine[V, R]) reply(r Reply[R]) { m.out.Replies = append(m.out.Replies, r) }
+func (m *Machine[V, R]) reply(r Reply[R]) {
+	if r.Ticket != 0 { // 0 is what this member asks of itself
+		m.out.Replies = append(m.out.Replies, r)
+	}
+}
 
 func (m *Machine[V, R]) peer(id quorum.ID) *peer {
 	for i := range m.peers {
@@ -429,6 +453,7 @@ func (m *Machine[V, R]) serve() {
 		m.serveInbox()
 	}
 	m.serveOutbox()
+	m.serveRenewals()
 	m.serveSyncs()
 	m.serveTransfer()
 	m.serveDigests(false)
@@ -437,13 +462,7 @@ func (m *Machine[V, R]) serve() {
 
 // answerAll answers every ticket at the end.
 func (m *Machine[V, R]) answerAll(err error) {
-	for b := &m.outbox; b.calls.len() > 0; b.first++ {
-		why := err
-		if b.first < b.handed {
-			why = errors.Join(err, ErrUncertain)
-		}
-		m.reply(Reply[R]{Ticket: b.calls.pop().ticket, Err: why})
-	}
+	m.endOutbox(err)
 	for _, s := range m.syncs.asks {
 		m.reply(Reply[R]{Ticket: s.ticket, Err: err})
 	}

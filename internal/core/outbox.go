@@ -1,24 +1,47 @@
 package core
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"slices"
+	"time"
 
+	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// outbox holds the requests of this member's own session that have no answer yet, in order. They are handed to whoever
+// outbox holds the requests of the sessions that this member serves which have no answer yet, each session's in order. They are handed to whoever
 // leads, all again after a change of leader; the window of decided requests makes that harmless.
 type outbox struct {
 	run     zab.Incarnation // names this run of the member
-	session uint64          // 0 until its transaction is applied here
-	calls   queue[waiting]  // sequences first, first+1, ...
-	first   uint64
-	sent    int      // calls handed to the present leader
-	handed  uint64   // every sequence below it was once handed to a leader
-	asked   bool     // the present leader was asked for the session
-	forward *Forward // in this Output: more calls may join
-	bytes   int      // of its calls
-	held    int      // bytes of all payloads
+	own     client          // the member's own session; its id is 0 until the transaction is applied here
+	clients map[uint64]*client
+	busy    []*client     // that have calls without an answer, but own
+	unsent  []*client     // that have calls for the present leader, but own
+	count   int           // calls of all
+	asked   bool          // the present leader was asked for the session
+	last    bool          // none is asked for any more
+	since   time.Duration // when any leader was asked first
+	dated   bool          // since is set
+	forward *Forward      // in this Output: more calls may join
+	bytes   int           // of its calls
+	held    int           // bytes of all payloads
+}
+
+// client is a session that this member serves.
+type client struct {
+	session    uint64
+	generation uint32
+	timeout    uint32
+	calls      queue[waiting] // sequences first, first+1, ...
+	first      uint64
+	sent       int    // calls handed to the present leader
+	handed     uint64 // every sequence below it was once handed to a leader
+	givenUp    bool   // it is renewed no more
+	isUnsent   bool   // it is in unsent
+	spread     bool   // its renewals no longer fall on the ticks of those that began with it
+	place      int    // in busy, plus 1; 0: it is not there
 }
 
 // mostWaiting is how many bytes of requests may wait at a member, beside MaxInFlight: with it, what waits for them at a leader, and
@@ -28,19 +51,89 @@ const mostWaiting = 256 << 20
 type waiting struct {
 	ticket  uint64
 	payload []byte
+	bound   bool // to this very session: it is not made on the member's next one
+}
+
+// closes tells whether it is a request to end its session.
+func (w *waiting) closes() bool { return len(w.payload) > 0 && w.payload[0] == requestClose }
+
+// served returns the session that this member serves under that name, or nil.
+func (b *outbox) served(session uint64, generation uint32) *client {
+	c := &b.own
+	if session != c.session {
+		c = b.clients[session]
+	}
+	if session == 0 || c == nil || c.generation != generation {
+		return nil
+	}
+	return c
 }
 
 func (m *Machine[V, R]) request(x *Request) {
 	b := &m.outbox
-	if b.calls.len() >= m.cfg.MaxInFlight || b.held > 0 && b.held+len(x.Payload) > mostWaiting {
+	c := &b.own
+	if x.Session != 0 {
+		if c = b.served(x.Session, x.Generation); c == nil {
+			m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrExpired})
+			return
+		}
+	}
+	if b.count >= m.cfg.MaxInFlight || b.held > 0 && b.held+len(x.Payload) > mostWaiting {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrOverloaded})
 		return
 	}
-	if b.first == 0 {
-		b.first = 1
+	b.push(c, waiting{x.Ticket, x.Payload, x.Session != 0})
+}
+
+func (b *outbox) push(c *client, w waiting) {
+	if c.first == 0 {
+		c.first = 1
 	}
-	b.held += len(x.Payload)
-	b.calls.push(waiting{x.Ticket, x.Payload})
+	b.held += len(w.payload)
+	b.count++
+	c.calls.push(w)
+	if c == &b.own {
+		return
+	}
+	if c.place == 0 {
+		b.busy = append(b.busy, c)
+		c.place = len(b.busy)
+	}
+	if !c.isUnsent {
+		c.isUnsent = true
+		b.unsent = append(b.unsent, c)
+	}
+}
+
+// pop takes the first call of c, which is answered.
+func (b *outbox) pop(c *client) waiting {
+	w := c.calls.pop()
+	b.held -= len(w.payload)
+	b.count--
+	c.first++
+	c.sent = max(0, c.sent-1)
+	if c.place > 0 && c.calls.len() == 0 {
+		last := b.busy[len(b.busy)-1]
+		b.busy[c.place-1], last.place = last, c.place
+		b.busy = b.busy[:len(b.busy)-1]
+		c.place = 0
+	}
+	return w
+}
+
+// unsend follows the end of the leader that calls were handed to: the next one gets all of them.
+func (b *outbox) unsend() {
+	b.asked, b.own.sent = false, 0
+	for _, c := range b.unsent {
+		c.isUnsent = false
+	}
+	clear(b.unsent)
+	slices.SortFunc(b.busy, func(x, y *client) int { return cmp.Compare(x.session, y.session) })
+	b.unsent = b.unsent[:0]
+	for i, c := range b.busy {
+		c.sent, c.isUnsent, c.place = 0, true, i+1
+		b.unsent = append(b.unsent, c)
+	}
 }
 
 // serveOutbox hands over what the present leader has not been given.
@@ -50,25 +143,44 @@ func (m *Machine[V, R]) serveOutbox() {
 	if leader == 0 || !m.zab.Serving() || !m.zab.Durable().Counts && m.voter {
 		return
 	}
-	self := leader == m.cfg.Self
-	if b.session == 0 {
-		switch {
-		case b.asked:
-		case self:
-			b.asked = true
-			m.askOpen(open{m.cfg.Self, b.run})
-			m.serveInbox()
-		default:
-			b.asked = true
-			m.sendTo(leader, Log, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run})
+	switch {
+	case b.own.session != 0:
+		if !m.handOver(leader, &b.own) {
+			return
 		}
-		return
+	case !b.asked && !b.last:
+		b.asked = true
+		if !b.dated {
+			b.since, b.dated = m.now, true
+		}
+		if leader == m.cfg.Self {
+			m.askOpen(open{m.cfg.Self, b.run, m.cfg.Timeout})
+			m.serveInbox()
+		} else {
+			m.sendTo(leader, Log, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run, Timeout: m.cfg.Timeout})
+		}
 	}
-	for b.sent < b.calls.len() {
-		c := Call{Name: Name{b.session, 0, b.first + uint64(b.sent)}, Low: b.first, Payload: b.calls.at(b.sent).payload}
-		if self {
-			if !m.zab.CanPropose() {
-				return
+	for len(b.unsent) > 0 {
+		c := b.unsent[0]
+		if !m.handOver(leader, c) {
+			return
+		}
+		b.unsent[0], c.isUnsent = nil, false
+		b.unsent = b.unsent[1:]
+	}
+	if len(b.unsent) == 0 {
+		b.unsent = nil
+	}
+}
+
+// handOver hands over what the leader has not been given of one session; false if that leader, which is this member, cannot take it now.
+func (m *Machine[V, R]) handOver(leader quorum.ID, x *client) bool {
+	b := &m.outbox
+	for x.sent < x.calls.len() {
+		c := Call{Name: Name{x.session, x.generation, x.first + uint64(x.sent)}, Low: x.first, Payload: x.calls.at(x.sent).payload}
+		if leader == m.cfg.Self {
+			if !m.zab.CanPropose() || m.sm.Waits(c) {
+				return false
 			}
 			m.prepare(c)
 		} else {
@@ -79,62 +191,194 @@ func (m *Machine[V, R]) serveOutbox() {
 			b.forward.Calls = append(b.forward.Calls, c)
 			b.bytes += len(c.Payload) + 32
 		}
-		b.sent++
-		b.handed = max(b.handed, c.Name.Sequence+1)
+		x.sent++
+		x.handed = max(x.handed, c.Name.Sequence+1)
 	}
+	return true
 }
 
-// outcome answers the request that an applied transaction decided, if it is one of this member's.
+// outcome takes what an applied transaction means for the sessions of this member, and answers the request that it decided, if it is one of this member's.
 func (m *Machine[V, R]) outcome(z zab.Zxid, o Outcome[R]) {
 	b := &m.outbox
-	if o.Opened {
-		if o.Closed != 0 {
-			m.out.SessionsEnded = append(m.out.SessionsEnded, SessionEnd{o.Closed, z})
-		}
-		if o.Closed == b.session && b.session != 0 {
+	if o.Closed != 0 {
+		m.out.SessionsEnded = append(m.out.SessionsEnded, SessionEnd{o.Closed, z})
+		if o.Opened && o.Closed == b.own.session {
 			m.fail(ErrSuperseded)
 			return
 		}
-		if o.Owner == m.cfg.Self && o.Run == b.run {
-			b.session, m.changed = o.Session, true
-		}
-		return
 	}
-	if o.Name.Session == b.session && b.session != 0 {
-		m.decided(z, o)
+	if o.Name.Session != 0 {
+		if c := b.served(o.Name.Session, o.Name.Generation); c != nil && !m.decided(z, c, o) {
+			return
+		}
+	}
+	if o.Attached && o.Name.Session != b.own.session {
+		m.gone(o.Session, SessionMoved, false) // to another member, or to another run of this one
+	}
+	if o.Closed != 0 {
+		m.gone(o.Closed, SessionExpired, false)
+	}
+	if o.Opened && o.Owner == m.cfg.Self && o.Run == b.run {
+		m.opened(o.Session, o.Timeout)
 	}
 }
 
-func (m *Machine[V, R]) decided(z zab.Zxid, o Outcome[R]) {
+// opened takes the member's own session.
+func (m *Machine[V, R]) opened(id uint64, timeout uint32) {
 	b := &m.outbox
-	if o.Name.Sequence != b.first || b.calls.len() == 0 {
-		m.fail(fmt.Errorf("core: request %d of session %x was decided, and %d is the next to be", o.Name.Sequence, o.Name.Session, b.first))
+	b.own.session, b.own.generation, b.own.timeout, b.own.givenUp = id, 0, timeout, false
+	m.changed = true
+	m.renewal.serve(&b.own, m.cfg.Tick)
+	m.out.News = append(m.out.News, SessionNews{What: SessionOpened, Session: id, Timeout: timeout, Since: b.since})
+	b.dated = false
+}
+
+// decided answers the next call of c.
+func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o Outcome[R]) bool {
+	b := &m.outbox
+	if o.Name.Sequence != c.first || c.calls.len() == 0 {
+		m.fail(fmt.Errorf("core: request %d of session %x was decided, and %d is the next to be", o.Name.Sequence, o.Name.Session, c.first))
+		return false
+	}
+	w := b.pop(c)
+	if o.Attached && o.Err == nil {
+		m.gone(o.Session, SessionMoved, false) // the same session, served here under its former generation
+		x := &client{session: o.Session, generation: o.Generation, timeout: o.Timeout, first: 1}
+		if b.clients == nil {
+			b.clients = make(map[uint64]*client)
+		}
+		b.clients[x.session] = x
+		m.renewal.serve(x, m.cfg.Tick)
+		m.out.News = append(m.out.News, SessionNews{What: SessionAttached, Session: x.session, Generation: x.generation, Timeout: x.timeout, Ticket: w.ticket})
+	}
+	m.reply(Reply[R]{Ticket: w.ticket, Result: o.Result, Zxid: z, Err: o.Err})
+	return true
+}
+
+// gone follows the end of a session, or its move: what is not decided of its calls never will be. When that was skipped with a snapshot, what was handed over
+// may have been. Of the member's own session, what is certain not to be decided is made on the next.
+func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
+	b := &m.outbox
+	c := b.clients[id]
+	if id == b.own.session {
+		c = &b.own
+	}
+	if id == 0 || c == nil {
 		return
 	}
-	w := b.calls.pop()
-	b.held -= len(w.payload)
-	m.reply(Reply[R]{Ticket: w.ticket, Result: o.Result, Zxid: z, Err: o.Err})
-	b.first++
-	b.sent = max(0, b.sent-1)
+	m.renewal.due.Remove(id)
+	m.out.News = append(m.out.News, SessionNews{What: what, Session: id, Generation: c.generation})
+	why := ErrExpired
+	if what == SessionMoved {
+		why = ErrMoved
+	}
+	var next []waiting
+	for c.calls.len() > 0 {
+		uncertain := skipped && c.first < c.handed
+		switch w := b.pop(c); {
+		case w.closes() && what == SessionExpired:
+			m.reply(Reply[R]{Ticket: w.ticket})
+		case uncertain:
+			m.reply(Reply[R]{Ticket: w.ticket, Err: errors.Join(why, ErrUncertain)})
+		case c == &b.own && !w.bound && !w.closes():
+			next = append(next, w)
+		default:
+			m.reply(Reply[R]{Ticket: w.ticket, Err: why})
+		}
+	}
+	if c != &b.own {
+		delete(b.clients, id)
+		return
+	}
+	m.changed = true
+	b.asked = false
+	b.own = client{first: 1}
+	for _, w := range next {
+		b.push(c, w)
+	}
+}
+
+// giveUp stops the renewal of a session. What is under way on it is still waited for.
+func (m *Machine[V, R]) giveUp(x *GiveUp) {
+	b := &m.outbox
+	b.last = b.last || x.Last
+	c := b.served(x.Session, x.Generation)
+	if c == nil || c.givenUp {
+		return
+	}
+	c.givenUp = true
+	m.renewal.due.Remove(c.session)
+	if c == &b.own {
+		b.push(c, waiting{payload: AppendClose(nil)})
+	}
 }
 
 // jumped finds, after a snapshot was installed, what it decided.
 func (m *Machine[V, R]) jumped() {
 	b := &m.outbox
-	switch s, ok := m.sm.Find(m.cfg.Self, b.run); {
-	case ok && b.session == 0:
-		b.session, m.changed = s, true
-	case !ok && b.session != 0 && m.zab.Applied() >= zab.Zxid(b.session):
-		m.fail(ErrSuperseded) // the state is one after the session was opened, and it is not there
-		return
+	own, ok := m.sm.Own(m.cfg.Self)
+	mine := ok && own.Run == b.run
+	if b.own.session != 0 && (!mine || own.ID != b.own.session) && m.zab.Applied() >= zab.Zxid(b.own.session) {
+		if ok && !mine {
+			m.fail(ErrSuperseded) // the state is one after the session was opened, and another run has opened one since
+			return
+		}
+		what := SessionExpired
+		if _, there := m.sm.Session(b.own.session); there {
+			what = SessionMoved
+		}
+		m.gone(b.own.session, what, true)
 	}
-	for b.session != 0 && b.calls.len() > 0 {
-		n := Name{b.session, 0, b.first}
-		o, ok := m.sm.Decided(Call{Name: n, Payload: b.calls.at(0).payload})
+	if mine && b.own.session == 0 {
+		m.opened(own.ID, own.Timeout)
+	}
+	m.recall(&b.own)
+	for _, c := range b.sorted() {
+		switch x, ok := m.sm.Session(c.session); {
+		case m.failed != nil || b.clients[c.session] != c || m.zab.Applied() < zab.Zxid(c.session):
+		case !ok:
+			m.gone(c.session, SessionExpired, true)
+		case x.Generation != c.generation:
+			m.gone(c.session, SessionMoved, true)
+		default:
+			m.recall(c)
+		}
+	}
+}
+
+// sorted returns the clients by their session.
+func (b *outbox) sorted() []*client {
+	list := make([]*client, 0, len(b.clients))
+	for _, c := range b.clients { // any order: it is sorted
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(x, y *client) int { return cmp.Compare(x.session, y.session) })
+	return list
+}
+
+// recall answers what the state has decided of c.
+func (m *Machine[V, R]) recall(c *client) {
+	for c.session != 0 && c.calls.len() > 0 && m.failed == nil {
+		n := Name{c.session, c.generation, c.first}
+		o, ok := m.sm.Decided(Call{Name: n, Payload: c.calls.at(0).payload})
 		if !ok {
 			return
 		}
 		o.Name = n
-		m.decided(o.Zxid, o)
+		m.decided(o.Zxid, c, o)
+	}
+}
+
+// endOutbox answers every call at the end.
+func (m *Machine[V, R]) endOutbox(err error) {
+	b := &m.outbox
+	for _, c := range append([]*client{&b.own}, b.sorted()...) {
+		for c.calls.len() > 0 {
+			why := err
+			if c.first < c.handed {
+				why = errors.Join(err, ErrUncertain)
+			}
+			m.reply(Reply[R]{Ticket: b.pop(c).ticket, Err: why})
+		}
 	}
 }

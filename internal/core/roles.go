@@ -20,7 +20,8 @@ func (m *Machine[V, R]) ended(to quorum.ID) {
 	}
 	m.forgetAll()
 	m.forgetDigests()
-	m.outbox.sent, m.outbox.asked = 0, false
+	m.outbox.unsend()
+	m.renewal.end()
 	m.syncs.unsend()
 	m.changed = true
 	if m.settled.state == election.Following || m.settled.state == election.Observing {

@@ -30,6 +30,9 @@ var errClosed = errors.New("core: the snapshot is closed")
 type Znodes struct {
 	tree     *datatree.Tree
 	sessions *session.Table
+	leading  *leading // nil: another member leads
+	secret   session.Key
+	caller   datatree.Caller
 	now      int64 // time of the newest applied transaction
 	next     int64 // of the newest outstanding one, if that is later
 	last     zab.Zxid
@@ -49,11 +52,22 @@ func NewZnodes(maxData int) *Znodes {
 //	call: session, generation, sequence, low, time, verdict; then, if the verdict is 0, the transaction of the tree,
 //	      else the index of the refused operation plus 1
 //	open: owner, run (16 bytes), time
+//	begin: owner, run (16 bytes), time, timeout, the session that it ends (0: none), whether a key follows, the key (32 bytes); then, if it ends one, the
+//	      transaction of the tree. An open with a timeout, as it is written now
+//	end: session, time; then the transaction of the tree
+//	create: a call with verdict 0 that opens a client's session; then timeout, whether a key follows, the key
+//	move: a call with verdict 0 that moves a session to the member that called; then session
+//	close: a call with verdict 0 that ends its own session; then the transaction of the tree
 //
 // Times are milliseconds since 1970.
 const (
-	txnCall = 1
-	txnOpen = 2
+	txnCall   = 1
+	txnOpen   = 2 // only read
+	txnBegin  = 3
+	txnEnd    = 4
+	txnCreate = 5
+	txnMove   = 6
+	txnClose  = 7
 )
 
 // time returns that of the next transaction: it never goes back.
@@ -63,7 +77,7 @@ func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 	return s.PrepareFor(nil, z, wall, c)
 }
 
-// PrepareFor is Prepare for a call of who; nil is the host itself.
+// PrepareFor is Prepare for a call of who, if its payload does not say whose it is; nil is the host itself, on the session that the call is named by.
 func (s *Znodes) PrepareFor(who *datatree.Caller, z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 	name := session.Name(c.Name)
 	if z <= s.last || z <= s.tree.Zxid() || !s.fresh(name, c.Low) {
@@ -71,19 +85,26 @@ func (s *Znodes) PrepareFor(who *datatree.Caller, z zab.Zxid, wall int64, c Call
 	}
 	at := s.time(wall)
 	txn := append(s.room(len(c.Payload)+64), txnCall)
+	kind := len(txn) - 1
 	for _, v := range [...]uint64{name.Session, uint64(name.Generation), name.Sequence, c.Low, uint64(at)} {
 		txn = binary.AppendUvarint(txn, v)
 	}
 	verdict := len(txn)
-	txn, err := s.tree.PrepareRequestFor(who, z, at, c.Payload, append(txn, 0))
+	txn, err := s.judge(who, z, at, name.Session, c.Payload, append(txn, 0), kind)
 	if err != nil {
+		txn[kind] = txnCall
 		index := -1
 		if e, ok := errors.AsType[*datatree.OpError](err); ok {
 			index = e.Index
 		}
-		txn = binary.AppendUvarint(append(txn[:verdict], byte(datatree.CodeOf(err))), uint64(index+1))
+		txn = binary.AppendUvarint(txn[:verdict], uint64(codeOf(err)))
+		txn = binary.AppendUvarint(txn, uint64(index+1))
 	}
-	s.sessions.Claim(name, c.Low)
+	if txn[kind] == txnClose {
+		s.sessions.ClaimClose(name.Session)
+	} else {
+		s.sessions.Claim(name, c.Low)
+	}
 	s.next, s.last = at, z
 	return s.made(txn), true
 }
@@ -125,21 +146,11 @@ func (s *Znodes) fresh(n session.Name, low uint64) bool {
 	return s.sessions.Fresh(n, low)
 }
 
-func (s *Znodes) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {
-	if z <= s.last || z <= s.tree.Zxid() || !s.sessions.FreshOpen(uint64(z), owner, run) {
-		return nil, false
-	}
-	at := s.time(wall)
-	s.sessions.ClaimOpen(uint64(z), owner, run)
-	s.next, s.last = at, z
-	txn := binary.AppendUvarint([]byte{txnOpen}, uint64(owner))
-	return binary.AppendUvarint(append(txn, run[:]...), uint64(at)), true
-}
-
 func (s *Znodes) Abandon() {
 	s.tree.Abandon()
 	s.sessions.Abandon()
 	s.next, s.last = 0, 0
+	s.leading = nil
 }
 
 func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
@@ -160,14 +171,18 @@ func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
 		if err := s.tree.Advance(z); err != nil {
 			return o, err
 		}
-		closed, err := s.sessions.Open(uint64(z), owner, run)
+		closed, err := s.sessions.Open(uint64(z), owner, run, 0)
 		if err != nil {
 			return o, err
 		}
 		s.now, o.Zxid = at, z
 		o.Opened, o.Owner, o.Run, o.Session, o.Closed = true, owner, run, uint64(z), closed
 		return o, nil
-	case txnCall:
+	case txnBegin:
+		return s.applyBegin(z, &h)
+	case txnEnd:
+		return s.applyEnd(z, &h)
+	case txnCall, txnCreate, txnMove, txnClose:
 		name := session.Name{
 			Session: h.uint(math.MaxUint64), Generation: uint32(h.uint(math.MaxUint32)), Sequence: h.uint(math.MaxUint64),
 		}
@@ -177,7 +192,20 @@ func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
 			return o, ErrState
 		}
 		o.Name, o.Zxid = Name(name), z
-		if e.Code != 0 {
+		switch {
+		case txn[0] != txnCall && e.Code != 0:
+			return o, ErrState
+		case txn[0] == txnClose:
+			if _, err := s.tree.Apply(z, at, h.b); err != nil {
+				return o, err
+			}
+			s.now = at
+			return o, s.close(name.Session, &o)
+		case txn[0] != txnCall:
+			if err := s.applySession(z, txn[0] == txnCreate, name.Session, &h, &o); err != nil {
+				return o, err
+			}
+		case e.Code != 0:
 			e.Index = int32(h.uint(math.MaxInt32)) - 1
 			if h.bad || len(h.b) != 0 {
 				return o, ErrState
@@ -186,7 +214,7 @@ func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
 			if err := s.tree.Advance(z); err != nil {
 				return o, err
 			}
-		} else {
+		default:
 			results, err := s.tree.Apply(z, at, h.b)
 			if err != nil {
 				return o, err
@@ -261,6 +289,9 @@ func numbered(op datatree.Op, numbers []int32) (string, []int32) {
 }
 
 func refusal(e session.Entry) error {
+	if e.Code == codeExpired {
+		return ErrExpired
+	}
 	return &datatree.OpError{Index: int(e.Index), Err: datatree.Code(e.Code).Err()}
 }
 
@@ -276,9 +307,7 @@ func (s *Znodes) Digest() uint64 {
 	return s.tree.Digest() + s.sessions.Digest()*0x9E3779B185EBCA87 + uint64(s.now)*0xC2B2AE3D27D4EB4F
 }
 
-func (s *Znodes) Find(owner quorum.ID, run zab.Incarnation) (uint64, bool) {
-	return s.sessions.Find(owner, run)
-}
+func (s *Znodes) Own(owner quorum.ID) (session.Session, bool) { return s.sessions.Own(owner) }
 
 func (s *Znodes) Decided(c Call) (Outcome[Result], bool) {
 	e, ok := s.sessions.Lookup(session.Name(c.Name))
@@ -290,7 +319,12 @@ func (s *Znodes) Decided(c Call) (Outcome[Result], bool) {
 		o.Err = refusal(e)
 		return o, true
 	}
-	ops, _, err := datatree.DecodeOps(c.Payload)
+	request, err := s.decidedSession(&o, c.Payload)
+	if err != nil || request == nil {
+		o.Err = err
+		return o, true
+	}
+	ops, _, err := datatree.DecodeOps(request)
 	if err != nil {
 		return o, true // not what was decided
 	}
@@ -384,9 +418,10 @@ func (s *Znodes) Decode(chunks [][]byte) (any, error) {
 }
 
 func (s *Znodes) Install(state any) {
-	n := state.(*Znodes)
+	secret, n := s.secret, state.(*Znodes)
 	n.tree.Succeed(s.tree)
 	*s = *n
+	s.secret = secret
 }
 
 // header reads varints in their shortest form. After the first failure it yields zeros.

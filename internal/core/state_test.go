@@ -97,8 +97,8 @@ func install(t testing.TB, to, from *Znodes, chunk int) {
 	}
 }
 
-// client asks for requests of one session, in order, and again and again.
-type client struct {
+// asker asks for requests of one session, in order, and again and again.
+type asker struct {
 	owner   quorum.ID
 	run     zab.Incarnation
 	session uint64
@@ -118,9 +118,9 @@ func TestZnodesReplicate(t *testing.T) {
 		decided := [2]int{} // times the leader refused
 		digests := []uint64{members[0].Digest()}
 		leader, z, wall := 0, zab.MakeZxid(1, 0), int64(1000)
-		clients := []*client{}
+		clients := []*asker{}
 		for i := range 3 {
-			clients = append(clients, &client{owner: quorum.ID(i + 1), run: zab.Incarnation{1}, answers: map[uint64]string{}, low: 1})
+			clients = append(clients, &asker{owner: quorum.ID(i + 1), run: zab.Incarnation{1}, answers: map[uint64]string{}, low: 1})
 		}
 		apply := func(m int) {
 			e := log[applied[m]]
@@ -187,7 +187,7 @@ func TestZnodesReplicate(t *testing.T) {
 				install(t, members[1-leader], members[leader], 1+r.IntN(300))
 				applied[1-leader] = applied[leader]
 			case k < 6:
-				if txn, ok := members[leader].PrepareOpen(z+1, wall, c.owner, c.run); ok {
+				if txn, ok := members[leader].PrepareOpen(z+1, wall, c.owner, c.run, 0); ok {
 					z++
 					log = append(log, logged{z, txn})
 				}
@@ -255,7 +255,7 @@ func TestZnodesReplicate(t *testing.T) {
 func started(t testing.TB) (*Znodes, Name) {
 	t.Helper()
 	s := NewZnodes(testMaxData)
-	txn, ok := s.PrepareOpen(1, 5, 1, zab.Incarnation{1})
+	txn, ok := s.PrepareOpen(1, 5, 1, zab.Incarnation{1}, 0)
 	if !ok {
 		t.Fatal("no session")
 	}
@@ -331,15 +331,15 @@ func TestZnodesDecidedAfterSnapshot(t *testing.T) {
 	}
 }
 
-func TestZnodesFind(t *testing.T) {
+func TestZnodesOwn(t *testing.T) {
 	s, n := started(t)
-	if id, ok := s.Find(1, zab.Incarnation{1}); id != 1 || !ok {
-		t.Error(id, ok)
+	if x, ok := s.Own(1); x.ID != 1 || x.Run != (zab.Incarnation{1}) || !ok {
+		t.Error(x, ok)
 	}
-	if _, ok := s.PrepareOpen(2, 9, 1, zab.Incarnation{1}); ok {
+	if _, ok := s.PrepareOpen(2, 9, 1, zab.Incarnation{1}, 0); ok {
 		t.Error("a session is opened again")
 	}
-	txn, _ := s.PrepareOpen(2, 9, 1, zab.Incarnation{2})
+	txn, _ := s.PrepareOpen(2, 9, 1, zab.Incarnation{2}, 0)
 	call := Call{Name: n, Low: 1, Payload: request(t, false, datatree.SetOp{Path: "/"})}
 	if _, ok := s.Prepare(3, 9, call); ok {
 		t.Error("a call of a session that is about to end is judged")
@@ -347,7 +347,7 @@ func TestZnodesFind(t *testing.T) {
 	if o, err := s.Apply(2, txn); err != nil || o.Closed != 1 || o.Session != 2 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if _, ok := s.Find(1, zab.Incarnation{1}); ok {
+	if x, _ := s.Own(1); x.Run == (zab.Incarnation{1}) {
 		t.Error("the former run has a session")
 	}
 	if _, err := s.Apply(2, txn); !errors.Is(err, ErrState) {
@@ -373,7 +373,7 @@ func FuzzZnodesApply(f *testing.F) {
 	txn, _ = s.Prepare(2, 9, Call{Name: n, Low: 1, Payload: request(f, false, datatree.DeleteOp{Path: "/t"})})
 	f.Add(txn)
 	s.Abandon()
-	txn, _ = s.PrepareOpen(2, 9, 1, zab.Incarnation{2})
+	txn, _ = s.PrepareOpen(2, 9, 1, zab.Incarnation{2}, 0)
 	f.Add(txn)
 	f.Fuzz(func(t *testing.T, txn []byte) {
 		s, _ := started(t)

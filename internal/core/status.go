@@ -37,7 +37,7 @@ func (m *Machine[V, R]) Status() Status {
 	k := m.zab.Mark()
 	s := Status{
 		Role: m.zab.Role(), Leader: m.zab.Leader(), Ready: m.ready(), Epoch: m.zab.Epoch(), Ensemble: k.Ensemble, Founded: m.birth.founded,
-		Logged: m.zab.Last(), Committed: m.zab.Committed(), Applied: m.zab.Applied(), Session: m.outbox.session, InFlight: m.outbox.calls.len(),
+		Logged: m.zab.Last(), Committed: m.zab.Committed(), Applied: m.zab.Applied(), Session: m.outbox.own.session, InFlight: m.outbox.count,
 		Peers: make([]Peer, len(m.peers)),
 	}
 	switch {

@@ -598,7 +598,7 @@ func rewrite(w *World, path string) {
 // alter lets a member alone apply another transaction.
 func alter(w *World, n *node) {
 	z := w.lastCommitted() + 1
-	txn, ok := n.sm.Znodes.PrepareOpen(z, 0, 99, zab.Incarnation{99})
+	txn, ok := n.sm.Znodes.PrepareOpen(z, 0, 99, zab.Incarnation{99}, 0)
 	if !ok {
 		panic("no transaction")
 	}

@@ -36,11 +36,19 @@ type observed struct {
 	judged    func(z, at zab.Zxid)
 }
 
-func (o *observed) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation) ([]byte, bool) {
+func (o *observed) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation, timeout uint32) ([]byte, bool) {
 	if owner == o.self {
 		o.opens(run)
 	}
-	txn, ok := o.Znodes.PrepareOpen(z, wall, owner, run)
+	txn, ok := o.Znodes.PrepareOpen(z, wall, owner, run, timeout)
+	if ok {
+		o.prepared = append(o.prepared, z)
+	}
+	return txn, ok
+}
+
+func (o *observed) PrepareEnd(z zab.Zxid, wall int64) ([]byte, bool) {
+	txn, ok := o.Znodes.PrepareEnd(z, wall)
 	if ok {
 		o.prepared = append(o.prepared, z)
 	}

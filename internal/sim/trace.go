@@ -194,6 +194,10 @@ func deref(m any) any {
 		return *x
 	case *core.Reinstall:
 		return *x
+	case *core.Renew:
+		return fmt.Sprintf("{batch %d, %d touches}", x.Batch, len(x.Touches))
+	case *core.Renewed:
+		return *x
 	case *core.Forward:
 		return fmt.Sprintf("{owner %d open %v, %d calls}", x.Owner, x.Open, len(x.Calls))
 	}

@@ -50,8 +50,8 @@ func appendHot(b []byte, m any) ([]byte, bool) {
 		b = msgpack.AppendBool(msgpack.AppendBytes(b, m.Data), m.Last)
 		b = msgpack.AppendUint(msgpack.AppendUint(b, m.Length), m.Digest)
 	case *core.Forward:
-		b = msgpack.AppendBool(msgpack.AppendUint(append(b, 0x94), uint64(m.Owner)), m.Open)
-		b = msgpack.AppendBytes(b, m.Run[:])
+		b = msgpack.AppendBool(msgpack.AppendUint(append(b, 0x95), uint64(m.Owner)), m.Open)
+		b = msgpack.AppendUint(msgpack.AppendBytes(b, m.Run[:]), uint64(m.Timeout))
 		if m.Calls == nil {
 			return msgpack.AppendNil(b), true
 		}
@@ -113,10 +113,10 @@ func (x *Decoder) hot(t byte, b []byte) (m any, ok bool) {
 			Length: d.Uint(), Digest: d.Uint(),
 		}
 	case typeForward:
-		d.Expect(4)
+		d.Expect(5)
 		f := &x.forward
 		used := recycled(f.Calls)
-		*f = core.Forward{Owner: quorum.ID(d.Uint()), Open: d.Bool(), Run: d.id16()}
+		*f = core.Forward{Owner: quorum.ID(d.Uint()), Open: d.Bool(), Run: d.id16(), Timeout: d.uint32()}
 		if n, some := d.Slice(leastCall); some {
 			f.Calls = sized(used, n)
 			for i := range f.Calls {

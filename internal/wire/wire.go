@@ -46,6 +46,8 @@ const (
 	typeSyncAnswer   = 36
 	typeCompared     = 37
 	typeReinstall    = 38
+	typeRenew        = 39
+	typeRenewed      = 40
 )
 
 // typeOf returns 0 for what is no message.
@@ -97,6 +99,10 @@ func typeOf(m any) byte {
 		return typeCompared
 	case *core.Reinstall:
 		return typeReinstall
+	case *core.Renew:
+		return typeRenew
+	case *core.Renewed:
+		return typeRenewed
 	}
 	return 0
 }
@@ -150,6 +156,10 @@ func blank(t byte) any {
 		return new(core.Compared)
 	case typeReinstall:
 		return new(core.Reinstall)
+	case typeRenew:
+		return new(core.Renew)
+	case typeRenewed:
+		return new(core.Renewed)
 	}
 	return nil
 }
@@ -157,7 +167,7 @@ func blank(t byte) any {
 // ClassOf returns the lane that m travels in.
 func ClassOf(m any) core.Class {
 	switch m.(type) {
-	case *zab.Ping, *zab.Pong, *election.Notification, *core.Birth:
+	case *zab.Ping, *zab.Pong, *election.Notification, *core.Birth, *core.Renew, *core.Renewed:
 		return core.Control
 	case *zab.Chunk:
 		return core.Bulk

@@ -125,7 +125,7 @@ func roundTrip(t testing.TB, m any) {
 
 func TestEveryTypeRoundTrips(t *testing.T) {
 	types := all()
-	if len(types) != 23 {
+	if len(types) != 25 {
 		t.Fatalf("%d types", len(types))
 	}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -230,6 +230,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for _, m := range []any{
 		&zab.Propose{Entries: make([]zab.Entry, 10000)}, &core.Forward{Calls: make([]core.Call, 10000)},
 		&zab.Sync{Spans: make([]zab.Span, 10000), Members: make([]zab.Readmitted, 10000)}, &zab.AckEpoch{Spans: make([]zab.Span, 100000)},
+		&core.Renew{Touches: make([]core.Touch, 10000)}, &core.Renewed{Nots: make([]uint32, 10000)},
 	} {
 		b, err := Append(nil, m)
 		if err != nil {

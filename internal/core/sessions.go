@@ -1,0 +1,219 @@
+package core
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/session"
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+// leading is what only the leader knows of sessions: who was heard of last, and who was not for too long.
+type leading struct {
+	tracker session.Tracker
+	tick    time.Duration
+	over    []uint64 // sessions whose time is over, to be ended
+	ends    int      // proposed and not applied
+}
+
+// mostEnds is how many ends of sessions are outstanding at a time: with many that end at once, writes and other sessions go on between them.
+const mostEnds = 128
+
+// SetSecret gives the secret that passwords are made with if this member leads when the ensemble needs one, and has none.
+func (s *Znodes) SetSecret(k session.Key) { s.secret = k }
+
+// Lead begins the timeouts of all sessions, in ticks of that length: this member leads, and the quorum that made it the leader knows of everything that
+// was confirmed to anybody before.
+func (s *Znodes) Lead(tick time.Duration) {
+	s.leading = &leading{tick: tick}
+	for x := range s.sessions.All() {
+		s.track(x.ID, x.Timeout)
+	}
+}
+
+func (s *Znodes) track(id uint64, timeout uint32) {
+	if s.leading != nil && timeout != 0 {
+		s.leading.tracker.Add(id, session.Ticks(time.Duration(timeout)*time.Millisecond, s.leading.tick))
+	}
+}
+
+// Elapse lets a tick pass for the leader.
+func (s *Znodes) Elapse() { s.leading.over = s.leading.tracker.Tick(s.leading.over) }
+
+// Touch notes, at the leader, that the owner of a session in that generation is alive. It reports false if that does not keep the session: it is not there, has
+// moved, or its end has begun.
+func (s *Znodes) Touch(id uint64, generation uint32) bool {
+	return s.sessions.Lives(id, generation) && s.leading.tracker.Touch(id)
+}
+
+// PrepareEnd returns the transaction that ends the next session whose time is over; ok is false when there is none, or when enough are outstanding.
+func (s *Znodes) PrepareEnd(z zab.Zxid, wall int64) (txn []byte, ok bool) {
+	l := s.leading
+	for l != nil && len(l.over) > 0 && l.ends < mostEnds && z > s.last && z > s.tree.Zxid() {
+		id := l.over[0]
+		l.over = l.over[1:]
+		if !s.sessions.FreshClose(id) {
+			continue
+		}
+		at := s.time(wall)
+		txn := binary.AppendUvarint(append(s.room(64), txnEnd), id)
+		txn, err := s.appendClose(z, at, id, binary.AppendUvarint(txn, uint64(at)))
+		if err != nil {
+			continue // no state refuses it
+		}
+		s.sessions.ClaimClose(id)
+		s.next, s.last = at, z
+		l.ends++
+		return s.made(txn), true
+	}
+	return nil, false
+}
+
+// appendClose appends the transaction of the tree that lets the ephemerals of a session go.
+func (s *Znodes) appendClose(z zab.Zxid, at int64, id uint64, txn []byte) ([]byte, error) {
+	return s.tree.Prepare(z, at, []datatree.Op{datatree.CloseSessionOp{Session: id}}, false, txn)
+}
+
+// appendKey appends the secret if none is applied: of several that are outstanding the first is taken.
+func (s *Znodes) appendKey(txn []byte) []byte {
+	if s.secret == (session.Key{}) || *s.sessions.Key() != (session.Key{}) {
+		return append(txn, 0)
+	}
+	return append(append(txn, 1), s.secret[:]...)
+}
+
+func (h *header) key() (k session.Key) {
+	if h.uint(1) == 0 {
+		return k
+	}
+	if len(h.b) < len(k) {
+		h.bad, h.b = true, nil
+		return k
+	}
+	h.b = h.b[copy(k[:], h.b):]
+	return k
+}
+
+func (s *Znodes) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation, timeout uint32) ([]byte, bool) {
+	if z <= s.last || z <= s.tree.Zxid() {
+		return nil, false
+	}
+	ends, ok := s.sessions.FreshOpen(uint64(z), owner, run)
+	if !ok {
+		return nil, false
+	}
+	at := s.time(wall)
+	txn := binary.AppendUvarint([]byte{txnBegin}, uint64(owner))
+	txn = append(txn, run[:]...)
+	for _, v := range [...]uint64{uint64(at), uint64(timeout), ends} {
+		txn = binary.AppendUvarint(txn, v)
+	}
+	txn = s.appendKey(txn)
+	if ends != 0 {
+		var err error
+		if txn, err = s.appendClose(z, at, ends, txn); err != nil {
+			return nil, false // no state refuses it
+		}
+	}
+	s.sessions.ClaimOpen(uint64(z), owner, run)
+	s.next, s.last = at, z
+	return txn, true
+}
+
+func (s *Znodes) applyBegin(z zab.Zxid, h *header) (o Outcome[Result], err error) {
+	owner := quorum.ID(h.uint(math.MaxUint64))
+	var run zab.Incarnation
+	h.b = h.b[copy(run[:], h.b):]
+	at, timeout, ends := int64(h.uint(math.MaxInt64)), uint32(h.uint(math.MaxUint32)), h.uint(math.MaxUint64)
+	key := h.key()
+	if h.bad || owner == 0 || (ends == 0) != (len(h.b) == 0) || s.sessions.CanOpen(uint64(z), owner) != nil {
+		return o, ErrState
+	}
+	if ends == 0 {
+		err = s.tree.Advance(z)
+	} else {
+		_, err = s.tree.Apply(z, at, h.b)
+	}
+	if err != nil {
+		return o, err
+	}
+	closed, err := s.sessions.Open(uint64(z), owner, run, timeout)
+	if err != nil {
+		return o, err
+	}
+	if closed != ends {
+		return o, ErrState
+	}
+	s.sessions.SetKey(key)
+	if s.leading != nil {
+		s.leading.tracker.Remove(ends)
+	}
+	s.track(uint64(z), timeout)
+	s.now, o.Zxid = at, z
+	o.Opened, o.Owner, o.Run, o.Session, o.Timeout, o.Closed = true, owner, run, uint64(z), timeout, closed
+	return o, nil
+}
+
+func (s *Znodes) applyEnd(z zab.Zxid, h *header) (o Outcome[Result], err error) {
+	id, at := h.uint(math.MaxUint64), int64(h.uint(math.MaxInt64))
+	if _, ok := s.sessions.Get(id); h.bad || !ok {
+		return o, ErrState
+	}
+	if _, err := s.tree.Apply(z, at, h.b); err != nil {
+		return o, err
+	}
+	if s.leading != nil {
+		s.leading.ends = max(0, s.leading.ends-1) // those of a leader before are not counted
+	}
+	s.now, o.Zxid = at, z
+	return o, s.close(id, &o)
+}
+
+// close ends a session whose ephemerals have gone.
+func (s *Znodes) close(id uint64, o *Outcome[Result]) error {
+	o.Closed = id
+	if s.leading != nil {
+		s.leading.tracker.Remove(id)
+	}
+	return s.sessions.Close(id)
+}
+
+// applySession opens a client's session, or moves one, for the member whose own session asked.
+func (s *Znodes) applySession(z zab.Zxid, create bool, by uint64, h *header, o *Outcome[Result]) error {
+	mine, _ := s.sessions.Get(by)
+	if create {
+		timeout, key := uint32(h.uint(math.MaxUint32)), session.Key{}
+		if key = h.key(); h.bad || len(h.b) != 0 || timeout == 0 {
+			return ErrState
+		}
+		if err := s.sessions.OpenFor(uint64(z), mine.Owner, mine.Run, timeout); err != nil {
+			return err
+		}
+		s.sessions.SetKey(key)
+		s.track(uint64(z), timeout)
+		o.Session, o.Timeout = uint64(z), timeout
+	} else {
+		id := h.uint(math.MaxUint64)
+		if h.bad || len(h.b) != 0 {
+			return ErrState
+		}
+		generation, err := s.sessions.Move(id, mine.Owner, mine.Run)
+		if err != nil {
+			return err
+		}
+		x, _ := s.sessions.Get(id)
+		s.track(id, x.Timeout) // whoever resumes it is alive
+		o.Session, o.Generation, o.Timeout = id, generation, x.Timeout
+	}
+	o.Attached = true
+	return s.tree.Advance(z)
+}
+
+// Session says what is known of a session, if it is there.
+func (s *Znodes) Session(id uint64) (x session.Session, ok bool) { return s.sessions.Get(id) }
+
+// Password returns what whoever resumes a session has to know.
+func (s *Znodes) Password(id uint64) []byte { return s.sessions.Key().Password(id) }

@@ -1,0 +1,104 @@
+package ensemble_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/ensembletest"
+)
+
+// BenchmarkTenThousandExpire has 10 000 sessions, each with an ephemeral, end at once, because the node that serves them is gone, while another node writes and
+// renews 1000 of its own. It reports the latency of writes before and while they end, and how long it took from the kill until all were gone; the timeout is 2 s.
+func BenchmarkTenThousandExpire(b *testing.B) {
+	const dying, staying, writers = 10_000, 1000, 8
+	for b.Loop() {
+		c := ensembletest.New(b, 3, func(c *ensemble.Config) { c.Dir = "" })
+		ctx := context.Background()
+		c.WaitLeader()
+		gone, n := c.Followers()[0], c.Node(c.Followers()[1])
+		stay := openMany(b, n, staying)
+		openMany(b, c.Node(gone), dying)
+		var mu sync.Mutex
+		var before, during []time.Duration
+		killed := false
+		stop := make(chan struct{})
+		var group sync.WaitGroup
+		for w := range writers {
+			path := must[string](b)(n.Create(ctx, fmt.Sprintf("/w-%d", w), nil, 0))
+			group.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					begin := time.Now()
+					if _, err := n.Set(ctx, path, nil, ensemble.AnyVersion); err != nil {
+						b.Error(err)
+						return
+					}
+					mu.Lock()
+					if killed {
+						during = append(during, time.Since(begin))
+					} else {
+						before = append(before, time.Since(begin))
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		pass(b, 2*time.Second)
+		c.Crash(gone)
+		at := time.Now()
+		for n.Status().Sessions > staying+3+dying-1 {
+			pass(b, time.Millisecond)
+		}
+		mu.Lock()
+		killed = true // from the first end on
+		mu.Unlock()
+		first := time.Now()
+		for n.Status().Sessions > staying+3 {
+			pass(b, time.Millisecond)
+		}
+		ended := time.Now()
+		close(stop)
+		group.Wait()
+		for _, s := range stay {
+			if s.Context().Err() != nil {
+				b.Errorf("a session that was renewed has ended: %v", context.Cause(s.Context()))
+			}
+		}
+		slices.Sort(before)
+		slices.Sort(during)
+		b.ReportMetric(before[len(before)*99/100].Seconds()*1e3, "p99-ms-before")
+		b.ReportMetric(during[len(during)*99/100].Seconds()*1e3, "p99-ms-during")
+		b.ReportMetric(ended.Sub(first).Seconds(), "ending-s")
+		b.ReportMetric(ended.Sub(at).Seconds(), "after-kill-s")
+	}
+}
+
+func pass(b *testing.B, d time.Duration) {
+	ctx, cancel := context.WithTimeout(b.Context(), d)
+	<-ctx.Done()
+	cancel()
+}
+
+func openMany(b *testing.B, n *ensemble.Node, count int) []*ensemble.Session {
+	list := make([]*ensemble.Session, count)
+	var group sync.WaitGroup
+	for w := range 64 {
+		group.Go(func() {
+			for i := w; i < count; i += 64 {
+				list[i] = must[*ensemble.Session](b)(n.NewSession(b.Context(), ensemble.SessionOptions{Timeout: timeout}))
+				must[string](b)(list[i].Create(b.Context(), "/e-", nil, ensemble.Ephemeral|ensemble.Sequential))
+			}
+		})
+	}
+	group.Wait()
+	return list
+}
