@@ -476,7 +476,7 @@ func TestR6LostAnswers(t *testing.T) {
 		c := ensembletest.New(t, 3)
 		must[string](t)(c.Node(1).Create(ctx, "/n", []byte{0}, 0))
 		must[string](t)(c.Node(1).Create(ctx, "/q", nil, 0))
-		leader := c.WaitLeader()
+		c.WaitLeader()
 		f := c.Node(c.Followers()[0])
 		s := must[*ensemble.Session](t)(f.NewSession(ctx, ensemble.SessionOptions{Timeout: time.Minute}))
 		var group sync.WaitGroup
@@ -502,7 +502,7 @@ func TestR6LostAnswers(t *testing.T) {
 		})
 		for range 8 {
 			wait(t, time.Second)
-			leader = c.WaitLeader()
+			leader := c.WaitLeader()
 			if leader == f.Status().ID {
 				if err := f.Transfer(ctx, 0); err != nil {
 					t.Log(err)

@@ -510,8 +510,9 @@ func viewWhereItBegins(t *testing.T) {
 		t.Error("a View that was not asked for in time shows something")
 	}
 	v.Release()
-	z, ok := w.View().Get("/a")
-	if !ok || string(z.Data) != "1" || w.View() != w.View() || w.View().Zxid() != at {
+	begin := w.View()
+	z, ok := begin.Get("/a")
+	if !ok || string(z.Data) != "1" || w.View() != begin || begin.Zxid() != at {
 		t.Errorf("%q, %v", z.Data, ok)
 	}
 	if e := batch(t, w); len(e) != 2 || string(e[0].Prev.Data) != "1" || e[0].Prev.Stat != z.Stat {

@@ -35,7 +35,7 @@ func (d *deed) measure() {
 	if d.now.dead {
 		n += entryBytes + len(d.now.path)
 	}
-	d.size = uint32(min(n, math.MaxUint32))
+	d.size = uint32(min(n, math.MaxInt32)) // what a node may hold is far less
 }
 
 func (h *history) add(d deed) {
