@@ -129,7 +129,7 @@ func (s *Znodes) applyBegin(z zab.Zxid, h *header) (o Outcome[Result], err error
 	h.b = h.b[copy(run[:], h.b):]
 	at, timeout, ends := int64(h.uint(math.MaxInt64)), uint32(h.uint(math.MaxUint32)), h.uint(math.MaxUint64)
 	key := h.key()
-	if h.bad || owner == 0 || (ends == 0) != (len(h.b) == 0) || s.sessions.CanOpen(uint64(z), owner) != nil {
+	if mine, _ := s.Own(owner); h.bad || owner == 0 || ends != mine.ID || (ends == 0) != (len(h.b) == 0) || s.sessions.CanOpen(uint64(z), owner) != nil {
 		return o, ErrState
 	}
 	if ends == 0 {
@@ -143,9 +143,6 @@ func (s *Znodes) applyBegin(z zab.Zxid, h *header) (o Outcome[Result], err error
 	closed, err := s.sessions.Open(uint64(z), owner, run, timeout)
 	if err != nil {
 		return o, err
-	}
-	if closed != ends {
-		return o, ErrState
 	}
 	s.sessions.SetKey(key)
 	if s.leading != nil {
@@ -197,7 +194,7 @@ func (s *Znodes) applySession(z zab.Zxid, create bool, by uint64, h *header, o *
 		o.Session, o.Timeout = uint64(z), timeout
 	} else {
 		id := h.uint(math.MaxUint64)
-		if h.bad || len(h.b) != 0 {
+		if h.bad || len(h.b) != 0 || id == by {
 			return ErrState
 		}
 		generation, err := s.sessions.Move(id, mine.Owner, mine.Run)

@@ -375,6 +375,11 @@ func FuzzZnodesApply(f *testing.F) {
 	s.Abandon()
 	txn, _ = s.PrepareOpen(2, 9, 1, zab.Incarnation{2}, 0)
 	f.Add(txn)
+	for _, request := range [][]byte{AppendCreate(nil, 9), AppendClose(nil), AppendResume(nil, 1, s.Password(1))} {
+		s.Abandon()
+		txn, _ = s.Prepare(2, 9, Call{Name: n, Low: 1, Payload: request})
+		f.Add(txn)
+	}
 	f.Fuzz(func(t *testing.T, txn []byte) {
 		s, _ := started(t)
 		before := s.Digest()
