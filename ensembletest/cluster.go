@@ -172,16 +172,29 @@ func (c *Cluster) WaitLeader() ensemble.ID {
 	return leader
 }
 
-// Followers returns the members that run, can serve and do not lead, in ascending order.
+// Followers returns the members that run, can serve and follow the leader, in ascending order. While a leader can serve that has others beside it, one of them
+// will soon, and Followers waits for it.
 func (c *Cluster) Followers() []ensemble.ID {
 	c.t.Helper()
-	leader := c.Leader()
 	var ids []ensemble.ID
-	for _, id := range c.running() {
-		if id != leader && c.Node(id).Status().Ready {
-			ids = append(ids, id)
+	c.await("a follower", func() bool {
+		leader, alone := c.Leader(), true
+		ids = nil
+		if leader == 0 {
+			return true
 		}
-	}
+		epoch := c.Node(leader).Status().Epoch
+		for _, id := range c.running() {
+			if id == leader {
+				continue
+			}
+			alone = false
+			if s := c.Node(id).Status(); s.Ready && s.Leader == leader && s.Epoch == epoch {
+				ids = append(ids, id)
+			}
+		}
+		return len(ids) > 0 || alone
+	})
 	return ids
 }
 
