@@ -52,6 +52,5 @@
 //
 // # What is not there yet
 //
-// Changes of membership will follow;
-// what has a place in the present API is refused by an error that says so.
+// Changes of membership will follow. What has a place in the present API is refused by an error that says so.
 package ensemble
