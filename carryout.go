@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble/internal/core"
-	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/internal/wire"
@@ -63,6 +62,7 @@ func (h *host) carryOut() {
 		}
 	}
 	h.committed()
+	h.grown += o.Grown
 	if o.Published {
 		h.tree.Store(o.State)
 		h.sessions.Store(int64(h.sm.Sessions()))
@@ -144,10 +144,7 @@ func (h *host) hand(writes []zab.Record) {
 	for i := range writes {
 		r := &writes[i]
 		h.places.Note(r)
-		switch r.Kind {
-		case zab.RecordEntry:
-			h.grown += durable.RecordBytes(&r.Entry)
-		case zab.RecordReset:
+		if r.Kind == zab.RecordReset {
 			h.grown = 0
 		}
 	}

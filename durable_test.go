@@ -425,6 +425,7 @@ func TestPowerLossAtRandom(t *testing.T) {
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 3))
+			damages := rand.New(rand.NewPCG(seed, 4)) // what a crash draws from r depends on what was under way
 			d := newDisks(t, func(c *ensemble.Config) { c.SnapshotBytes, c.SnapshotsKept = 16<<10, 1+int(seed%3) })
 			slow := func(id ensemble.ID) {
 				var mu sync.Mutex
@@ -467,7 +468,7 @@ func TestPowerLossAtRandom(t *testing.T) {
 					<-time.After(time.Duration(r.IntN(300)) * time.Millisecond)
 					d.kill(id, r)
 				}
-				switch r.IntN(6) {
+				switch damages.IntN(6) {
 				case 0:
 					d.disk[dead[0]].Wipe()
 				case 1:

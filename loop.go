@@ -58,7 +58,7 @@ type loop struct {
 	issued, persisted zab.WriteID
 	unproven          []logged // handed to the writer, and to be told to the trace when it is durable
 	places            durable.Places
-	grown             int64         // bytes of log since the last snapshot
+	grown             int64         // bytes of the log that were applied since the last snapshot
 	pause             time.Duration // before a snapshot is tried again; 0: the last did not fail
 	retryAt           time.Time
 	core              core.Status
@@ -114,7 +114,7 @@ func (h *host) initLoop(f durable.Found, state *core.Znodes, tail int) {
 	h.sm = replica{state}
 	h.sm.SetSecret(secret)
 	h.m = core.New[*datatree.Tree, core.Result](cc, f.Recovered, h.sm)
-	h.places, h.grown = f.Places, f.Grown
+	h.places = f.Places
 	h.tree.Store(h.sm.View())
 	h.watches.feed = h.sm.Tree().Feed(cfg.WatchBuffer, cfg.WatchHistory)
 	for _, m := range cfg.Members {

@@ -81,6 +81,35 @@ func TestSnapshotsBoundTheLog(t *testing.T) {
 	})
 }
 
+// A node that starts again before it has written SnapshotBytes has its snapshots all the same: a start ends with more of the log applied than it began with.
+func TestShortLivesBoundTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const each, due = 700 << 10, 1 << 20 // more than is applied at once, and less than is due
+		d := newDisks(t, func(c *ensemble.Config) { c.SnapshotBytes, c.SnapshotsKept = due, 1 })
+		last := ensemble.Zxid(0)
+		for life := range 8 {
+			d.fill(d.nodes[1], fmt.Sprint("/", life), each/(4<<10), 4<<10)
+			for id := range d.nodes {
+				d.kill(id, rand.New(rand.NewPCG(uint64(life), uint64(id))))
+			}
+			d.openAll()
+			<-time.After(time.Second)
+			for id := range d.nodes {
+				if _, log := files(d.disk[id]); log > 4*due {
+					t.Errorf("life %d, member %d: %d bytes of log", life, id, log)
+				}
+			}
+			if life%2 == 1 {
+				if z := d.nodes[1].Status().Snapshot; z <= last {
+					t.Errorf("life %d: the snapshot is still %v", life, z)
+				} else {
+					last = z
+				}
+			}
+		}
+	})
+}
+
 func TestSnapshotNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := ensembletest.New(t, 3)

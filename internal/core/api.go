@@ -159,8 +159,9 @@ type Output[V, R any] struct {
 	Reads         []zab.Read  // of the log, off the loop: each answered by Recalled
 	Pieces        []zab.Piece // of a snapshot, in order, to be decoded and kept off the loop: answered by Taken
 	State         V
-	Published     bool // State is set
-	More          bool // there is more to apply: step Continue when what else waits has had its turn
+	Published     bool  // State is set
+	Grown         int64 // bytes of the entries that were applied, each counted with 64 more
+	More          bool  // there is more to apply: step Continue when what else waits has had its turn
 	SessionsEnded []SessionEnd
 	News          []SessionNews // of the sessions that this member serves, in order; to be told before Replies are given
 	Status        Status

@@ -170,6 +170,7 @@ func (h host[V, R]) Apply(e zab.Entry) {
 		return
 	}
 	m.applied = true
+	m.out.Grown += int64(len(e.Data)) + 64
 	m.before(&e)
 	if e.Kind != zab.EntryData {
 		m.sm.Advance(e.Zxid)

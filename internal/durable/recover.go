@@ -19,7 +19,6 @@ import (
 type Found struct {
 	core.Recovered
 	Places Places // of entries, as far as they are known
-	Grown  int64  // bytes of log since the snapshot
 }
 
 // ErrOrphans tells that there are snapshots, and that what says whose they are is gone: whoever took the log away took promises with it.
@@ -80,11 +79,14 @@ func Recover(log *wal.Log, rec *wal.Recovery, o snapshot.Options, load func(*sna
 		i := sort.Search(len(f.Entries), func(i int) bool { return f.Entries[i].Zxid > snap.Zxid })
 		f.Entries = f.Entries[i:]
 	}
-	for i := range f.Entries {
-		f.Grown += RecordBytes(&f.Entries[i])
-	}
 	if n := len(f.Entries); n > 0 {
-		f.Places.add(f.Entries[n-1].Zxid, rec.Pos)
+		first, last := f.Entries[0].Zxid, f.Entries[n-1].Zxid
+		for _, p := range rec.Places {
+			if first <= p.Zxid && p.Zxid < last {
+				f.Places.add(p.Zxid, p.Pos)
+			}
+		}
+		f.Places.add(last, rec.Pos)
 	}
 	return s, f, nil
 }
@@ -147,6 +149,3 @@ func (s *Store) load(rec *wal.Recovery, load func(*snapshot.Reader) error, unuse
 	}
 	return snapshot.Info{}, nil, &snapshot.LostError{Need: need, Faults: faults}
 }
-
-// RecordBytes is what an entry counts towards Config.SnapshotBytes.
-func RecordBytes(e *zab.Entry) int64 { return int64(len(e.Data)) + 64 }

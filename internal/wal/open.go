@@ -22,9 +22,16 @@ type Recovery struct {
 	Reset   *Reset      // the last RESET that is still in the log; nil: none
 	Base    zab.Zxid    // what the first of Entries follows
 	Entries []zab.Entry // in force, after Reset; those before a position given to Retain may be missing. Their Data share large buffers.
+	Places  []Place     // of some of Entries, every 64 KiB of log and at the beginning of each segment
 	Pos     uint64      // of the last record
 	Acked   uint64      // position that was known to be acknowledged
 	Seen    zab.Zxid    // greatest zxid in any record, dead ones included
+}
+
+// Place says which record an entry is.
+type Place struct {
+	Zxid zab.Zxid
+	Pos  uint64
 }
 
 // Open locks, judges and opens a directory, and makes a new one of an empty one. One that is nobody's becomes that of Options.Member. What it returns is durable, in the directory as it is now:
@@ -133,6 +140,9 @@ func (im *image) recovery() Recovery {
 		return r
 	}
 	r.Reset, r.Base, r.Entries = im.hist.reset, im.hist.base, im.entries
+	for _, p := range im.hist.points {
+		r.Places = append(r.Places, Place{p.zxid, p.pos})
+	}
 	return r
 }
 
