@@ -19,7 +19,7 @@ import (
 // It tells states apart that came about by accident or by a bug; it is no defence against an adversary.
 
 // seal brings the digest of n up to date; content is already.
-func (n *node) seal() {
+func (n *version) seal() {
 	rare := n.rarely()
 	var s [88]byte
 	le := binary.LittleEndian
@@ -33,7 +33,7 @@ func (n *node) seal() {
 	le.PutUint64(s[56:], rare.owner)
 	le.PutUint64(s[64:], uint64(rare.ttl))
 	flags := uint64(n.children)<<8 | uint64(n.mode)
-	if n.data == nil {
+	if n.bytes == nil {
 		flags |= 1 << 7
 	}
 	le.PutUint64(s[72:], flags)

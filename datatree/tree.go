@@ -48,7 +48,7 @@ type state struct {
 func New(maxData int) *Tree {
 	t := newTree(maxData)
 	for _, p := range [...]string{rootPath, systemPath, configPath, quotaPath} {
-		n := node{data: []byte{}}
+		n := node{}
 		switch p {
 		case rootPath:
 			n.children = 1
@@ -57,7 +57,7 @@ func New(maxData int) *Tree {
 		case configPath:
 			n.aversion = -1 // as ZooKeeper's
 		}
-		v, _ := t.install(p, n)
+		v, _ := t.install(p, n, []byte{})
 		v.seal()
 		t.now.digest += v.digest
 	}
@@ -74,7 +74,7 @@ func newTree(maxData int) *Tree {
 
 // install puts a znode into a tree that is being built, and returns its version and its parent's. The parent must be there already, or
 // there is no version.
-func (t *Tree) install(path string, n node) (v, up *version) {
+func (t *Tree) install(path string, n node, data []byte) (v, up *version) {
 	hash := hashPath(path)
 	var parent *entry
 	if path != rootPath {
@@ -84,8 +84,8 @@ func (t *Tree) install(path string, n node) (v, up *version) {
 		}
 		parent = up.entry
 	}
-	v = newVersion(newEntry(path, hash, parent), t.now.zxid, n.data)
-	n.data, n.content = v.data, xxh64(n.data, hash)
+	v = newVersion(newEntry(path, hash, parent), path, t.now.zxid, data)
+	n.content = xxh64(data, hash)
 	v.node = n
 	t.enter(v)
 	if !mutant.On("mortals-not-loaded") {
