@@ -117,15 +117,14 @@ func (t *Tree) record(d *decoder, at int64) {
 	case kind == kindSet && fields == 4:
 		path, data := d.String(MaxPath), d.Bytes(math.MaxInt32)
 		version := int32(uint32(d.UintTo(math.MaxUint32)))
-		hash := hashPath(path)
-		old, slot := t.index.locate(path, hash)
+		old, slot := t.index.locate(path, hashPath(path))
 		if d.Bad || old == nil || old.dead {
 			d.Fail()
 			return
 		}
 		more := len(data) - int(old.size)
 		v := t.rewrite(old, slot, data)
-		v.version, v.mzxid, v.mtime, v.content = version, z, at, xxh64(data, hash)
+		v.version, v.mzxid, v.mtime, v.content = version, z, at, xxh64(data, digestPath(path))
 		t.did(Changed, v)
 		if len(t.quotas) > 0 {
 			t.charge(path, 0, more)
@@ -207,7 +206,7 @@ func (t *Tree) create(path string, data []byte, creates, at int64, mode Mode, r 
 		v.node = node{}
 	}
 	v.czxid, v.mzxid, v.pzxid, v.ctime, v.mtime, v.mode, v.rare = z, z, z, at, at, mode, r
-	v.content = xxh64(data, hash)
+	v.content = xxh64(data, digestPath(path))
 	if mode != Persistent || r != nil || strings.HasPrefix(path, quotaPath) {
 		t.note(v, true)
 	}

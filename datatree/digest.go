@@ -45,8 +45,8 @@ func (n *version) seal() {
 	n.digest = xxh64(s[:], n.content)
 }
 
-// hashPath is also what the index goes by; there 0 means nothing, and no valid path is known to have it. If one had, it would be 1 everywhere.
-func hashPath(path string) uint64 {
+// digestPath returns p. Zero would say nothing, and no valid path is known to have it; if one had, it would be 1 everywhere.
+func digestPath(path string) uint64 {
 	return max(xxh64(unsafe.Slice(unsafe.StringData(path), len(path)), 0), 1)
 }
 

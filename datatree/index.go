@@ -125,7 +125,11 @@ func (s *segment) find(path string, hash uint64) (*version, int) {
 		for m := zeros(tags ^ want); m != 0; m &= m - 1 {
 			i := int(g)*8 + bits.TrailingZeros64(m)/8
 			v := s.slots[i].Load()
-			if v != nil && v.path() == path { // it may have been taken out meanwhile, and the slot taken by another path
+			if v == nil {
+				continue
+			}
+			v.prev.Load()         // the line where the path begins comes with that of its length
+			if v.path() == path { // it may have been taken out meanwhile, and the slot taken by another path
 				return v, i
 			}
 		}

@@ -106,7 +106,7 @@ func (t *Tree) charge(path string, count, bytes int) {
 func (t *Tree) tell(stats *version, s slot, q quota) {
 	t.scratch = q.appendUsage(t.scratch[:0])
 	v := t.rewrite(stats, s, t.scratch)
-	v.content = xxh64(v.data(), v.entry.hash)
+	v.content = xxh64(v.data(), digestPath(v.path()))
 }
 
 // account is charge for a new znode. One that holds stats begins with what is there, which takes time for each znode below the path.
