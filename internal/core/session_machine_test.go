@@ -157,7 +157,7 @@ func (x *trio) open(at quorum.ID) SessionNews {
 	return n
 }
 
-func ephemeralAs(t *testing.T, path string) []byte {
+func ephemeralAs(t testing.TB, path string) []byte {
 	b, err := datatree.AppendOps(AppendAs(nil, []datatree.Identity{{Scheme: "digest", ID: "a:b"}}), []datatree.Op{datatree.CreateOp{Path: path, Mode: datatree.Ephemeral}}, false, 1<<10)
 	if err != nil {
 		t.Fatal(err)
