@@ -42,6 +42,7 @@ func TestMutants(t *testing.T) {
 		{"window-lost-in-snapshot", "what was decided is judged anew", "TestWindowSurvivesSnapshot"},
 		{"password-unchecked", "whoever knows an id has the session", "TestH8BadMoments"},
 		{"session-orphaned", "a session whose caller has gone is renewed for ever", "TestAbandonedSession"},
+		{"resumption-ends", "who does not wait for a resumption ends the session", "TestAbandonedResumption"},
 	} {
 		for _, name := range []string{"", m.name} {
 			c := exec.Command(os.Args[0], "-test.run", "^"+m.by+"$", "-test.v", "-test.timeout", "2m")
