@@ -47,7 +47,7 @@ func versionsWrap(t *testing.T) {
 		}
 		return r[0].Stat.Version, nil
 	}
-	for from, to := range map[int32]int32{math.MaxInt32: math.MinInt32, math.MaxInt32 - 1: math.MaxInt32, math.MinInt32: math.MinInt32 + 1, -3: -2, -2: 0, 0: 1} {
+	for from, to := range map[int32]int32{math.MaxInt32: math.MinInt32, math.MaxInt32 - 1: math.MaxInt32, math.MinInt32: math.MinInt32 + 1, -4: -3, -3: 0, 0: 1} {
 		for _, expect := range []Version{AnyVersion, VersionOf(from)} {
 			if v, err := next(from, expect); err != nil || v.Int() != to {
 				t.Errorf("after %d: %v, %v", from, v, err)

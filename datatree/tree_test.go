@@ -103,13 +103,13 @@ func TestSequenceExhausted(t *testing.T) {
 	must(t, tree, CreateOp{Path: "/s"})
 }
 
-func TestVersionSkipsAny(t *testing.T) {
+func TestVersionSkipsAnyAndNone(t *testing.T) {
 	tree := New(4)
-	tree.index.find("/", hashPath("/")).version = -2
-	if r := must(t, tree, SetOp{Path: "/", Version: VersionOf(-2)}); r[0].Stat.Version != VersionOf(0) {
+	tree.index.find("/", hashPath("/")).version = -3
+	if r := must(t, tree, SetOp{Path: "/", Version: VersionOf(-3)}); r[0].Stat.Version != VersionOf(0) {
 		t.Error(r)
 	}
-	if AnyVersion != VersionOf(-1) || VersionOf(7).Int() != 7 || VersionOf(7).String() != "7" || AnyVersion.String() != "any" {
+	if AnyVersion != VersionOf(-1) || VersionOf(7).Int() != 7 || VersionOf(7).String() != "7" || AnyVersion.String() != "any" || NoVersion.String() != "none" {
 		t.Error("Version")
 	}
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
@@ -48,9 +49,8 @@ func (e *expected) compare(r *core.Reply[core.Result], recalled zab.Zxid, p *pas
 	for i := range want {
 		w := want[i]
 		if recalled != 0 && w.Stat != (datatree.Stat{}) { // deletes and checks have none
-			_, acl := e.request.ops[i].(datatree.SetACLOp)
-			w.Stat = datatree.Stat{}
-			if n := p.asOf(w.Path, recalled); n != nil && n.stat.Mzxid == e.zxid && !acl {
+			w.Stat = known(e.request.ops[i], w.Stat)
+			if n := p.asOf(w.Path, recalled); n != nil && n.stat.Mzxid == e.zxid && w.Stat.Mzxid != 0 {
 				w.Stat = n.stat
 			}
 		}
@@ -59,4 +59,17 @@ func (e *expected) compare(r *core.Reply[core.Result], recalled zab.Zxid, p *pas
 		}
 	}
 	return nil
+}
+
+// known is what of a Stat the request itself tells, where the state does not any more.
+func known(op datatree.Op, was datatree.Stat) datatree.Stat {
+	none := datatree.VersionOf(-2) // which no znode has
+	switch op.(type) {
+	case datatree.CreateOp:
+		was.Ctime, was.Mtime, was.Cversion, was.NumChildren = time.Time{}, time.Time{}, 0, 0
+		return was
+	case datatree.SetOp:
+		return datatree.Stat{Mzxid: was.Mzxid, Version: none, Aversion: none, DataLength: was.DataLength}
+	}
+	return datatree.Stat{Version: none, Aversion: none}
 }
