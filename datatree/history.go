@@ -22,19 +22,19 @@ type history struct {
 
 const (
 	deedBytes    = int(unsafe.Sizeof(deed{}))
-	versionBytes = int(unsafe.Sizeof(version80{}))
+	versionBytes = int(unsafe.Sizeof(room[[88]byte]{}))
 	entryBytes   = int(unsafe.Sizeof(entry64{}))
 	leastRing    = 64
 )
 
 // measure says about how much memory d keeps.
 func (d *deed) measure() {
-	n := deedBytes + versionBytes + len(d.now.data)
+	n := deedBytes + versionBytes + int(d.now.size)
 	if d.old != nil {
-		n += versionBytes + len(d.old.data)
+		n += versionBytes + int(d.old.size)
 	}
 	if d.now.dead {
-		n += entryBytes + len(d.now.path)
+		n += entryBytes + int(d.now.pathLen)
 	}
 	d.size = uint32(min(n, math.MaxInt32)) // what a node may hold is far less
 }
