@@ -182,7 +182,7 @@ func (h host[V, R]) Apply(e zab.Entry) {
 		m.fail(err)
 		return
 	}
-	m.outcome(e.Zxid, o)
+	m.outcome(e.Zxid, &o)
 	m.after(&e)
 }
 

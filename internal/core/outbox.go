@@ -204,7 +204,7 @@ func (m *Machine[V, R]) handOver(leader quorum.ID, x *client) bool {
 }
 
 // outcome takes what an applied transaction means for the sessions of this member, and answers the request that it decided, if it is one of this member's.
-func (m *Machine[V, R]) outcome(z zab.Zxid, o Outcome[R]) {
+func (m *Machine[V, R]) outcome(z zab.Zxid, o *Outcome[R]) {
 	b := &m.outbox
 	if o.Closed != 0 {
 		m.out.SessionsEnded = append(m.out.SessionsEnded, SessionEnd{o.Closed, z})
@@ -240,7 +240,7 @@ func (m *Machine[V, R]) opened(id uint64, timeout uint32) {
 }
 
 // decided answers the next call of c.
-func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o Outcome[R]) bool {
+func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R]) bool {
 	b := &m.outbox
 	if o.Name.Sequence != c.first || c.calls.len() == 0 {
 		m.fail(fmt.Errorf("core: request %d of session %x was decided, and %d is the next to be", o.Name.Sequence, o.Name.Session, c.first))
@@ -377,7 +377,7 @@ func (m *Machine[V, R]) recall(c *client) {
 			return
 		}
 		o.Name = n
-		m.decided(o.Zxid, c, o)
+		m.decided(o.Zxid, c, &o)
 	}
 }
 
