@@ -10,6 +10,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/session"
 )
 
@@ -95,10 +96,14 @@ func (s *Session) end(why error) {
 
 // tell puts a call of the node itself into the queue. Nobody waits for it.
 func (h *host) tell(c *call) {
-	h.inFlight.Add(1)
+	n := int64(0)
+	if c.kind == write { // the others are answered by nobody
+		n = 1
+	}
+	h.inFlight.Add(n)
 	c.begin = time.Now()
 	if !h.queue.put(c) {
-		h.inFlight.Add(-1)
+		h.inFlight.Add(-n)
 		return
 	}
 	h.wakeUp()
@@ -117,7 +122,9 @@ func (h *host) sessionNews(news []core.SessionNews) {
 			s = h.newSession(n, true)
 			h.open[n.Session] = s
 			s.lasts(h.began.Add(n.Since))
-			h.session.Store(s)
+			if h.session.Swap(s).id == 0 {
+				close(h.opened)
+			}
 		case core.SessionAttached:
 			s = h.newSession(n, false)
 			h.open[n.Session] = s
@@ -137,10 +144,15 @@ func (h *host) sessionNews(news []core.SessionNews) {
 	}
 }
 
-// orphaned ends a session whose caller did not wait for it.
-func (h *host) orphaned(s *Session) {
-	s.end(ErrSessionExpired)
-	h.tell(&call{kind: write, kept: true, done: make(chan struct{}), s: s, payload: core.AppendClose(nil)})
+// orphaned is for a session whose caller did not wait for it. One that is new is ended; one that was there before is only given up: its owner may resume it elsewhere.
+func (h *host) orphaned(c *call) {
+	if c.resumes && !mutant.On("resumption-ends") {
+		c.s.end(ErrNoQuorum)
+		c.s.lapse()
+		return
+	}
+	c.s.end(ErrSessionExpired)
+	h.tell(&call{kind: write, kept: true, done: make(chan struct{}), s: c.s, payload: core.AppendClose(nil)})
 }
 
 // NewSession opens a session that this node serves. It waits for a quorum until ctx ends; a session that is opened then all the same is closed again.
@@ -153,27 +165,28 @@ func (n *Node) NewSession(ctx context.Context, o SessionOptions) (*Session, erro
 	if timeout == 0 {
 		timeout = cfg.SessionTimeout
 	}
-	return n.h.openSession(ctx, func() []byte { return core.AppendCreate(nil, cfg.granted(timeout)) })
+	return n.h.openSession(ctx, false, func() []byte { return core.AppendCreate(nil, cfg.granted(timeout)) })
 }
 
 // ResumeSession lets this node serve a session that exists, wherever it was served before, and returns when that is so here: what was acknowledged on
 // it can be read here then. Where it was served before, its Context ends with ErrSessionMoved, as do its calls that were not decided before the move; none of them
-// takes effect later. Its identities start empty. A wrong password is ErrSessionExpired, and does nothing.
+// takes effect later. Its identities start empty. A wrong password is ErrSessionExpired, and does nothing. When ctx ends first the session may have moved here all the
+// same; nobody renews it then, and until its timeout has passed it can be resumed once more.
 func (n *Node) ResumeSession(ctx context.Context, id SessionID, password []byte) (*Session, error) {
 	if id == 0 || len(password) != session.PasswordBytes {
 		return nil, ErrSessionExpired
 	}
 	password = slices.Clone(password)
-	return n.h.openSession(ctx, func() []byte { return core.AppendResume(nil, uint64(id), password) })
+	return n.h.openSession(ctx, true, func() []byte { return core.AppendResume(nil, uint64(id), password) })
 }
 
-// openSession makes requests until one leads to a session that is alive: what took too long may be over already.
-func (h *host) openSession(ctx context.Context, request func() []byte) (*Session, error) {
+// openSession makes requests until one leads to a session that is alive: what took too long may be over already, or be given up here.
+func (h *host) openSession(ctx context.Context, resumes bool, request func() []byte) (*Session, error) {
 	for {
 		if ctx.Err() != nil {
 			return nil, errors.Join(context.Cause(ctx), ErrNoQuorum)
 		}
-		c := &call{kind: opening, kept: true, done: make(chan struct{}), payload: request()}
+		c := &call{kind: opening, resumes: resumes, kept: true, done: make(chan struct{}), payload: request()}
 		if err := h.enqueue(c); err != nil {
 			return nil, err
 		}
@@ -187,10 +200,10 @@ func (h *host) openSession(ctx context.Context, request func() []byte) (*Session
 			return nil, c.err
 		case c.s.ctx.Err() == nil:
 			return c.s, nil
-		case errors.Is(context.Cause(c.s.ctx), ErrClosed):
+		case errors.Is(context.Cause(c.s.ctx), ErrClosed), resumes && !errors.Is(context.Cause(c.s.ctx), ErrNoQuorum):
 			return nil, context.Cause(c.s.ctx)
 		}
-		h.orphaned(c.s)
+		h.orphaned(c)
 	}
 }
 
@@ -212,10 +225,11 @@ func (s *Session) Session() *Session { return s }
 
 // Context ends when the session does, or may have: when its end is applied here, or when two thirds of its timeout have passed, by the local monotonic clock,
 // since the sending of the last renewal that the leader has confirmed. The ensemble ends no session earlier than its timeout after such a renewal, so
-// until then nobody else can hold what this session holds. The cause is ErrSessionExpired (also after Close), ErrSessionMoved, ErrClosed when the node has ended, or
+// until then nobody else can hold what this session holds, unless this session was resumed elsewhere: there it is alive while this node, if it is cut off, does
+// not know yet. The cause is ErrSessionExpired (also after Close), ErrSessionMoved, ErrClosed when the node has ended, or
 // ErrNoQuorum when nothing was confirmed in time: the session is given up here then, and its Context stays ended, even if ResumeSession brings the session back.
 //
-// A process that was stopped learns of it late. Guard what matters with a fencing token, such as the Czxid of the session's ephemeral.
+// A process that was stopped, or a machine that slept, learns of it late: its monotonic clock may have stood still. Guard what matters with a fencing token, such as the Czxid of the session's ephemeral.
 func (s *Session) Context() context.Context { return s.ctx }
 
 // alive returns why the session cannot be used any more.
@@ -227,7 +241,7 @@ func (s *Session) alive() error {
 }
 
 // AddAuth adds the identities that the credential proves under a scheme, such as "digest" with "user:password", for the calls made after it. It gives ErrNoAuth if
-// there is no such scheme or the credential is refused. The host's own calls, and so those of a node's own session, need none.
+// there is no such scheme or the credential is refused, and ErrTooLarge when the session would have more than 256 identities. The host's own calls, and so those of a node's own session, need none.
 func (s *Session) AddAuth(ctx context.Context, scheme string, credential []byte) error {
 	t, err := s.h.reader(ctx)
 	if err != nil {
@@ -242,6 +256,9 @@ func (s *Session) AddAuth(ctx context.Context, scheme string, credential []byte)
 	who.Identities = slices.Clone(who.Identities)
 	if !t.Authenticate(&who, scheme, credential) {
 		return ErrNoAuth
+	}
+	if len(who.Identities) > core.MaxIdentities {
+		return ErrTooLarge
 	}
 	s.who.Store(&who)
 	return nil
@@ -263,6 +280,9 @@ func (s *Session) Close(ctx context.Context) error {
 	_, _, err := s.h.do(ctx, c)
 	if errors.Is(err, ErrSessionExpired) && !errors.Is(err, ErrUncertain) {
 		return nil
+	}
+	if err != nil {
+		s.lapse() // nobody renews it
 	}
 	return err
 }

@@ -336,10 +336,7 @@ func (s *Znodes) Decided(c Call) (Outcome[Result], bool) {
 		var path string
 		path, left = numbered(op, left)
 		r := datatree.Result{Path: path, Zxid: e.Zxid}
-		switch op.(type) {
-		case datatree.CreateOp, datatree.SetOp:
-			r.Stat = s.recall(e.Zxid, path)
-		}
+		r.Stat = s.recall(e.Zxid, path, op, c.Name.Session)
 		if i == 0 {
 			o.Result.First = r
 		} else {
@@ -349,13 +346,30 @@ func (s *Znodes) Decided(c Call) (Outcome[Result], bool) {
 	return o, true
 }
 
-// recall returns what is still known of the Stat of a znode that transaction z wrote: it is there only while nothing else has
-// written the data, and its counters of children may be newer than z.
-func (s *Znodes) recall(z zab.Zxid, path string) datatree.Stat {
-	if n, ok := s.tree.Get(path); ok && n.Stat.Mzxid == z {
-		return n.Stat
+// recall returns what is still known of the Stat that transaction z left of a znode. It is the whole Stat while nothing else has written the data, though
+// its counters of children may be newer than z. After that only the request tells, and a version that it does not tell is one that no znode has: whoever
+// relies on it is refused, as is right for a znode that others have written since.
+func (s *Znodes) recall(z zab.Zxid, path string, op datatree.Op, session uint64) (stat datatree.Stat) {
+	n, ok := s.tree.Get(path)
+	mine := ok && n.Stat.Mzxid == z
+	switch o := op.(type) {
+	case datatree.CreateOp:
+		if mine {
+			return n.Stat
+		}
+		stat = datatree.Stat{Czxid: z, Mzxid: z, Pzxid: z, Version: datatree.VersionOf(0), Aversion: datatree.VersionOf(0), DataLength: len(o.Data), Mode: o.Mode &^ datatree.Sequential, TTL: o.TTL}
+		if o.Mode&datatree.Ephemeral != 0 {
+			stat.EphemeralOwner = session
+		}
+	case datatree.SetOp:
+		if mine {
+			return n.Stat
+		}
+		stat = datatree.Stat{Mzxid: z, Version: datatree.NoVersion, Aversion: datatree.NoVersion, DataLength: len(o.Data)}
+	case datatree.SetACLOp:
+		stat = datatree.Stat{Version: datatree.NoVersion, Aversion: datatree.NoVersion}
 	}
-	return datatree.Stat{}
+	return stat
 }
 
 // A snapshot is one stream of bytes, cut anywhere: format, time, length of the sessions (varints), the sessions; then,
@@ -364,21 +378,21 @@ const stateFormat = 1
 
 // reader is a snapshot that is being read.
 type reader struct {
-	view  *datatree.View
-	zxid  zab.Zxid
-	head  []byte // still to be read before the tree
-	chunk int
-	tree  *datatree.ChunkReader
+	view     *datatree.View
+	zxid     zab.Zxid
+	head     []byte          // still to be read before what is left of the sessions
+	sessions *session.Frozen // nil: there is nothing left
+	chunk    int
+	tree     *datatree.ChunkReader
 }
 
 func (s *Znodes) Snapshot(chunk int) zab.SnapshotReader {
 	view := s.tree.View()
-	sessions := s.sessions.Append(nil)
-	head := make([]byte, 0, len(sessions)+32)
-	head = binary.AppendUvarint(append(head, stateFormat), uint64(s.now))
-	head = append(binary.AppendUvarint(head, uint64(len(sessions))), sessions...)
+	sessions := s.sessions.Freeze()
+	head := binary.AppendUvarint([]byte{stateFormat}, uint64(s.now))
+	head = binary.AppendUvarint(head, uint64(sessions.Len()))
 	chunk = max(chunk, 1)
-	return &reader{view: view, zxid: view.Zxid(), head: head, chunk: chunk, tree: view.Chunks(chunk)}
+	return &reader{view: view, zxid: view.Zxid(), head: head, sessions: sessions, chunk: chunk, tree: view.Chunks(chunk)}
 }
 
 func (r *reader) Zxid() zab.Zxid { return r.zxid }
@@ -387,7 +401,13 @@ func (r *reader) Next() (chunk []byte, last bool, err error) {
 	switch {
 	case r.view == nil:
 		return nil, false, errClosed
-	case len(r.head) > 0:
+	case r.sessions != nil && len(r.head) < r.chunk:
+		more := false
+		if r.head, more = r.sessions.Append(r.head, r.chunk-len(r.head)); !more {
+			r.sessions = nil
+		}
+	}
+	if len(r.head) > 0 {
 		n := min(len(r.head), r.chunk)
 		chunk, r.head = r.head[:n:n], r.head[n:]
 		return chunk, false, nil
@@ -400,7 +420,7 @@ func (r *reader) Close() {
 	if r.view != nil {
 		r.view.Release()
 	}
-	r.view, r.tree, r.head = nil, nil, nil
+	r.view, r.tree, r.head, r.sessions = nil, nil, nil, nil
 }
 
 func (s *Znodes) Decode(chunks [][]byte) (any, error) {
