@@ -168,8 +168,8 @@ func (w *Watcher) Close() { w.finish(errWatcherClosed{}) }
 // wait returns nil when there may be something new.
 func (w *Watcher) wait(ctx context.Context) error {
 	waits := w.sub.Wait()
-	defer waits.Done()
 	if w.sub.Ready() || w.ending.Load() != nil {
+		waits.Done(false)
 		return nil // it came before anybody could see that we wait
 	}
 	done := ctx.Done()
@@ -178,11 +178,14 @@ func (w *Watcher) wait(ctx context.Context) error {
 	}
 	if done == nil { // one channel only: the sooner many are awake
 		<-waits.C()
+		waits.Done(true)
 		return nil
 	}
 	select {
 	case <-waits.C():
+		waits.Done(true)
 	case <-done:
+		waits.Done(false)
 		return context.Cause(ctx)
 	}
 	return nil

@@ -9,6 +9,7 @@ import "sync/atomic"
 type Bell struct {
 	sub     *Subscription
 	c       chan struct{} // has room for one
+	full    atomic.Bool   // there is one in c, or somebody has just taken it
 	next    *Bell         // in the topic
 	hangs   atomic.Bool   // in the topic, or will ring at once
 	waiting atomic.Int32
@@ -40,8 +41,11 @@ func (s *Subscription) Wait() Waiting {
 // C returns a channel that gives something when there may be more, and after Wake. There may be nothing, too.
 func (w Waiting) C() <-chan struct{} { return w.bell.c }
 
-// Done says that the caller does not wait any more.
-func (w Waiting) Done() {
+// Done says that the caller does not wait any more, and whether he was given something.
+func (w Waiting) Done(given bool) {
+	if given {
+		w.bell.full.Store(false) // before he looks at Ready
+	}
 	if w.bell.waiting.Add(-1) > 0 && w.bell.rung.Load() != w.since {
 		w.bell.push()
 	}
@@ -60,9 +64,8 @@ func (b *Bell) wake() {
 }
 
 func (b *Bell) push() {
-	select {
-	case b.c <- struct{}{}:
-	default: // it is there already
+	if !b.full.Swap(true) {
+		b.c <- struct{}{} // there is room
 	}
 }
 

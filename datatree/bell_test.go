@@ -22,11 +22,12 @@ func TestSeveralWaitForOne(t *testing.T) {
 			go func() {
 				for !stop.Load() {
 					w := s.Wait()
-					if !s.Ready() && !stop.Load() {
+					sleep := !s.Ready() && !stop.Load()
+					if sleep {
 						<-w.C()
 						looked[i]++
 					}
-					w.Done()
+					w.Done(sleep)
 					if _, ok, err := nextOf(&s); err != nil {
 						t.Error(err)
 					} else if ok {
@@ -85,7 +86,7 @@ func TestBellsOfThoseWhoLeft(t *testing.T) {
 	for range 100 {
 		var s Subscription
 		feed.Subscribe(&s, nil, "/a", WatchNode)
-		s.Wait().Done()
+		s.Wait().Done(false)
 		feed.Unsubscribe(&s)
 	}
 	n := 0

@@ -348,14 +348,15 @@ func TestFeedReaders(t *testing.T) {
 					}
 					if len(got) == 0 {
 						w := subs[i].Wait()
-						if !subs[i].Ready() {
+						sleep := !subs[i].Ready()
+						if sleep {
 							select {
 							case <-w.C():
 							case <-done: // the other one has the last
 								return
 							}
 						}
-						w.Done()
+						w.Done(sleep)
 					}
 					mu.Lock()
 					for _, e := range got {
