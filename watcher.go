@@ -47,9 +47,8 @@ type Watcher struct {
 	from    atomic.Pointer[origin] // nil after WatchFrom
 	view    atomic.Pointer[View]   // once somebody asked for it
 	ending  atomic.Pointer[ending]
-	over    atomic.Pointer[chan struct{}] // closed at the end, if somebody waits
-	context *watchContext                 // nil: it never ends
-	left    *Watcher                      // in the list of context
+	context *watchContext // nil: it never ends
+	left    *Watcher      // in the list of context
 	right   *Watcher
 	hold    atomic.Uint32 // of from
 	opened  bool          // it is counted
@@ -112,21 +111,21 @@ func (o *origin) release() {
 }
 
 // Next takes the next event. It waits until there is one, ctx ends, which does not end the watcher, or the watcher does.
-func (w *Watcher) Next(ctx context.Context) (Event, error) {
+func (w *Watcher) Next(ctx context.Context) (e Event, err error) {
 	w.release()
 	for {
 		if err := w.ended(); err != nil {
-			return Event{}, err
+			return e, err
 		}
-		e, ok, err := w.sub.Next()
+		ok, err := w.sub.Next(&e)
 		switch {
 		case ok:
 			return e, nil
 		case err != nil:
-			return Event{}, w.give(err)
+			return e, w.give(err)
 		}
 		if err := w.wait(ctx); err != nil {
-			return Event{}, err
+			return e, err
 		}
 	}
 }
@@ -168,41 +167,28 @@ func (w *Watcher) Close() { w.finish(errWatcherClosed{}) }
 
 // wait returns nil when there may be something new.
 func (w *Watcher) wait(ctx context.Context) error {
-	bell, over := w.sub.Bell(), w.ends()
+	waits := w.sub.Wait()
 	if w.sub.Ready() || w.ending.Load() != nil {
+		waits.Done(false)
 		return nil // it came before anybody could see that we wait
 	}
 	done := ctx.Done()
 	if w.context != nil && done == w.context.ctx.Done() {
 		done = nil // its end ends the watcher
 	}
-	if done == nil { // the fewer channels, the sooner many are awake
-		select {
-		case <-bell:
-		case <-over:
-		}
+	if done == nil { // one channel only: the sooner many are awake
+		<-waits.C()
+		waits.Done(true)
 		return nil
 	}
 	select {
-	case <-bell:
-	case <-over:
+	case <-waits.C():
+		waits.Done(true)
 	case <-done:
+		waits.Done(false)
 		return context.Cause(ctx)
 	}
 	return nil
-}
-
-// ends returns a channel that is closed when the watcher ends, if that is later.
-func (w *Watcher) ends() <-chan struct{} {
-	over := w.over.Load()
-	if over == nil {
-		c := make(chan struct{})
-		if w.over.CompareAndSwap(nil, &c) {
-			return c
-		}
-		over = w.over.Load()
-	}
-	return *over
 }
 
 // ended returns what has ended the watcher.
@@ -239,7 +225,5 @@ func (w *Watcher) finish(err error) {
 	}
 	w.release()
 	w.h.watches.leave(w)
-	if over := w.over.Load(); over != nil {
-		close(*over)
-	}
+	w.sub.Wake()
 }

@@ -263,7 +263,7 @@ func (ws *watches) ring() {
 	if bells := ws.feed.Rung(); len(bells) > 0 {
 		ws.rings.Go(func() {
 			for _, b := range bells {
-				close(b)
+				b.Ring()
 			}
 		})
 	}

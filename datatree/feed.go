@@ -32,22 +32,23 @@ type Feed struct {
 	buffer  uint64
 	schemes schemes
 	topics  [watchModes]map[string]*topic
-	pending []*topic        // that have notices of the transaction being applied
-	behind  []*topic        // in which somebody may stand before the end
-	next    int             // of behind, to be looked at
-	rung    []chan struct{} // to be closed by who may
+	pending []*topic // that have notices of the transaction being applied
+	behind  []*topic // in which somebody may stand before the end
+	next    int      // of behind, to be looked at
+	rung    []*Bell  // to be rung by who may
 }
 
-// topic is a path in one mode. Those who read take tail and bell; all else is the writer's.
+// topic is a path in one mode. Those who read take tail and bells; all else is the writer's.
 type topic struct {
 	feed   *Feed
 	path   string
-	bell   atomic.Pointer[bell] // of those who wait for a notice
+	bells  atomic.Pointer[Bell] // of those who wait for a notice
 	head   *notice              // nobody stands before it
 	tail   *notice
 	first  *notice // not linked to the tail yet
 	last   *notice
 	subs   int32
+	left   int32 // how many have left since the bells were looked through
 	mode   WatchMode
 	behind bool // is in feed.behind
 	gone   bool // is not in feed.topics
@@ -60,9 +61,6 @@ type notice struct {
 	number   uint64       // in its topic
 	standing atomic.Int32 // who has taken this one and not the next
 }
-
-// bell is rung by closing it.
-type bell struct{ c chan struct{} }
 
 // What ends a chain.
 var (
@@ -159,15 +157,13 @@ func (p *topic) trim() {
 
 // ring notes that those who wait in the topic are to be woken.
 func (p *topic) ring() {
-	if p.bell.Load() != nil {
-		if b := p.bell.Swap(nil); b != nil {
-			p.feed.rung = append(p.feed.rung, b.c)
-		}
+	if p.bells.Load() != nil {
+		p.feed.rung = append(p.feed.rung, p.bells.Swap(nil))
 	}
 }
 
-// Rung returns channels to be closed, which others wait for: see Subscription.Bell.
-func (f *Feed) Rung() []chan struct{} {
+// Rung returns bells to be rung, by any goroutine: see Subscription.Wait.
+func (f *Feed) Rung() []*Bell {
 	r := f.rung
 	f.rung = nil
 	return r
@@ -205,6 +201,7 @@ func (f *Feed) Subscribe(s *Subscription, who *Caller, path string, mode WatchMo
 	p.subs++
 	p.tail.standing.Add(1)
 	s.who, s.topic = who, p
+	s.bell.Store(nil) // it may have been begun before, elsewhere
 	s.at.Store(p.tail)
 }
 
@@ -250,6 +247,10 @@ func (f *Feed) Unsubscribe(s *Subscription) {
 	if p.subs--; p.subs == 0 && !p.gone {
 		p.gone = true
 		delete(f.topics[p.mode], p.path)
+	}
+	if p.left++; p.left > p.subs {
+		p.left = 0
+		p.clearBells()
 	}
 }
 

@@ -79,7 +79,7 @@ func (s *subscriber) take(t *testing.T, r *rand.Rand, lag int) (alive bool) {
 		}
 	} else {
 		for range 1 + r.IntN(4) {
-			e, ok, why := s.Next()
+			e, ok, why := nextOf(&s.Subscription)
 			if err = why; !ok {
 				break
 			}
@@ -152,7 +152,7 @@ func TestFeed(t *testing.T) {
 		case k == 1 && len(subs) > 0 && r.IntN(20) == 0:
 			i := r.IntN(len(subs))
 			feed.Unsubscribe(&subs[i].Subscription)
-			if _, _, err := subs[i].Next(); err != ErrFeedClosed {
+			if _, _, err := nextOf(&subs[i].Subscription); err != ErrFeedClosed {
 				t.Fatal(err)
 			}
 			subs = slices.Delete(subs, i, i+1)
@@ -160,7 +160,7 @@ func TestFeed(t *testing.T) {
 			i := r.IntN(len(subs))
 			if s := subs[i]; !s.take(t, r, lag) {
 				counts["overflow"]++
-				if _, _, err := s.Next(); err != ErrWatchOverflow {
+				if _, _, err := nextOf(&s.Subscription); err != ErrWatchOverflow {
 					t.Fatal(err)
 				}
 				feed.Unsubscribe(&s.Subscription)
@@ -288,14 +288,14 @@ func TestFeedMemory(t *testing.T) {
 	}
 	for i := range 50 {
 		must(t, tree, SetOp{Path: "/a"})
-		if e, ok, err := busy.Next(); !ok || err != nil || e.Znode.Stat.Version.Int() != int32(i+1) {
+		if e, ok, err := nextOf(&busy); !ok || err != nil || e.Znode.Stat.Version.Int() != int32(i+1) {
 			t.Fatal(e, ok, err)
 		}
 		if n := length(); n > 10 {
 			t.Fatalf("%d notices", n)
 		}
 	}
-	if _, _, err := idle.Next(); err != ErrWatchOverflow {
+	if _, _, err := nextOf(&idle); err != ErrWatchOverflow {
 		t.Error(err)
 	}
 	feed.Unsubscribe(&idle)
@@ -337,7 +337,7 @@ func TestFeedReaders(t *testing.T) {
 					var err error
 					if i < 2 {
 						got, err = subs[i].Batch()
-					} else if e, ok, why := subs[i].Next(); ok {
+					} else if e, ok, why := nextOf(&subs[i]); ok {
 						got = append(got, e)
 					} else {
 						err = why
@@ -347,11 +347,16 @@ func TestFeedReaders(t *testing.T) {
 						return
 					}
 					if len(got) == 0 {
-						select {
-						case <-waitFor(&subs[i]):
-						case <-done: // the other one has the last
-							return
+						w := subs[i].Wait()
+						sleep := !subs[i].Ready()
+						if sleep {
+							select {
+							case <-w.C():
+							case <-done: // the other one has the last
+								return
+							}
 						}
+						w.Done(sleep)
 					}
 					mu.Lock()
 					for _, e := range got {
@@ -371,22 +376,17 @@ func TestFeedReaders(t *testing.T) {
 	}
 	for range sets {
 		must(t, tree, SetOp{Path: "/a"})
-		for _, c := range feed.Rung() {
-			close(c)
+		for _, b := range feed.Rung() {
+			b.Ring()
 		}
 	}
 	group.Wait()
 }
 
-// waitFor returns a channel that is closed when there is, or may be, something.
-func waitFor(s *Subscription) <-chan struct{} {
-	bell := s.Bell()
-	if s.Ready() {
-		c := make(chan struct{})
-		close(c)
-		return c
-	}
-	return bell
+// nextOf takes the next event.
+func nextOf(s *Subscription) (e Event, ok bool, err error) {
+	ok, err = s.Next(&e)
+	return e, ok, err
 }
 
 // A tree from a snapshot takes the place of another: it keeps the schemes, and whoever watches is told that there is a gap.
@@ -436,7 +436,7 @@ func TestSucceed(t *testing.T) {
 	if len(told) != 2 || told[1].Type != NodeDataChanged {
 		t.Errorf("told %v", told)
 	}
-	if e, ok, err := s.Next(); !ok || err != nil || e.Type != Changed {
+	if e, ok, err := nextOf(&s); !ok || err != nil || e.Type != Changed {
 		t.Error(e, ok, err)
 	}
 }

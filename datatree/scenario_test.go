@@ -308,7 +308,7 @@ func noEventWithoutPermission(t *testing.T) {
 				}
 			}
 			must(t, tree, SetOp{Path: "/open"})
-			if e, ok, err := subs[0].Next(); !ok || err != nil || e.Path != "/open" {
+			if e, ok, err := nextOf(&subs[0]); !ok || err != nil || e.Path != "/open" {
 				t.Error(e, ok, err)
 			}
 		}

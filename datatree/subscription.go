@@ -18,6 +18,7 @@ type Subscription struct {
 	who   *Caller
 	at    atomic.Pointer[notice] // the last that was taken; nil: it has ended
 	past  atomic.Pointer[past]   // what is to be told first
+	bell  atomic.Pointer[Bell]   // of those who wait
 }
 
 // past is what was missed.
@@ -26,9 +27,9 @@ type past struct {
 	next  atomic.Int64
 }
 
-// Next takes the next event; ok is false when there is none yet. After an error there is nothing more: ErrWatchOverflow when it has lagged too far behind,
+// Next takes the next event; ok is false when there is none yet, and then e is as it was: an Event is large, and not copied so. After an error there is nothing more: ErrWatchOverflow when it has lagged too far behind,
 // ErrWatchGap when the tree has given way to another, ErrFeedClosed.
-func (s *Subscription) Next() (e Event, ok bool, err error) {
+func (s *Subscription) Next(e *Event) (ok bool, err error) {
 	for p := s.past.Load(); p != nil; p = s.past.Load() {
 		i := int(p.next.Add(1)) - 1
 		if i >= len(p.deeds) {
@@ -36,27 +37,27 @@ func (s *Subscription) Next() (e Event, ok bool, err error) {
 			break
 		}
 		if d := &p.deeds[i]; s.sees(d) {
-			d.fill(&e)
-			return e, true, nil
+			d.fill(e)
+			return true, nil
 		}
 	}
 	for {
 		at := s.at.Load()
 		if at == nil {
-			return e, false, ErrFeedClosed
+			return false, ErrFeedClosed
 		}
 		n := at.next.Load()
 		if n == nil {
-			return e, false, nil
+			return false, nil
 		}
 		if err := ends(n); err != nil {
-			return e, false, err
+			return false, err
 		}
 		if !s.step(at, n, n) || !s.sees(&n.deed) {
 			continue
 		}
-		n.fill(&e)
-		return e, true, nil
+		n.fill(e)
+		return true, nil
 	}
 }
 
@@ -121,16 +122,6 @@ func (s *Subscription) Ready() bool {
 	}
 	at := s.at.Load()
 	return at == nil || at.next.Load() != nil
-}
-
-// Bell returns a channel that is closed when there may be more. Look at Ready after having got it.
-func (s *Subscription) Bell() <-chan struct{} {
-	for {
-		if b := s.topic.bell.Load(); b != nil {
-			return b.c
-		}
-		s.topic.bell.CompareAndSwap(nil, &bell{make(chan struct{})})
-	}
 }
 
 // ends returns the error that n stands for, if it is no event.
