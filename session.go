@@ -197,7 +197,7 @@ func (h *host) openSession(ctx context.Context, request func() []byte) (*Session
 }
 
 // Session is the node's own, now: before the first readiness one without an ID, and after an end, until there is a quorum, the ended one. The node makes the
-// next by itself. It never waits.
+// next by itself. It never waits. A call on what it returns is made on that session or not at all, unlike one on the Node.
 func (n *Node) Session() *Session { return n.h.session.Load() }
 
 // ID returns the id of the session, the zxid of the transaction that opened it; 0 before the node's first readiness.

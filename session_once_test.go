@@ -196,9 +196,12 @@ func TestLostAnswers(t *testing.T) {
 		s := must[*ensemble.Session](t)(f.NewSession(ctx, ensemble.SessionOptions{Timeout: time.Minute}))
 		var group sync.WaitGroup
 		made := map[string]bool{}
-		sum := 0
+		sum, across := 0, 0
+		c.Network().SetDelay(3*time.Millisecond, 3*time.Millisecond) // there is always one under way
+		over := false
 		group.Go(func() {
-			for range 150 {
+			for !over {
+				epoch := f.Status().Epoch
 				path := must[string](t)(s.Create(ctx, "/q/i-", nil, ensemble.Sequential))
 				if made[path] {
 					t.Errorf("%s twice", path)
@@ -212,10 +215,12 @@ func TestLostAnswers(t *testing.T) {
 					t.Errorf("an increment by the only writer: %v", err)
 				}
 				sum++
-				wait(t, tick)
+				if f.Status().Epoch != epoch {
+					across++
+				}
 			}
 		})
-		for range 8 {
+		for range 10 {
 			wait(t, time.Second)
 			leader := c.WaitLeader()
 			if leader == f.Status().ID {
@@ -228,7 +233,12 @@ func TestLostAnswers(t *testing.T) {
 			wait(t, 100*time.Millisecond)
 			c.Restart(leader)
 		}
+		over = true
 		group.Wait()
+		c.Network().SetDelay(0, 0)
+		if across < 4 {
+			t.Errorf("only %d of the rounds saw their leader go", across)
+		}
 		must[ensemble.Zxid](t)(f.Sync(ctx))
 		if z := must[ensemble.Znode](t)(f.Get(ctx, "/n")); int(z.Data[0]) != sum%256 {
 			t.Errorf("the counter is %d after %d increments", z.Data[0], sum)

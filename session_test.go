@@ -3,6 +3,7 @@ package ensemble_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -274,6 +275,46 @@ func TestShutdownEndsOwnSession(t *testing.T) {
 		wantCause(t, own, ensemble.ErrClosed)
 		if n := c.Node(c.WaitLeader()); exists(t, n, "/e") || !exists(t, n, "/kept") || n.Status().Sessions != 3 {
 			t.Errorf("not just the own session has ended: %d are left", n.Status().Sessions)
+		}
+	})
+}
+
+// What waits at a node when its own session ends is made on its next one, in order; what was called on the session itself is refused, for certain.
+func TestCallsOfANodeOutliveItsSession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 3)
+		leader, alone := c.WaitLeader(), c.Followers()[0]
+		n := c.Node(alone)
+		own := n.Session()
+		must[string](t)(n.Create(ctx, "/former", nil, ensemble.Ephemeral))
+		c.Isolate(alone)
+		var pending []*ensemble.Pending
+		for range 100 {
+			pending = append(pending, n.Submit(ensemble.CreateOp{Path: "/e-", Mode: ensemble.Ephemeral | ensemble.Sequential}))
+		}
+		bound := own.Submit(ensemble.CreateOp{Path: "/bound", Mode: ensemble.Ephemeral})
+		wantCause(t, own, ensemble.ErrNoQuorum)
+		vanishes(t, c.Node(leader), "/former", time.Minute)
+		c.Heal()
+		for i, p := range pending {
+			r := must[ensemble.Result](t)(p.Wait(ctx))
+			if want := fmt.Sprintf("/e-%010d", i+1); r.Path != want { // the former was the first child
+				t.Errorf("%s, want %s", r.Path, want)
+			}
+			if next := n.Session(); r.Stat.EphemeralOwner != uint64(next.ID()) || next.ID() == own.ID() || next.Context().Err() != nil {
+				t.Fatalf("%s is of session %x, the node's own is %x after %x", r.Path, r.Stat.EphemeralOwner, next.ID(), own.ID())
+			}
+		}
+		if _, err := bound.Wait(ctx); !errors.Is(err, ensemble.ErrSessionExpired) || errors.Is(err, ensemble.ErrUncertain) {
+			t.Errorf("what was called on the session that ended: %v", err)
+		}
+		if exists(t, n, "/bound") {
+			t.Error("it was made on another session")
+		}
+		wait(t, time.Minute)
+		if !exists(t, c.Node(leader), "/e-0000000001") {
+			t.Error("what was made on the next session has ended with the former")
 		}
 	})
 }
