@@ -35,6 +35,7 @@ const (
 type call struct {
 	state   atomic.Uint32
 	kind    callKind
+	resumes bool // opening: a session that exists
 	kept    bool // by a Pending: done is closed, not sent to, and the call is not used again
 	to      ID
 	s       *Session  // that it is made on, nil: whatever is the node's own; of an opening, what it led to

@@ -228,7 +228,7 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 		if c.claim() {
 			c.signal()
 		} else if c.kind == opening && c.s != nil && !mutant.On("session-orphaned") {
-			h.orphaned(c.s)
+			h.orphaned(c)
 		}
 	}
 }

@@ -44,6 +44,7 @@ func TestMutants(t *testing.T) {
 		{"snapshot-not-frozen", "a snapshot has what was decided while it was read", "TestSnapshotStaysAsItWas"},
 		{"resume-no-sign-of-life", "a session that is being resumed ends for its silence before", "TestResumeIsASignOfLife"},
 		{"session-orphaned", "a session whose caller has gone is renewed for ever", "TestAbandonedSession"},
+		{"resumption-ends", "who does not wait for a resumption ends the session", "TestAbandonedResumption"},
 	} {
 		for _, name := range []string{"", m.name} {
 			c := exec.Command(os.Args[0], "-test.run", "^"+m.by+"$", "-test.v", "-test.timeout", "2m")

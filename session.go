@@ -10,6 +10,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/session"
 )
 
@@ -139,10 +140,15 @@ func (h *host) sessionNews(news []core.SessionNews) {
 	}
 }
 
-// orphaned ends a session whose caller did not wait for it.
-func (h *host) orphaned(s *Session) {
-	s.end(ErrSessionExpired)
-	h.tell(&call{kind: write, kept: true, done: make(chan struct{}), s: s, payload: core.AppendClose(nil)})
+// orphaned is for a session whose caller did not wait for it. One that is new is ended; one that was there before is only given up: its owner may resume it elsewhere.
+func (h *host) orphaned(c *call) {
+	if c.resumes && !mutant.On("resumption-ends") {
+		c.s.end(ErrNoQuorum)
+		h.tell(&call{kind: giveUp, kept: true, done: make(chan struct{}), s: c.s})
+		return
+	}
+	c.s.end(ErrSessionExpired)
+	h.tell(&call{kind: write, kept: true, done: make(chan struct{}), s: c.s, payload: core.AppendClose(nil)})
 }
 
 // NewSession opens a session that this node serves. It waits for a quorum until ctx ends; a session that is opened then all the same is closed again.
@@ -155,27 +161,28 @@ func (n *Node) NewSession(ctx context.Context, o SessionOptions) (*Session, erro
 	if timeout == 0 {
 		timeout = cfg.SessionTimeout
 	}
-	return n.h.openSession(ctx, func() []byte { return core.AppendCreate(nil, cfg.granted(timeout)) })
+	return n.h.openSession(ctx, false, func() []byte { return core.AppendCreate(nil, cfg.granted(timeout)) })
 }
 
 // ResumeSession lets this node serve a session that exists, wherever it was served before, and returns when that is so here: what was acknowledged on
 // it can be read here then. Where it was served before, its Context ends with ErrSessionMoved, as do its calls that were not decided before the move; none of them
-// takes effect later. Its identities start empty. A wrong password is ErrSessionExpired, and does nothing.
+// takes effect later. Its identities start empty. A wrong password is ErrSessionExpired, and does nothing. When ctx ends first the session may have moved here all the
+// same; nobody renews it then, and until its timeout has passed it can be resumed once more.
 func (n *Node) ResumeSession(ctx context.Context, id SessionID, password []byte) (*Session, error) {
 	if id == 0 || len(password) != session.PasswordBytes {
 		return nil, ErrSessionExpired
 	}
 	password = slices.Clone(password)
-	return n.h.openSession(ctx, func() []byte { return core.AppendResume(nil, uint64(id), password) })
+	return n.h.openSession(ctx, true, func() []byte { return core.AppendResume(nil, uint64(id), password) })
 }
 
-// openSession makes requests until one leads to a session that is alive: what took too long may be over already.
-func (h *host) openSession(ctx context.Context, request func() []byte) (*Session, error) {
+// openSession makes requests until one leads to a session that is alive: what took too long may be over already, or be given up here.
+func (h *host) openSession(ctx context.Context, resumes bool, request func() []byte) (*Session, error) {
 	for {
 		if ctx.Err() != nil {
 			return nil, errors.Join(context.Cause(ctx), ErrNoQuorum)
 		}
-		c := &call{kind: opening, kept: true, done: make(chan struct{}), payload: request()}
+		c := &call{kind: opening, resumes: resumes, kept: true, done: make(chan struct{}), payload: request()}
 		if err := h.enqueue(c); err != nil {
 			return nil, err
 		}
@@ -189,10 +196,10 @@ func (h *host) openSession(ctx context.Context, request func() []byte) (*Session
 			return nil, c.err
 		case c.s.ctx.Err() == nil:
 			return c.s, nil
-		case errors.Is(context.Cause(c.s.ctx), ErrClosed):
+		case errors.Is(context.Cause(c.s.ctx), ErrClosed), resumes && !errors.Is(context.Cause(c.s.ctx), ErrNoQuorum):
 			return nil, context.Cause(c.s.ctx)
 		}
-		h.orphaned(c.s)
+		h.orphaned(c)
 	}
 }
 

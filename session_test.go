@@ -255,6 +255,62 @@ func TestAbandonedSession(t *testing.T) {
 	})
 }
 
+// A resumption that takes longer than the session may go without a renewal is made again, and ends nothing.
+func TestSlowResumption(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		c.WaitLeader()
+		a, b := c.Node(c.Followers()[0]), c.Node(c.Followers()[1])
+		s := must[*ensemble.Session](t)(a.NewSession(t.Context(), ensemble.SessionOptions{Timeout: 500 * time.Millisecond}))
+		ephemeral(t, s, "/e")
+		c.Network().SetDelay(100*time.Millisecond, 100*time.Millisecond)
+		time.AfterFunc(350*time.Millisecond, func() { c.Network().SetDelay(0, 0) })
+		begin := time.Now()
+		r, err := b.ResumeSession(t.Context(), s.ID(), s.Password())
+		if err != nil || r.Context().Err() != nil || !exists(t, b, "/e") {
+			t.Fatalf("after %v: %v", time.Since(begin), err)
+		}
+		if d := time.Since(begin); d <= 500*time.Millisecond*2/3 {
+			t.Errorf("it took only %v", d)
+		}
+		wait(t, 2*time.Second)
+		if r.Context().Err() != nil || !exists(t, b, "/e") {
+			t.Errorf("it is not renewed: %v", context.Cause(r.Context()))
+		}
+	})
+}
+
+// Who does not wait for a resumption has not ended the session: it can be resumed elsewhere, or ends by itself.
+func TestAbandonedResumption(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		c.WaitLeader()
+		a, b := c.Node(c.Followers()[0]), c.Node(c.Followers()[1])
+		s, silent := newSession(t, a), newSession(t, a)
+		ephemeral(t, s, "/e")
+		ephemeral(t, silent, "/silent")
+		c.Network().SetDelay(30*time.Millisecond, 30*time.Millisecond)
+		for _, s := range []*ensemble.Session{s, silent} {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			if r, err := b.ResumeSession(ctx, s.ID(), s.Password()); !errors.Is(err, ensemble.ErrUncertain) {
+				t.Errorf("%v, %v", r, err)
+			}
+			cancel()
+		}
+		c.Network().SetDelay(0, 0)
+		wait(t, time.Second)
+		wantCause(t, s, ensemble.ErrSessionMoved) // it did take effect
+		r, err := a.ResumeSession(t.Context(), s.ID(), s.Password())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, 2*silent.Timeout())
+		if r.Context().Err() != nil || !exists(t, a, "/e") || exists(t, a, "/silent") {
+			t.Errorf("%v", context.Cause(r.Context()))
+		}
+	})
+}
+
 // A node that is shut down politely leaves no session of its own for others to wait for.
 func TestShutdownEndsOwnSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {

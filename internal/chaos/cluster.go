@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -45,6 +46,13 @@ type cluster struct {
 
 	mu   sync.Mutex
 	live map[ensemble.ID]*process
+	ends []end
+}
+
+// end is that of a member's process, at the latest.
+type end struct {
+	Member ensemble.ID
+	At     int64 // monotonic
 }
 
 func (c *cluster) dataDir(id ensemble.ID) string { return filepath.Join(c.dir, fmt.Sprint(id)) }
@@ -70,7 +78,7 @@ func (c *cluster) start(id ensemble.ID) error {
 		}
 		peers = append(peers, addr)
 	}
-	args := []string{"member", "-id", fmt.Sprint(id), "-dir", c.dataDir(id), "-certificates", c.dir, "-peers", strings.Join(peers, ",")}
+	args := []string{"member", "-id", fmt.Sprint(id), "-dir", c.dataDir(id), "-certificates", c.dir, "-peers", strings.Join(peers, ","), "-events", eventsFile(c.dir, id)}
 	if c.net == nil {
 		args = append(args, "-listen", c.addrs[id-1])
 	}
@@ -96,6 +104,9 @@ func (c *cluster) start(id ensemble.ID) error {
 	}
 	go func() {
 		p.cmd.Wait()
+		c.mu.Lock()
+		c.ends = append(c.ends, end{id, monotonic()})
+		c.mu.Unlock()
 		close(p.ended)
 	}()
 	if c.net != nil {
@@ -105,6 +116,17 @@ func (c *cluster) start(id ensemble.ID) error {
 	c.live[id] = p
 	c.mu.Unlock()
 	return nil
+}
+
+// startAll starts several members at once.
+func (c *cluster) startAll(ids []ensemble.ID) error {
+	errs := make([]error, len(ids))
+	var group sync.WaitGroup
+	for i, id := range ids {
+		group.Go(func() { errs[i] = c.start(id) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 func (c *cluster) process(id ensemble.ID) *process {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,6 +54,15 @@ var model = porcupine.Model{
 	},
 }
 
+// checkable says whether porcupine can judge a part: the key must not have a long history, nor go by itself.
+func checkable(p part) bool {
+	switch p.Verb {
+	case verbSequential, verbEphemeral, verbEphemeralSequential, verbClose:
+		return false
+	}
+	return p.Path != longCounter && p.Path != lockPath && !strings.HasPrefix(p.Path, "/e/")
+}
+
 // operations takes the history apart by key. Writes that the log does not have are left out, if nobody was told of them; so are multis that were refused, except for the part that was.
 func operations(ops []*op, fate map[*op]ensemble.Zxid) map[string][]porcupine.Operation {
 	bound := bounds(ops)
@@ -82,7 +92,7 @@ func operations(ops []*op, fate map[*op]ensemble.Zxid) map[string][]porcupine.Op
 			}
 		}
 		for i, part := range p.Parts {
-			if part.Verb == verbSequential {
+			if !checkable(part) {
 				continue // the oracle has these
 			}
 			s := step{verb: part.Verb, version: part.Version, tag: part.Tag}

@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ensemble-go/ensemble"
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/zab"
@@ -23,21 +26,40 @@ type effect struct {
 	Verb    verb // create, also of a sequential one; set; delete
 	Path    string
 	Tag     string
-	Version int32 // after a set
+	Version int32  // after a set
+	Owner   uint64 // of what is created; 0: it is no ephemeral
 }
 
-// txn is a transaction of the log that changed the tree.
+// change is what a transaction does to sessions.
+type change uint8
+
+const (
+	call    change = iota // nothing: it decides a call of Name
+	opens                 // Session, a member's own
+	creates               // Session, a client's
+	moves                 // Session, to its next generation
+	expires               // Session, by the leader's decision
+	closes                // Session, on its own call of Name
+)
+
+// txn is a transaction of the log.
 type txn struct {
 	Zxid    ensemble.Zxid
-	Effects []effect
+	Effects []effect // of one that ends a session: what is not there any more of what it owned
+	Change  change
+	Name    core.Name // of the call that it decides; none of opens and expires
+	Refused bool
+	Session uint64
+	Ends    uint64 // of opens: the session that is over with it; 0: none
+	Lasts   time.Duration
 }
 
 // decided is what the members' logs say together.
 type decided struct {
-	Txns    []txn // in order
-	Refused map[ensemble.Zxid]bool
-	Digest  uint64 // of the tree that they lead to
-	Entries int
+	Txns       []txn             // in order
+	Digest     uint64            // of the tree that they lead to
+	Ephemerals map[string]uint64 // in it, and their owners
+	Entries    int
 }
 
 // readLog returns the entries of a member that has stopped: those in force, as its directory has them, and those of the files that it has removed. Nothing of the node is used
@@ -147,47 +169,121 @@ func merge(logs map[ensemble.ID]map[ensemble.Zxid]zab.Entry, last ensemble.Zxid)
 	return entries, nil
 }
 
-// decode reads a history. The effects are read by a decoder of our own; beside that a tree carries them out, whose digest is returned.
+// decode reads a history. The effects are read by a decoder of our own; beside that a tree carries them out, whose digest is returned. A transaction that ends a session does not say
+// which ephemerals it takes along: that is asked of the tree.
 func decode(entries []zab.Entry) (*decided, error) {
-	d := &decided{Refused: map[ensemble.Zxid]bool{}, Entries: len(entries)}
+	d := &decided{Entries: len(entries)}
 	tree := datatree.New(4 << 20)
+	owned := map[uint64]map[string]bool{}
+	owner := map[string]uint64{}
 	for _, e := range entries {
-		r := reader{b: e.Data}
-		if e.Kind != zab.EntryData || len(e.Data) == 0 || r.byte() != 1 { // 1: a call; others are of members, sessions and digests
+		if e.Kind != zab.EntryData || len(e.Data) == 0 { // others are of members and digests
 			if err := tree.Advance(e.Zxid); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		r.uvarint() // session
-		r.uvarint() // its generation
-		r.uvarint() // number of the call
-		r.uvarint() // low
-		at, verdict := int64(r.uvarint()), r.uvarint()
-		if verdict != 0 {
-			d.Refused[e.Zxid] = true
+		h, ok := core.ReadHeader(e.Data)
+		if !ok {
+			return nil, fmt.Errorf("at %v: cannot read the transaction %x", e.Zxid, e.Data)
+		}
+		t := txn{Zxid: e.Zxid, Name: h.Name, Refused: h.Code != 0, Lasts: time.Duration(h.Timeout) * time.Millisecond}
+		whole := false // it has a transaction of the tree
+		r := reader{b: e.Data[1:]}
+		switch {
+		case h.Opens:
+			t.Change, t.Session, t.Ends = opens, uint64(e.Zxid), h.Ends
+			r.uvarint() // owner
+			r.take(16)  // its run
+			r.uvarint() // time
+			if e.Data[0] == 3 {
+				r.uvarint() // timeout
+				r.uvarint() // ends
+				if r.byte() != 0 {
+					r.take(32) // the key
+				}
+			}
+			whole = h.Ends != 0
+		case h.Creates:
+			t.Change, t.Session = creates, uint64(e.Zxid)
+		case h.Moves != 0:
+			t.Change, t.Session = moves, h.Moves
+		case h.Ends != 0 && h.Name.Session == 0:
+			t.Change, t.Session = expires, h.Ends
+			r.uvarint() // session
+			r.uvarint() // time
+			whole = true
+		default:
+			if h.Ends != 0 {
+				t.Change, t.Session = closes, h.Ends
+			}
+			for range 6 { // session, generation, number, low, time, verdict
+				r.uvarint()
+			}
+			whole = !t.Refused
+		}
+		if !whole {
+			d.Txns = append(d.Txns, t)
 			if err := tree.Advance(e.Zxid); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		rest := r.b
-		t := txn{Zxid: e.Zxid}
-		for n := r.array(); n > 0 && !r.bad; n-- {
-			t.Effects = append(t.Effects, r.effect())
+		ops := r.b
+		if over := t.over(); over == 0 {
+			for n := r.array(); n > 0 && !r.bad; n-- {
+				t.Effects = append(t.Effects, r.effect())
+			}
+		} else if r.array() != 1 || r.array() != 2 || r.uint() != 7 || r.uint() != over {
+			r.bad = true
 		}
 		if r.bad || len(r.b) != 0 {
 			return nil, fmt.Errorf("at %v: cannot read the transaction %x", e.Zxid, e.Data)
 		}
-		d.Txns = append(d.Txns, t)
-		if _, err := tree.Apply(e.Zxid, at, rest); err != nil {
+		if _, err := tree.Apply(e.Zxid, h.Time, ops); err != nil {
 			return nil, fmt.Errorf("at %v: %w", e.Zxid, err)
 		}
+		for _, x := range t.Effects {
+			switch {
+			case x.Verb == verbDelete:
+				delete(owned[owner[x.Path]], x.Path)
+				delete(owner, x.Path)
+			case x.Owner != 0:
+				if owned[x.Owner] == nil {
+					owned[x.Owner] = map[string]bool{}
+				}
+				owned[x.Owner][x.Path], owner[x.Path] = true, x.Owner
+			}
+		}
+		for _, path := range slices.Sorted(maps.Keys(owned[t.over()])) {
+			if z, there := tree.Get(path); !there || z.Stat.EphemeralOwner != t.over() {
+				t.Effects = append(t.Effects, effect{Verb: verbDelete, Path: path})
+			}
+			delete(owner, path)
+		}
+		delete(owned, t.over())
+		d.Txns = append(d.Txns, t)
 	}
 	v := tree.View()
 	defer v.Release()
-	d.Digest = v.Digest()
+	d.Digest, d.Ephemerals = v.Digest(), map[string]uint64{}
+	for z := range v.Walk("/") {
+		if z.Stat.EphemeralOwner != 0 {
+			d.Ephemerals[z.Path] = z.Stat.EphemeralOwner
+		}
+	}
 	return d, nil
+}
+
+// over is the session that ends with t; 0: none.
+func (t *txn) over() uint64 {
+	switch t.Change {
+	case opens:
+		return t.Ends
+	case expires, closes:
+		return t.Session
+	}
+	return 0
 }
 
 // reader reads varints and MessagePack. After the first fault it yields zeros.
@@ -269,10 +365,21 @@ func (r *reader) text() string {
 func (r *reader) effect() (e effect) {
 	fields := r.array()
 	switch kind := r.uint(); {
-	case kind == 1 && fields == 5:
+	case kind == 1 && (fields == 5 || fields == 9):
 		e.Verb, e.Path, e.Tag = verbCreate, r.text(), tagOf([]byte(r.text()))
 		r.uint() // mode
 		r.uint() // children ever created below the parent
+		if fields == 9 {
+			e.Owner = r.uint()
+			r.uint() // TTL
+			for n := r.array(); n > 0 && !r.bad; n-- {
+				r.array()
+				r.uint() // permissions
+				r.text() // scheme
+				r.text() // id
+			}
+			r.uint() // parents made
+		}
 	case kind == 2 && fields == 4:
 		e.Verb, e.Path, e.Tag = verbSet, r.text(), tagOf([]byte(r.text()))
 		e.Version = int32(uint32(r.uint()))

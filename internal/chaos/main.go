@@ -63,6 +63,10 @@ type invalid struct{ error }
 const (
 	leastRate    = 100 // acknowledged writes a second
 	leastFaults  = 10  // of each kind, that had an effect
+	leastCounted = 500 // increments
+	leastResumed = 10  // sessions whose process had been killed
+	leastTimed   = 10  // sessions that nobody renewed any more, whose end was seen
+	leastHanded  = 50  // hand-overs of the lock
 	longestBack  = 2 * time.Second
 	clientsCount = 15
 	longestRun   = 10 * time.Minute // then the history is judged, and a new ensemble goes on with the next seed

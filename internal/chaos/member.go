@@ -36,6 +36,7 @@ func member(ctx context.Context, args []string) error {
 	listen := flags.String("listen", "127.0.0.1:0", "")
 	dir := flags.String("dir", "", "of the data")
 	certs := flags.String("certificates", "", "directory of the certificates")
+	notes := flags.String("events", "/dev/null", "file of the events")
 	bytes := flags.Int64("snapshot-bytes", 0, "")
 	kept := flags.Int("snapshots-kept", 0, "")
 	mutant := flags.String("mutant", "", "")
@@ -71,6 +72,12 @@ func member(ctx context.Context, args []string) error {
 		}
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	e, err := openEvents(*notes)
+	if err != nil {
+		return err
+	}
+	e.note(event{Kind: evRun})
+	go e.watch()
 	begin := time.Now()
 	n, err := ensemble.Open(ctx, ensemble.Config{
 		ID: self, Members: members, Dir: filepath.Clean(*dir), Logger: logger, SnapshotBytes: *bytes, SnapshotsKept: *kept,
@@ -84,6 +91,12 @@ func member(ctx context.Context, args []string) error {
 			},
 			Synced: func(s ensemble.SyncedInfo) {
 				logger.Info("synced", "zxid", s.Zxid, "epoch", s.Epoch, "at", time.Now().Format("15:04:05.000000"))
+				if s.Leader == self {
+					e.note(event{Kind: evLeads, Zxid: s.Zxid})
+				}
+			},
+			SessionEnded: func(s ensemble.SessionEndInfo) {
+				e.note(event{Kind: evEnded, Session: uint64(s.Session), Zxid: s.Zxid})
 			},
 			Stalled: func(s ensemble.StallInfo) { logger.Info("stalled", "for", s.Took) },
 		},
@@ -103,7 +116,7 @@ func member(ctx context.Context, args []string) error {
 			if err != nil {
 				return
 			}
-			go serve(ctx, n, c)
+			go serve(ctx, n, e, c)
 		}
 	}()
 	logger.Info("opened", "took", time.Since(begin))

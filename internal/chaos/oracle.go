@@ -7,8 +7,10 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/internal/core"
 )
 
 // value is a znode as the log has it from Zxid on.
@@ -23,6 +25,7 @@ type value struct {
 type oracle struct {
 	log    *decided
 	at     map[ensemble.Zxid]*txn
+	named  map[core.Name]*txn
 	byTag  map[string][]ensemble.Zxid
 	values map[string][]value
 	faults []error
@@ -31,25 +34,84 @@ type oracle struct {
 }
 
 // judge returns everything that contradicts the log, and where the log has the writes whose outcome is not known.
-func judge(ops []*op, log *decided) (fate map[*op]ensemble.Zxid, err error) {
-	o := &oracle{log: log, at: map[ensemble.Zxid]*txn{}, byTag: map[string][]ensemble.Zxid{}, values: map[string][]value{}, fate: map[*op]ensemble.Zxid{}, claims: map[ensemble.Zxid]*op{}}
+func judge(h *history, log *decided, final map[string][]int) (fate map[*op]ensemble.Zxid, seen evidence, err error) {
+	o, w := newOracle(log), newWatch(h.lives)
+	o.writes(h.ops)
+	seen.counted, seen.found = o.increments(h.ops, final)
+	all := o.sessions()
+	seen.resumed = o.told(all, h.attempts, h.ops)
+	seen.expiries = o.timing(all, w, h.ops)
+	seen.handedOver, seen.excused = o.exclusion(all, w)
+	for _, l := range all {
+		if l.client {
+			seen.sessions++
+		}
+	}
+	return o.fate, seen, o.verdict()
+}
+
+// evidence is how much there was to judge.
+type evidence struct {
+	counted, found      int // increments that were acknowledged, and others that the log has
+	sessions, resumed   int
+	handedOver, excused int
+	expiries
+}
+
+func (e evidence) String() string {
+	return fmt.Sprintf("counters: %d increments acknowledged, %d more found in the log; sessions: %d, of which %d were resumed after the death of their process, %d expired, at worst %v after timeout and bucket (%d judged); lock: handed over %d times, %d times while a process was stopped",
+		e.counted, e.found, e.sessions, e.resumed, e.expired, e.late.Round(time.Millisecond), e.timed, e.handedOver, e.excused)
+}
+
+// enough demands enough of each.
+func (e evidence) enough() error {
+	var errs []error
+	for _, x := range []struct {
+		what    string
+		n, want int
+	}{
+		{"increments", e.counted, leastCounted}, {"sessions resumed after the death of their process", e.resumed, leastResumed},
+		{"ends of silent sessions", e.timed, leastTimed}, {"hand-overs of the lock", e.handedOver, leastHanded},
+	} {
+		if x.n < x.want {
+			errs = append(errs, fmt.Errorf("%d %s; %d are the least", x.n, x.what, x.want))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func newOracle(log *decided) *oracle {
+	o := &oracle{log: log, at: map[ensemble.Zxid]*txn{}, named: map[core.Name]*txn{}, byTag: map[string][]ensemble.Zxid{}, values: map[string][]value{},
+		fate: map[*op]ensemble.Zxid{}, claims: map[ensemble.Zxid]*op{}}
 	o.replay()
+	return o
+}
+
+// writes judges what clients asked for.
+func (o *oracle) writes(ops []*op) {
 	for _, p := range ops {
-		if !p.read() {
+		switch {
+		case p.read():
+		case p.named():
+			o.byName(p)
+		default:
 			o.once(p)
 		}
 	}
 	o.deletes(ops)
-	for i := range log.Txns {
-		if t := &log.Txns[i]; o.claims[t.Zxid] == nil {
+	for i := range o.log.Txns {
+		if t := &o.log.Txns[i]; o.claims[t.Zxid] == nil && t.Change == call && !t.Refused {
 			o.fault("%v: %v is in the log, and nobody asked for it or it was refused", t.Zxid, t.Effects)
 		}
 	}
 	o.order(ops)
+}
+
+func (o *oracle) verdict() error {
 	if len(o.faults) > 20 {
 		o.faults = append(o.faults[:20], fmt.Errorf("and %d more", len(o.faults)-20))
 	}
-	return o.fate, errors.Join(o.faults...)
+	return errors.Join(o.faults...)
 }
 
 func (o *oracle) fault(format string, args ...any) {
@@ -67,6 +129,12 @@ func (o *oracle) replay() {
 		}
 		last = t.Zxid
 		o.at[t.Zxid] = t
+		if t.Name.Session != 0 {
+			if other := o.named[t.Name]; other != nil {
+				o.fault("%v: the call %v is decided again, after %v", t.Zxid, t.Name, other.Zxid)
+			}
+			o.named[t.Name] = t
+		}
 		for _, e := range t.Effects {
 			was := value{}
 			if h := o.values[e.Path]; len(h) > 0 {
@@ -83,7 +151,7 @@ func (o *oracle) replay() {
 				if was.Exists {
 					o.fault("%v: %s is made, and was there", t.Zxid, e.Path)
 				}
-				if n := len(e.Path) - 10; strings.HasPrefix(e.Path, "/s/") && n > 5 {
+				if n := len(e.Path) - 10; (strings.HasPrefix(e.Path, "/s/") || strings.HasPrefix(e.Path, "/e/n-")) && n >= 5 {
 					if e.Path[n:] <= numbers[e.Path[:n]] {
 						o.fault("%v: %s is made after %s", t.Zxid, e.Path, numbers[e.Path[:n]])
 					}
@@ -144,6 +212,65 @@ func (o *oracle) once(p *op) {
 	}
 }
 
+// byName judges a write on a client's session: session, generation and number say where the log has it, if it has it, whatever the client was told.
+func (o *oracle) byName(p *op) {
+	t := o.named[p.On.Name]
+	if t != nil && p.Outcome != unknown && t.Refused != (p.Outcome == refused) {
+		o.fault("%v: of the call %v, %v, the client was told %d (%s), and the log has refused %v", t.Zxid, p.On.Name, p.Parts, p.Outcome, p.Error, t.Refused)
+		return
+	}
+	closing := p.Parts[0].Verb == verbClose
+	switch {
+	case t == nil && p.Outcome == done && closing:
+		// Its end had been decided before, which is no error. The rules of sessions look for it.
+	case t == nil && (p.Outcome == done || p.Outcome == refused):
+		o.fault("lost: the call %v, %v, was answered with %d (%s), and is nowhere in the log", p.On.Name, p.Parts, p.Outcome, p.Error)
+	case t == nil, t.Refused:
+		for _, part := range p.Parts {
+			if at := o.byTag[part.Tag]; part.Tag != "" && len(at) > 0 {
+				o.fault("%v is in the log at %v, not as the call %v", part, at, p.On.Name)
+			}
+		}
+		if t != nil && p.Outcome == refused {
+			o.rightly(p, t)
+		}
+	case closing != (t.Change == closes):
+		o.fault("%v: the call %v asked for %v, and the log has %+v", t.Zxid, p.On.Name, p.Parts, t)
+	case closing:
+	default:
+		if p.Outcome == unknown {
+			o.fate[p] = t.Zxid
+		}
+		if !matches(p, t) || p.Outcome == done && (t.Zxid != p.Zxid || !agrees(p, t)) {
+			o.fault("%v: the call %v asked for %v and was answered with %v at %v, and the log has %v", t.Zxid, p.On.Name, p.Parts, p.Results, p.Zxid, t.Effects)
+		}
+		for _, part := range p.Parts {
+			if at := o.byTag[part.Tag]; part.Tag != "" && (len(at) != 1 || at[0] != t.Zxid) {
+				o.fault("%v, the call %v, is in the log %d times, at %v, and decided at %v", part, p.On.Name, len(at), at, t.Zxid)
+			}
+		}
+		o.claim(p, t.Zxid)
+	}
+}
+
+// rightly judges a refusal by what was there before it was decided.
+func (o *oracle) rightly(p *op, t *txn) {
+	part := p.Parts[0]
+	v := o.valueAt(part.Path, t.Zxid-1)
+	right := false
+	switch p.Code {
+	case codeExists:
+		right = v.Exists && (part.Verb == verbCreate || part.Verb == verbEphemeral)
+	case codeNoNode:
+		right = !v.Exists && (part.Verb == verbSet || part.Verb == verbDelete)
+	case codeVersion:
+		right = v.Exists && part.Version >= 0 && part.Version != v.Version
+	}
+	if !right {
+		o.fault("%v: %v was refused (%s), and the log has %+v", t.Zxid, p.Parts, p.Error, v)
+	}
+}
+
 func (o *oracle) claim(p *op, z ensemble.Zxid) {
 	if other := o.claims[z]; other != nil {
 		o.fault("%v: both %v and %v, where the log has one of them", z, other.Parts, p.Parts)
@@ -182,11 +309,18 @@ func matches(p *op, t *txn) bool {
 	for i, part := range p.Parts {
 		e := t.Effects[i]
 		switch {
-		case part.Verb == verbSequential:
+		case part.Verb == verbSequential, part.Verb == verbEphemeralSequential:
 			if e.Verb != verbCreate || !strings.HasPrefix(e.Path, part.Path) || len(e.Path) != len(part.Path)+10 {
 				return false
 			}
+		case part.Verb == verbEphemeral:
+			if e.Verb != verbCreate || e.Path != part.Path {
+				return false
+			}
 		case e.Verb != part.Verb || e.Path != part.Path:
+			return false
+		}
+		if owner := e.Owner != 0; owner != (part.Verb == verbEphemeral || part.Verb == verbEphemeralSequential) {
 			return false
 		}
 		if e.Tag != part.Tag {
@@ -233,7 +367,7 @@ func (o *oracle) order(ops []*op) {
 	slices.SortFunc(acks, func(a, b *op) int { return int(a.Return - b.Return) })
 	var known []answered
 	for _, p := range acks {
-		if p.Outcome != done || p.read() {
+		if p.Outcome != done || p.read() || p.Zxid == 0 { // what closes a session is told no zxid
 			continue
 		}
 		z := p.Zxid
@@ -243,7 +377,7 @@ func (o *oracle) order(ops []*op) {
 		known = append(known, answered{p.Return, z})
 	}
 	for _, p := range ops {
-		if p.Outcome != done {
+		if p.Outcome != done || p.Zxid == 0 {
 			continue
 		}
 		i := sort.Search(len(known), func(i int) bool { return known[i].at >= p.Call })

@@ -23,7 +23,7 @@ type world struct {
 }
 
 func newWorld() *world {
-	return &world{log: decided{Refused: map[ensemble.Zxid]bool{}}, next: map[string]int{}, tree: map[string]value{}, zxid: zab.Zxid(1 << 32)}
+	return &world{next: map[string]int{}, tree: map[string]value{}, zxid: zab.Zxid(1 << 32)}
 }
 
 // do carries out parts, if that is possible, and tells the client so.
@@ -41,7 +41,7 @@ func (w *world) do(parts ...part) *op {
 		if len(parts) == 1 {
 			i = -1
 		}
-		w.log.Refused[w.zxid] = true
+		w.log.Txns = append(w.log.Txns, txn{Zxid: w.zxid, Refused: true})
 		o.reply = reply{Outcome: refused, Code: c, Index: i, Error: "refused"}
 		return o
 	}
@@ -79,7 +79,7 @@ func (w *world) do(parts ...part) *op {
 // some is a history with everything in it. The clients were not told of some of the writes; half of those took effect.
 func some(seed uint64) *world {
 	w := newWorld()
-	c := &client{run: &run{history: &history{begin: time.Now()}}, rng: rand.New(rand.NewPCG(seed, 0)), versions: map[string]int32{}}
+	c := &client{run: &run{history: &history{begin: monotonic()}}, rng: rand.New(rand.NewPCG(seed, 0)), versions: map[string]int32{}}
 	for range 2000 {
 		o := w.do(c.choose()...)
 		c.learn(o)
@@ -97,7 +97,7 @@ func some(seed uint64) *world {
 
 // verdicts are those of both checks.
 func verdicts(w *world) (oracle, porcupine error) {
-	fate, oracle := judge(w.ops, &w.log)
+	fate, _, oracle := judge(&history{ops: w.ops}, &w.log, nil)
 	_, porcupine = linearizable(w.ops, fate, time.Minute)
 	return oracle, porcupine
 }
@@ -160,22 +160,19 @@ func TestLies(t *testing.T) {
 			o, _ := w.find(t, verbSequential, nil)
 			e := w.log.Txns[w.at(o.Zxid)].Effects[0]
 			e.Path = fmt.Sprintf("%s%010d", o.Parts[0].Path, w.next[o.Parts[0].Path])
-			w.log.Txns = append(w.log.Txns, txn{w.zxid + 1, []effect{e}})
+			w.log.Txns = append(w.log.Txns, txn{Zxid: w.zxid + 1, Effects: []effect{e}})
 		}, "is in the log 2 times", ""},
 		{"a write of unknown outcome happens twice", func(t *testing.T, w *world) {
 			o, _ := w.find(t, verbSequential, nil)
 			e := w.log.Txns[w.at(o.Zxid)].Effects[0]
 			e.Path = fmt.Sprintf("%s%010d", o.Parts[0].Path, w.next[o.Parts[0].Path])
-			w.log.Txns = append(w.log.Txns, txn{w.zxid + 1, []effect{e}})
+			w.log.Txns = append(w.log.Txns, txn{Zxid: w.zxid + 1, Effects: []effect{e}})
 			o.reply = reply{Outcome: unknown}
 		}, "is in the log 2 times", ""},
 		{"a read is stale", func(t *testing.T, w *world) {
 			set, _ := w.find(t, verbSet, nil)
 			before := w.log.Txns[w.at(set.Zxid)-1].Zxid
-			fate, _ := judge(w.ops, &w.log)
-			_ = fate
-			o := &oracle{log: &w.log, at: map[ensemble.Zxid]*txn{}, byTag: map[string][]ensemble.Zxid{}, values: map[string][]value{}}
-			o.replay()
+			o := newOracle(&w.log)
 			v := o.valueAt(set.Parts[0].Path, before)
 			w.ops = append(w.ops, &op{Parts: []part{{Verb: verbGet, Path: set.Parts[0].Path}}, Call: set.Return + 1, Return: set.Return + 3,
 				reply: reply{Outcome: done, Zxid: before, Results: []result{{Path: set.Parts[0].Path, Exists: true, Tag: v.Tag, Version: v.Version}}}})
@@ -215,7 +212,7 @@ func TestLies(t *testing.T) {
 			o, _ := w.find(t, verbSequential, nil)
 			e := w.log.Txns[w.at(o.Zxid)].Effects[0]
 			e.Tag = "9-9"
-			w.log.Txns = append(w.log.Txns, txn{w.zxid + 1, []effect{e}})
+			w.log.Txns = append(w.log.Txns, txn{Zxid: w.zxid + 1, Effects: []effect{e}})
 			w.ops = append(w.ops, &op{Parts: []part{{Verb: verbSequential, Path: o.Parts[0].Path, Tag: "9-9"}}, Call: w.now, Return: w.now,
 				reply: reply{Outcome: done, Zxid: w.zxid + 1, Results: []result{{Path: e.Path}}}})
 		}, "is made, and was there", ""},
@@ -228,7 +225,7 @@ func TestLies(t *testing.T) {
 			}
 		}, "and the log has", ""},
 		{"nobody asked", func(t *testing.T, w *world) {
-			w.log.Txns = append(w.log.Txns, txn{w.zxid + 1, []effect{{Verb: verbCreate, Path: "/k/new", Tag: "8-8"}}})
+			w.log.Txns = append(w.log.Txns, txn{Zxid: w.zxid + 1, Effects: []effect{{Verb: verbCreate, Path: "/k/new", Tag: "8-8"}}})
 		}, "nobody asked for it", ""},
 		{"the order of the log is not that of time", func(t *testing.T, w *world) {
 			o, i := w.find(t, verbSequential, nil)
@@ -257,7 +254,7 @@ func TestLies(t *testing.T) {
 // A check that ran out of time has not passed.
 func TestNoTime(t *testing.T) {
 	w := some(1)
-	fate, _ := judge(w.ops, &w.log)
+	fate, _, _ := judge(&history{ops: w.ops}, &w.log, nil)
 	if _, err := linearizable(w.ops, fate, 0); !errors.As(err, new(invalid)) {
 		t.Errorf("%v", err)
 	}

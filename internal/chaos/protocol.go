@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/internal/core"
 )
 
 // verb is what a part of an operation does.
@@ -20,10 +21,13 @@ const (
 	verbSet
 	verbDelete
 	verbGet // alone, and after a Sync
+	verbEphemeral
+	verbEphemeralSequential
+	verbClose // the session
 )
 
 func (v verb) String() string {
-	return [...]string{"?", "create", "sequential", "set", "delete", "get"}[v]
+	return [...]string{"?", "create", "sequential", "set", "delete", "get", "ephemeral", "sequential ephemeral", "close"}[v]
 }
 
 // part is one thing that an operation does. Version is -1 for any. Data that is written begins with Tag, which no other part of the run has, and a space; Size is how long it is.
@@ -52,10 +56,26 @@ const (
 	nothing                // not handed to the ensemble
 )
 
+// deed says on which session a request is made, or what is to happen to that of the connection.
+type deed uint8
+
+const (
+	onNode deed = iota // the member's own session
+	onSession
+	openSession
+	resumeSession
+	closeSession
+)
+
 // request is a write (several parts are a multi) or a read; with no parts it asks for the status.
 type request struct {
+	Deed    deed
 	Parts   []part
 	Timeout time.Duration
+
+	Lasts    time.Duration      // openSession: its timeout
+	Session  ensemble.SessionID // resumeSession
+	Password []byte
 }
 
 // reply is its answer.
@@ -66,8 +86,18 @@ type reply struct {
 	Index   int  // of the part that was refused; -1: the only one
 	Zxid    ensemble.Zxid
 	Results []result
+	On      *served // of what was asked on a session, or about one
 
 	Status status
+}
+
+// served is what a reply says of the session of the connection.
+type served struct {
+	Session  uint64
+	Name     core.Name // of the call; Sequence 0: it was not handed over, or is none
+	Alive    int64     // the session's Context had not ended then, after the call; 0: it had
+	Password []byte    // of openSession and resumeSession
+	Lasts    time.Duration
 }
 
 // result is what a part led to.
@@ -76,6 +106,8 @@ type result struct {
 	Exists  bool // of a read
 	Tag     string
 	Version int32
+	Czxid   ensemble.Zxid // of a read
+	Owner   uint64        // the same
 }
 
 // status is that of a member.
@@ -95,10 +127,12 @@ const (
 	codeNoNode
 	codeVersion
 	codeNotEmpty
+	codeExpired // the session
 )
 
 func codeOf(err error) code {
-	for c, e := range map[code]error{codeExists: ensemble.ErrNodeExists, codeNoNode: ensemble.ErrNoNode, codeVersion: ensemble.ErrBadVersion, codeNotEmpty: ensemble.ErrNotEmpty} {
+	for c, e := range map[code]error{codeExists: ensemble.ErrNodeExists, codeNoNode: ensemble.ErrNoNode, codeVersion: ensemble.ErrBadVersion, codeNotEmpty: ensemble.ErrNotEmpty,
+		codeExpired: ensemble.ErrSessionExpired} {
 		if errors.Is(err, e) {
 			return c
 		}
@@ -132,30 +166,42 @@ func (c *conn) call(r request) (a reply, err error) {
 }
 
 // serve answers what comes on a control connection.
-func serve(ctx context.Context, n *ensemble.Node, c net.Conn) {
+func serve(ctx context.Context, n *ensemble.Node, x *events, c net.Conn) {
 	defer c.Close()
 	e, d := gob.NewEncoder(c), gob.NewDecoder(c)
+	var t tenant
 	for {
 		var r request
-		if d.Decode(&r) != nil || e.Encode(answer(ctx, n, r)) != nil {
+		if d.Decode(&r) != nil || e.Encode(answer(ctx, n, x, &t, r)) != nil {
 			return
 		}
 	}
 }
 
-func answer(ctx context.Context, n *ensemble.Node, r request) (a reply) {
+func answer(ctx context.Context, n *ensemble.Node, x *events, t *tenant, r request) (a reply) {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	switch {
+	case r.Deed > onSession:
+		return t.deed(ctx, n, x, r)
 	case len(r.Parts) == 0:
 		s, v := n.Status(), n.View()
 		defer v.Release()
 		return reply{Outcome: done, Status: status{s.Leader, s.Ready, v.Zxid(), v.Digest()}}
+	case r.Deed == onSession && r.Parts[0].Verb == verbGet:
+		return t.read(ctx, r.Parts[0].Path)
+	case r.Deed == onSession:
+		return t.write(ctx, r.Parts)
 	case r.Parts[0].Verb == verbGet:
 		return read(ctx, n, r.Parts[0].Path)
 	}
+	a, _ = carryOut(ctx, n, r.Parts)
+	return a
+}
+
+func carryOut(ctx context.Context, n ensemble.Client, parts []part) (a reply, err error) {
 	var ops []ensemble.Op
-	for _, p := range r.Parts {
+	for _, p := range parts {
 		v := ensemble.AnyVersion
 		if p.Version >= 0 {
 			v = ensemble.VersionOf(p.Version)
@@ -165,6 +211,10 @@ func answer(ctx context.Context, n *ensemble.Node, r request) (a reply) {
 			ops = append(ops, ensemble.CreateOp{Path: p.Path, Data: p.data()})
 		case verbSequential:
 			ops = append(ops, ensemble.CreateOp{Path: p.Path, Data: p.data(), Mode: ensemble.Sequential})
+		case verbEphemeral:
+			ops = append(ops, ensemble.CreateOp{Path: p.Path, Data: p.data(), Mode: ensemble.Ephemeral})
+		case verbEphemeralSequential:
+			ops = append(ops, ensemble.CreateOp{Path: p.Path, Data: p.data(), Mode: ensemble.Ephemeral | ensemble.Sequential})
 		case verbSet:
 			ops = append(ops, ensemble.SetOp{Path: p.Path, Data: p.data(), Version: v})
 		case verbDelete:
@@ -172,7 +222,6 @@ func answer(ctx context.Context, n *ensemble.Node, r request) (a reply) {
 		}
 	}
 	var results []ensemble.Result
-	var err error
 	if len(ops) == 1 {
 		results = make([]ensemble.Result, 1)
 		results[0], err = n.Do(ctx, ops[0])
@@ -180,16 +229,16 @@ func answer(ctx context.Context, n *ensemble.Node, r request) (a reply) {
 		results, err = n.Multi(ctx, ops...)
 	}
 	if err != nil {
-		return failed(err)
+		return failed(err), err
 	}
 	a = reply{Outcome: done, Zxid: results[0].Zxid}
 	for i, r0 := range results {
-		a.Results = append(a.Results, result{Path: r0.Path, Version: r0.Stat.Version.Int(), Tag: r.Parts[i].Tag})
+		a.Results = append(a.Results, result{Path: r0.Path, Version: r0.Stat.Version.Int(), Tag: parts[i].Tag})
 	}
-	return a
+	return a, nil
 }
 
-func read(ctx context.Context, n *ensemble.Node, path string) reply {
+func read(ctx context.Context, n ensemble.Client, path string) reply {
 	synced, err := n.Sync(ctx)
 	if err != nil {
 		return reply{Outcome: nothing, Error: err.Error()}
@@ -201,15 +250,21 @@ func read(ctx context.Context, n *ensemble.Node, path string) reply {
 	case err != nil:
 		return reply{Outcome: nothing, Error: err.Error()}
 	}
-	return reply{Outcome: done, Zxid: z.Zxid, Results: []result{{Path: path, Exists: true, Tag: tagOf(z.Data), Version: z.Stat.Version.Int()}}}
+	return reply{Outcome: done, Zxid: z.Zxid, Results: []result{{Path: path, Exists: true, Tag: tagOf(z.Data), Version: z.Stat.Version.Int(),
+		Czxid: z.Stat.Czxid, Owner: uint64(z.Stat.EphemeralOwner)}}}
 }
 
 func failed(err error) reply {
+	if err == nil {
+		return reply{Outcome: done}
+	}
 	a := reply{Error: err.Error(), Outcome: nothing, Index: -1}
 	var op *ensemble.OpError
 	switch {
 	case errors.Is(err, ensemble.ErrUncertain):
 		a.Outcome = unknown
+	case errors.Is(err, ensemble.ErrSessionExpired):
+		a.Code = codeExpired
 	case errors.As(err, &op):
 		a.Outcome, a.Code, a.Index = refused, codeOf(err), op.Index
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ type run struct {
 }
 
 func (r *run) run(ctx context.Context) (err error) {
-	r.history = &history{begin: time.Now()}
+	r.history = &history{begin: monotonic()}
 	r.tally = map[kind]*tally{}
 	for k := range kinds {
 		r.tally[kind(k)] = &tally{}
@@ -67,10 +68,8 @@ func (r *run) run(ctx context.Context) (err error) {
 	for id := ensemble.ID(1); id < size; id++ { // the log of the last is on another disk, and the others have all of it
 		go func() { keepers <- keepLogs(keeping, r.cluster.dataDir(id)) }()
 	}
-	for id := ensemble.ID(1); id <= size; id++ {
-		if err := r.cluster.start(id); err != nil {
-			return err
-		}
+	if err := r.cluster.startAll([]ensemble.ID{1, 2, 3}); err != nil {
+		return err
 	}
 	if err := r.setUp(ctx); err != nil {
 		return err
@@ -79,6 +78,10 @@ func (r *run) run(ctx context.Context) (err error) {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var clients sync.WaitGroup
+	for i := range sessionClients {
+		c := r.newSessionClient(i)
+		clients.Go(func() { c.loop(working) })
+	}
 	for i := range clientsCount {
 		c := &client{run: r, number: i, member: ensemble.ID(1 + i%size), rng: rand.New(rand.NewPCG(r.seed, uint64(1+i))), versions: map[string]int32{}}
 		clients.Go(func() { c.loop(working) })
@@ -90,6 +93,9 @@ func (r *run) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := r.back(ctx, time.Now()); err != nil { // and so what clients have left open is decided, too
+		return err
+	}
 	rate := float64(acked) / took.Seconds()
 	fmt.Printf("%d acknowledged writes in %.0f s: %.0f a second; %d operations in all\n", acked, took.Seconds(), rate, len(r.history.ops))
 	r.report()
@@ -99,14 +105,15 @@ func (r *run) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := r.check(ctx); err != nil {
+	seen, err := r.check(ctx)
+	if err != nil {
 		return err
 	}
 	if rate < leastRate {
 		return invalid{fmt.Errorf("%.0f acknowledged writes a second; %d are the least", rate, leastRate)}
 	}
-	if err := r.enough(); err != nil {
-		return err
+	if err := errors.Join(r.enough(), seen.enough()); err != nil {
+		return invalid{err}
 	}
 	fmt.Printf("OK seed %d: nothing lost, doubled, stale or refused in vain; %.0f s in all\n", r.seed, time.Since(r.begin).Seconds())
 	return nil
@@ -125,7 +132,7 @@ func (r *run) setUp(ctx context.Context) error {
 		return err
 	}
 	defer k.c.Close()
-	paths := []string{"/k", "/s", "/fill", "/probe"}
+	paths := []string{"/k", "/s", "/c", "/e", "/fill", "/probe"}
 	for i := range keysCount {
 		paths = append(paths, fmt.Sprintf("/s/%d", i))
 	}
@@ -138,30 +145,47 @@ func (r *run) setUp(ctx context.Context) error {
 }
 
 // check stops everything and judges the run.
-func (r *run) check(ctx context.Context) error {
+func (r *run) check(ctx context.Context) (seen evidence, err error) {
 	last, digest, err := r.same(ctx)
 	if err != nil {
-		return err
+		return seen, err
 	}
+	r.history.until = monotonic()
+	final, err := r.counters()
+	if err != nil {
+		return seen, err
+	}
+	r.history.note(func(l *lives) {
+		r.cluster.mu.Lock()
+		defer r.cluster.mu.Unlock()
+		l.ends = slices.Clone(r.cluster.ends)
+	})
 	if err := r.cluster.stop(); err != nil {
-		return err
+		return seen, err
+	}
+	for id := ensemble.ID(1); id <= size; id++ {
+		list, err := readEvents(r.dir, id)
+		if err != nil {
+			return seen, err
+		}
+		r.history.events = append(r.history.events, list...)
 	}
 	logs := map[ensemble.ID]map[ensemble.Zxid]zab.Entry{}
 	for id := ensemble.ID(1); id <= size; id++ {
 		if logs[id], err = readLog(r.cluster.dataDir(id)); err != nil {
-			return fmt.Errorf("the log of member %d: %w", id, err)
+			return seen, fmt.Errorf("the log of member %d: %w", id, err)
 		}
 	}
 	entries, err := merge(logs, last)
 	if err != nil {
-		return err
+		return seen, err
 	}
 	log, err := decode(entries)
 	if err != nil {
-		return err
+		return seen, err
 	}
 	if log.Digest != digest {
-		return fmt.Errorf("the log leads to a tree with digest %x; the members have %x", log.Digest, digest)
+		return seen, fmt.Errorf("the log leads to a tree with digest %x; the members have %x", log.Digest, digest)
 	}
 	count := map[outcome]int{}
 	reads := 0
@@ -172,19 +196,49 @@ func (r *run) check(ctx context.Context) error {
 			count[o.Outcome]++
 		}
 	}
-	fate, err := judge(r.history.ops, log)
+	fate, seen, err := judge(r.history, log, final)
 	if err != nil {
-		return err
+		return seen, err
 	}
 	fmt.Printf("log: %d entries; %d writes acknowledged, %d refused, %d not handed over, %d of unknown outcome, of which the log has %d; %d reads\n",
 		log.Entries, count[done], count[refused], count[nothing], count[unknown], len(fate), reads)
+	fmt.Println(seen)
 	begin := time.Now()
 	n, err := linearizable(r.history.ops, fate, r.checkLimit)
 	if err != nil {
-		return err
+		return seen, err
 	}
 	fmt.Printf("porcupine: %d operations on keys are linearizable, found in %.1f s\n", n, time.Since(begin).Seconds())
-	return nil
+	return seen, nil
+}
+
+// counters reads all counters, at all members.
+func (r *run) counters() (final map[string][]int, err error) {
+	final = map[string][]int{}
+	for _, o := range r.history.ops {
+		if isCounter(o.Parts[0].Path) {
+			final[o.Parts[0].Path] = nil
+		}
+	}
+	for id := ensemble.ID(1); id <= size; id++ {
+		k, err := dialControl(r.cluster.process(id).control)
+		if err != nil {
+			return nil, err
+		}
+		defer k.c.Close()
+		for path := range final {
+			o, _ := r.history.call(k, -1, id, 10*time.Second, part{Verb: verbGet, Path: path})
+			if o.Outcome != done {
+				return nil, fmt.Errorf("the counter %s cannot be read at member %d: %s", path, id, o.Error)
+			}
+			n := 0
+			if o.Results[0].Exists {
+				n = countOf(o.Results[0].Tag)
+			}
+			final[path] = append(final[path], n)
+		}
+	}
+	return final, nil
 }
 
 // same waits until all members have the same state, and returns it.
