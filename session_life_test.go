@@ -106,7 +106,7 @@ func TestH2CreateAfterClose(t *testing.T) {
 				t.Fatalf("round %d leaves %v", round, names)
 			}
 		}
-		if made < 10 || cut < 100 {
+		if made+cut != 1000 || cut < 100 {
 			t.Errorf("%d creates were in time, and %d too late: it was too tame", made, cut)
 		}
 	})
