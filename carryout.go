@@ -1,7 +1,6 @@
 package ensemble
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -243,7 +242,7 @@ func (h *host) errorOf(c *call, r *core.Reply[core.Result]) error {
 	case errors.Is(err, core.ErrOverloaded):
 		return ErrOverloaded
 	case errors.Is(err, core.ErrMoved) || errors.Is(err, core.ErrExpired):
-		if c.s != nil && c.kind == write && errors.Is(context.Cause(c.s.ctx), ErrSessionMoved) {
+		if c.s != nil && c.kind == write && c.s.moved {
 			err = ErrSessionMoved // the machine only knows that it is not served here any more
 		}
 		if errors.Is(r.Err, core.ErrUncertain) {

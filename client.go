@@ -291,6 +291,11 @@ func (c client) Sync(ctx context.Context) (Zxid, error) {
 		}
 	}
 	_, z, err := c.h.do(ctx, c.h.borrow(syncing))
+	if err == nil && c.s != nil {
+		if err := c.s.alive(); err != nil { // no read on the session can follow
+			return 0, err
+		}
+	}
 	return z, err
 }
 

@@ -18,6 +18,11 @@ import (
 )
 
 // Node is one member of an ensemble, running inside this process. All its methods may be called from many goroutines.
+//
+// Its calls are made on its own session, whichever that is when they are decided. A call that waits when that session ends, as it does when there was no quorum for too long,
+// is made on the next one, in its place among the others, unless it may have been made on the former: then its error is ErrSessionExpired, joined with ErrUncertain. So an ephemeral that a Node has made lives
+// as long as the session that its Stat.EphemeralOwner tells, which may have begun after the call. What is to be of one session or not to be at all, such as what is written by whoever holds a lock,
+// is called on what Session returns.
 type Node struct{ client }
 
 // Open starts a member. It returns long before the member can serve: see Ready. Every fault of cfg is reported, as *ConfigErrors joined by

@@ -40,6 +40,7 @@ type Session struct {
 	cancel     context.CancelCauseFunc
 	timer      *time.Timer // ends ctx when no renewal is confirmed
 	until      time.Time   // then; the node's goroutine only
+	moved      bool        // it is served elsewhere, whatever its ctx ended by; the same
 	adding     sync.Mutex
 	who        atomic.Pointer[datatree.Caller] // replaced, never changed
 }
@@ -139,6 +140,7 @@ func (h *host) sessionNews(news []core.SessionNews) {
 			s.end(ErrSessionExpired)
 		case core.SessionMoved:
 			delete(h.open, n.Session)
+			s.moved = true
 			s.end(ErrSessionMoved)
 		}
 	}
@@ -208,7 +210,7 @@ func (h *host) openSession(ctx context.Context, resumes bool, request func() []b
 }
 
 // Session is the node's own, now: before the first readiness one without an ID, and after an end, until there is a quorum, the ended one. The node makes the
-// next by itself. It never waits.
+// next by itself. It never waits. A call on what it returns is made on that session or not at all, unlike one on the Node.
 func (n *Node) Session() *Session { return n.h.session.Load() }
 
 // ID returns the id of the session, the zxid of the transaction that opened it; 0 before the node's first readiness.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -141,213 +139,6 @@ func TestSilentDeath(t *testing.T) {
 	})
 }
 
-// H7: a client that is cut off from all knows by itself that its session may be over, before anybody else can know it.
-func TestH7ClientSideExpiry(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := ensembletest.New(t, 3)
-		leader, alone := c.WaitLeader(), c.Followers()[0]
-		s := newSession(t, c.Node(alone))
-		ephemeral(t, s, "/e")
-		own := c.Node(alone).Session()
-		wait(t, time.Minute)
-		c.Isolate(alone)
-		cut := time.Now()
-		wantCause(t, s, ensemble.ErrNoQuorum)
-		if d := time.Since(cut); d > timeout*2/3 || d < timeout/3 {
-			t.Errorf("it took %v", d)
-		}
-		if !exists(t, c.Node(leader), "/e") {
-			t.Error("the session was ended before its owner knew")
-		}
-		vanishes(t, c.Node(leader), "/e", timeout+bucket)
-		wantCause(t, own, ensemble.ErrNoQuorum)
-		if c.Node(alone).Session() != own {
-			t.Error("there is another session without a quorum")
-		}
-		c.Heal()
-		must[string](t)(c.Node(alone).Create(t.Context(), "/again", nil, ensemble.Ephemeral)) // on the next one, which the node makes by itself
-		z := must[ensemble.Znode](t)(c.Node(alone).Get(t.Context(), "/again"))
-		if next := c.Node(alone).Session(); next.Context().Err() != nil || uint64(next.ID()) != z.Stat.EphemeralOwner || next.ID() == own.ID() {
-			t.Errorf("the node's own session is %x after %x, and the ephemeral is of %x", next.ID(), own.ID(), z.Stat.EphemeralOwner)
-		}
-		if s.Context().Err() == nil {
-			t.Error("an ended Context came back")
-		}
-	})
-}
-
-// H4: who is silent only because there is no leader keeps his session.
-func TestH4LeaderChangeGrace(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := ensembletest.New(t, 5)
-		s := must[*ensemble.Session](t)(c.Node(c.Followers()[0]).NewSession(t.Context(), ensemble.SessionOptions{Timeout: time.Second}))
-		ephemeral(t, s, "/e")
-		for range 20 {
-			leader := c.WaitLeader()
-			if leader == 0 {
-				t.Fatal("no leader")
-			}
-			if id := leader; c.Node(id).Session() == nil {
-				t.Fatal("no session")
-			}
-			if slices.Contains(c.Followers(), leader) {
-				t.Fatal("it follows itself")
-			}
-			if c.Node(leader).Status().Role == ensemble.Leading {
-				if err := c.Node(leader).Transfer(t.Context(), 0); err != nil && !errors.Is(err, ensemble.ErrNotLeading) {
-					t.Fatal(err)
-				}
-			}
-			wait(t, 300*time.Millisecond)
-		}
-		if s.Context().Err() != nil || !exists(t, c.Node(c.WaitLeader()), "/e") {
-			t.Errorf("it has ended: %v", context.Cause(s.Context()))
-		}
-		// A leader that dies takes as long as it takes to be missed, and nobody's session with it.
-		for range 3 {
-			leader := c.WaitLeader()
-			keep := newSession(t, c.Node(c.Followers()[0]))
-			path := ephemeral(t, keep, fmt.Sprintf("/kept-%x", keep.ID()))
-			c.Crash(leader)
-			wait(t, 3*timeout)
-			if keep.Context().Err() != nil || !exists(t, c.Node(c.WaitLeader()), path) {
-				t.Errorf("it has ended: %v", context.Cause(keep.Context()))
-			}
-			c.Restart(leader)
-			wait(t, time.Second)
-		}
-	})
-}
-
-// E16: a leader that hears nobody for three timeouts, while another leads, ends no session when it comes back, and answers nothing in between.
-func TestE16LeaderCutOff(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := ensembletest.New(t, 3)
-		old := c.WaitLeader()
-		f := c.Followers()[0]
-		s := newSession(t, c.Node(f))
-		ephemeral(t, s, "/e")
-		lost := newSession(t, c.Node(old))
-		cut := time.Now()
-		c.Isolate(old)
-		<-lost.Context().Done()
-		if d := time.Since(cut); d > timeout*2/3 {
-			t.Errorf("a leader that is cut off renewed its own session for %v", d)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*timeout)
-		defer cancel()
-		if _, err := c.Node(old).Sync(ctx); err == nil {
-			t.Error("a leader that is cut off confirms")
-		}
-		wantCause(t, lost, ensemble.ErrNoQuorum)
-		c.Heal()
-		wait(t, 3*timeout)
-		if s.Context().Err() != nil || !exists(t, c.Node(old), "/e") {
-			t.Errorf("a session of the other side has ended: %v", context.Cause(s.Context()))
-		}
-	})
-}
-
-// H1: a member that is away while a session ends, and gets the end by synchronisation, has none of its ephemerals.
-func TestH1EphemeralNotDeleted(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := ensembletest.New(t, 3)
-		c.WaitLeader()
-		away, other := c.Followers()[0], c.Followers()[1]
-		for round := range 3 {
-			s := newSession(t, c.Node(other))
-			for i := range 20 {
-				ephemeral(t, s, fmt.Sprintf("/e-%d-%d", round, i))
-			}
-			must[ensemble.Zxid](t)(c.Node(away).Sync(t.Context()))
-			switch round {
-			case 0:
-				c.Isolate(away)
-			case 1:
-				c.Crash(away)
-			case 2:
-				c.Wipe(away)
-			}
-			if err := s.Close(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			c.Heal()
-			if round > 0 {
-				c.Restart(away)
-			}
-			for i := range 20 {
-				if path := fmt.Sprintf("/e-%d-%d", round, i); exists(t, c.Node(away), path) || exists(t, c.Node(other), path) {
-					t.Errorf("%s is there", path)
-				}
-			}
-		}
-	})
-}
-
-// H2: creates that are under way on a session that another member resumes and closes leave nothing.
-func TestH2CreateAfterClose(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ctx := t.Context()
-		c := ensembletest.New(t, 3)
-		a, b := c.Node(c.Followers()[0]), c.Node(c.Followers()[1])
-		for round := range 10 {
-			s := newSession(t, a)
-			var group sync.WaitGroup
-			var pending []*ensemble.Pending
-			group.Go(func() {
-				for i := range 100 {
-					pending = append(pending, s.Submit(ensemble.CreateOp{Path: fmt.Sprintf("/r%d-%d-", round, i), Mode: ensemble.Ephemeral | ensemble.Sequential}))
-				}
-			})
-			r := must[*ensemble.Session](t)(b.ResumeSession(ctx, s.ID(), s.Password()))
-			if err := r.Close(ctx); err != nil {
-				t.Fatal(err)
-			}
-			group.Wait()
-			for _, p := range pending {
-				if _, err := p.Wait(ctx); err != nil && (!errors.Is(err, ensemble.ErrSessionMoved) && !errors.Is(err, ensemble.ErrSessionExpired) || errors.Is(err, ensemble.ErrUncertain)) {
-					t.Errorf("a create on a session that was moved: %v", err)
-				}
-			}
-			must[ensemble.Zxid](t)(a.Sync(ctx))
-			if names := must[[]string](t)(a.Children(ctx, "/")); len(names) != 1 {
-				t.Fatalf("round %d leaves %v", round, names)
-			}
-		}
-	})
-}
-
-// H3, R1: a session goes from member to member. The former owner learns that it has moved, and the next one sees all that the session has seen.
-func TestH3SessionMove(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ctx := t.Context()
-		c := ensembletest.New(t, 3)
-		s := newSession(t, c.Node(1))
-		ephemeral(t, s, "/e")
-		for round := range 12 {
-			at := ensemble.ID(round%3 + 1)
-			stat := must[ensemble.Stat](t)(s.Set(ctx, "/e", []byte{byte(round)}, ensemble.AnyVersion))
-			next := must[*ensemble.Session](t)(c.Node(at).ResumeSession(ctx, s.ID(), s.Password()))
-			if z := must[ensemble.Znode](t)(next.Get(ctx, "/e")); z.Stat.Mzxid != stat.Mzxid {
-				t.Errorf("member %d shows %v, the session has seen %v", at, z.Stat.Mzxid, stat.Mzxid)
-			}
-			wantCause(t, s, ensemble.ErrSessionMoved)
-			if err := s.Close(ctx); !errors.Is(err, ensemble.ErrSessionMoved) {
-				t.Errorf("the former owner closed it: %v", err)
-			}
-			if next.ID() != s.ID() || next.Timeout() != s.Timeout() || !slices.Equal(next.Password(), s.Password()) {
-				t.Error("it is not the same session")
-			}
-			s = next
-			wait(t, timeout) // who has moved is renewed where it is, and only there
-		}
-		wait(t, time.Minute)
-		if s.Context().Err() != nil || !exists(t, c.Node(2), "/e") {
-			t.Error("it has ended")
-		}
-	})
-}
-
 // The node that served a session is lost for good; whoever has its password goes on with it elsewhere, in time.
 func TestResumeAfterCrash(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -389,187 +180,6 @@ func TestSessionsSurviveRestart(t *testing.T) {
 		vanishes(t, c.Node(1), "/lost", timeout+bucket)
 		if !exists(t, c.Node(1), "/kept") || next.Context().Err() != nil {
 			t.Error("the session that was resumed has ended")
-		}
-	})
-}
-
-// H8: whatever is asked of a session at a bad moment has a definite answer.
-func TestH8BadMoments(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ctx := t.Context()
-		c := ensembletest.New(t, 3)
-		n := c.Node(c.Followers()[0])
-		s := newSession(t, n)
-		ephemeral(t, s, "/e")
-		wrong := s.Password()
-		wrong[0] ^= 1
-		for _, p := range [][]byte{wrong, nil, s.Password()[1:], append(s.Password(), 0)} {
-			if _, err := n.ResumeSession(ctx, s.ID(), p); !errors.Is(err, ensemble.ErrSessionExpired) || errors.Is(err, ensemble.ErrUncertain) {
-				t.Errorf("password %x: %v", p, err)
-			}
-		}
-		if _, err := n.ResumeSession(ctx, s.ID()+1, s.Password()); !errors.Is(err, ensemble.ErrSessionExpired) {
-			t.Errorf("another id: %v", err)
-		}
-		if s.Context().Err() != nil {
-			t.Error("a wrong password disturbs the owner")
-		}
-		var group sync.WaitGroup
-		for range 5 { // closed by many at once
-			group.Go(func() {
-				if err := s.Close(ctx); err != nil {
-					t.Errorf("closing: %v", err)
-				}
-			})
-		}
-		group.Wait()
-		if _, err := n.ResumeSession(ctx, s.ID(), s.Password()); !errors.Is(err, ensemble.ErrSessionExpired) {
-			t.Errorf("an ended session: %v", err)
-		}
-		// Closed just when it expires: the node is cut off and comes back about then.
-		for i := range 8 {
-			s := newSession(t, n)
-			path := ephemeral(t, s, fmt.Sprintf("/late-%d", i))
-			c.Isolate(n.Status().ID)
-			wait(t, timeout-4*tick+time.Duration(i)*tick)
-			c.Heal()
-			if err := s.Close(ctx); err != nil {
-				t.Errorf("closing: %v", err)
-			}
-			if exists(t, n, path) {
-				t.Errorf("%s is there", path)
-			}
-		}
-		if _, err := n.NewSession(ctx, ensemble.SessionOptions{Timeout: -1}); !errors.Is(err, ensemble.ErrBadArguments) {
-			t.Errorf("a negative timeout: %v", err)
-		}
-	})
-}
-
-// H9: no id comes twice, whoever leads and however often members begin anew.
-func TestH9SessionIDsAreUnique(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := ensembletest.New(t, 3)
-		seen := map[ensemble.SessionID]bool{}
-		for range 30 {
-			leader := c.WaitLeader()
-			for id := ensemble.ID(1); id <= 3; id++ {
-				for range 3 {
-					s := newSession(t, c.Node(id))
-					if seen[s.ID()] {
-						t.Fatalf("session %x comes twice", s.ID())
-					}
-					seen[s.ID()] = true
-				}
-			}
-			c.Crash(leader)
-			c.Restart(leader)
-		}
-	})
-}
-
-// R6, and what else a lost answer has ever done: the leader dies with creates, increments and deletes under way, again and again. Each takes effect once: no
-// number is skipped by an orphan, the counter is exact, no delete of what is there is told that it is not.
-func TestR6LostAnswers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ctx := t.Context()
-		c := ensembletest.New(t, 3)
-		must[string](t)(c.Node(1).Create(ctx, "/n", []byte{0}, 0))
-		must[string](t)(c.Node(1).Create(ctx, "/q", nil, 0))
-		c.WaitLeader()
-		f := c.Node(c.Followers()[0])
-		s := must[*ensemble.Session](t)(f.NewSession(ctx, ensemble.SessionOptions{Timeout: time.Minute}))
-		var group sync.WaitGroup
-		made := map[string]bool{}
-		sum := 0
-		group.Go(func() {
-			for range 150 {
-				path := must[string](t)(s.Create(ctx, "/q/i-", nil, ensemble.Sequential))
-				if made[path] {
-					t.Errorf("%s twice", path)
-				}
-				made[path] = true
-				if err := s.Delete(ctx, path, ensemble.VersionOf(0)); err != nil {
-					t.Errorf("delete of what is there: %v", err)
-				}
-				z := must[ensemble.Znode](t)(s.Get(ctx, "/n"))
-				if _, err := s.Set(ctx, "/n", []byte{z.Data[0] + 1}, z.Stat.Version); err != nil {
-					t.Errorf("an increment by the only writer: %v", err)
-				}
-				sum++
-				wait(t, tick)
-			}
-		})
-		for range 8 {
-			wait(t, time.Second)
-			leader := c.WaitLeader()
-			if leader == f.Status().ID {
-				if err := f.Transfer(ctx, 0); err != nil {
-					t.Log(err)
-				}
-				continue
-			}
-			c.Crash(leader)
-			wait(t, 100*time.Millisecond)
-			c.Restart(leader)
-		}
-		group.Wait()
-		must[ensemble.Zxid](t)(f.Sync(ctx))
-		if z := must[ensemble.Znode](t)(f.Get(ctx, "/n")); int(z.Data[0]) != sum%256 {
-			t.Errorf("the counter is %d after %d increments", z.Data[0], sum)
-		}
-		if left := must[[]string](t)(f.Children(ctx, "/q")); len(left) != 0 || len(made) != sum {
-			t.Errorf("orphans: %v", left)
-		}
-		for i := range sum {
-			if !made[fmt.Sprintf("/q/i-%010d", i)] {
-				t.Errorf("number %d was used for nobody", i)
-			}
-		}
-	})
-}
-
-// R3: a thousand writes of one goroutine on a session, through changes of leader, refusals among them, take effect in the order in which they were submitted.
-func TestR3SubmitOrder(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ctx := t.Context()
-		c := ensembletest.New(t, 3)
-		c.WaitLeader()
-		f := c.Node(c.Followers()[0])
-		s := must[*ensemble.Session](t)(f.NewSession(ctx, ensemble.SessionOptions{Timeout: time.Minute}))
-		must[string](t)(s.Create(ctx, "/seq", nil, 0))
-		other := newSession(t, f) // whose node is never crashed
-		for round := range 4 {
-			var pending []*ensemble.Pending
-			for i := range 1000 {
-				op := ensemble.Op(ensemble.CreateOp{Path: "/seq/n-", Mode: ensemble.Sequential})
-				if i%10 == 3 {
-					op = ensemble.DeleteOp{Path: "/seq"} // not empty
-				}
-				pending = append(pending, s.Submit(op))
-			}
-			if leader := c.WaitLeader(); round%2 == 0 && leader != f.Status().ID {
-				c.Crash(leader)
-				c.Restart(leader)
-			}
-			last := ""
-			for i, p := range pending {
-				r, err := p.Wait(ctx)
-				switch {
-				case i%10 == 3 && i+round > 3 && !errors.Is(err, ensemble.ErrNotEmpty), i%10 != 3 && err != nil:
-					t.Fatalf("%d: %v", i, err)
-				case err == nil && r.Path <= last:
-					t.Fatalf("%d: %s after %s", i, r.Path, last)
-				case err == nil:
-					last = r.Path
-				}
-			}
-			if got := must[[]string](t)(s.Children(ctx, "/seq")); len(got) != 900*(round+1) {
-				t.Errorf("%d children", len(got))
-			}
-		}
-		if other.Context().Err() != nil {
-			t.Error("the others starved")
 		}
 	})
 }
@@ -721,6 +331,46 @@ func TestShutdownEndsOwnSession(t *testing.T) {
 		wantCause(t, own, ensemble.ErrClosed)
 		if n := c.Node(c.WaitLeader()); exists(t, n, "/e") || !exists(t, n, "/kept") || n.Status().Sessions != 3 {
 			t.Errorf("not just the own session has ended: %d are left", n.Status().Sessions)
+		}
+	})
+}
+
+// What waits at a node when its own session ends is made on its next one, in order; what was called on the session itself is refused, for certain.
+func TestCallsOfANodeOutliveItsSession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.New(t, 3)
+		leader, alone := c.WaitLeader(), c.Followers()[0]
+		n := c.Node(alone)
+		own := n.Session()
+		must[string](t)(n.Create(ctx, "/former", nil, ensemble.Ephemeral))
+		c.Isolate(alone)
+		var pending []*ensemble.Pending
+		for range 100 {
+			pending = append(pending, n.Submit(ensemble.CreateOp{Path: "/e-", Mode: ensemble.Ephemeral | ensemble.Sequential}))
+		}
+		bound := own.Submit(ensemble.CreateOp{Path: "/bound", Mode: ensemble.Ephemeral})
+		wantCause(t, own, ensemble.ErrNoQuorum)
+		vanishes(t, c.Node(leader), "/former", time.Minute)
+		c.Heal()
+		for i, p := range pending {
+			r := must[ensemble.Result](t)(p.Wait(ctx))
+			if want := fmt.Sprintf("/e-%010d", i+1); r.Path != want { // the former was the first child
+				t.Errorf("%s, want %s", r.Path, want)
+			}
+			if next := n.Session(); r.Stat.EphemeralOwner != uint64(next.ID()) || next.ID() == own.ID() || next.Context().Err() != nil {
+				t.Fatalf("%s is of session %x, the node's own is %x after %x", r.Path, r.Stat.EphemeralOwner, next.ID(), own.ID())
+			}
+		}
+		if _, err := bound.Wait(ctx); !errors.Is(err, ensemble.ErrSessionExpired) || errors.Is(err, ensemble.ErrUncertain) {
+			t.Errorf("what was called on the session that ended: %v", err)
+		}
+		if exists(t, n, "/bound") {
+			t.Error("it was made on another session")
+		}
+		wait(t, time.Minute)
+		if !exists(t, c.Node(leader), "/e-0000000001") {
+			t.Error("what was made on the next session has ended with the former")
 		}
 	})
 }

@@ -23,6 +23,7 @@ type trio struct {
 	replies map[uint64]Reply[Result]
 	ticket  uint64
 	sent    func(from quorum.ID, msg Message)
+	wall    func(id quorum.ID) int64 // nil: the time of the test
 }
 
 type parcel struct {
@@ -35,12 +36,7 @@ const sessionTick = 50 * time.Millisecond
 func newTrio(t *testing.T) *trio {
 	x := &trio{t: t, m: map[quorum.ID]*Machine[*datatree.View, Result]{}, sm: map[quorum.ID]*Znodes{}, news: map[quorum.ID][]SessionNews{}, replies: map[uint64]Reply[Result]{}}
 	for id := quorum.ID(1); id <= 3; id++ {
-		x.sm[id] = NewZnodes(1 << 10)
-		x.sm[id].SetSecret(session.Key{byte(id)})
-		x.m[id] = New[*datatree.View, Result](Config{
-			Self: id, Members: []quorum.Member{{ID: 1}, {ID: 2}, {ID: 3}}, InitLimit: 20, SyncLimit: 5, MaxInFlight: 100, MaxTail: 1 << 20, Window: 1 << 20,
-			ChunkSize: 1 << 10, Run: zab.Incarnation{byte(id)}, Incarnation: zab.Incarnation{byte(id), 1}, Ensemble: zab.EnsembleID{3}, Tick: sessionTick, Timeout: 5000,
-		}, Recovered{}, x.sm[id])
+		x.start(id, 0)
 	}
 	x.link(0)
 	x.ticks(20)
@@ -50,6 +46,17 @@ func newTrio(t *testing.T) *trio {
 		}
 	}
 	return x
+}
+
+// start begins a run of a member, with nothing in its memory.
+func (x *trio) start(id quorum.ID, run uint16) {
+	x.sm[id] = NewZnodes(1 << 10)
+	x.sm[id].SetSecret(session.Key{byte(id)})
+	x.m[id] = New[*datatree.View, Result](Config{
+		Self: id, Members: []quorum.Member{{ID: 1}, {ID: 2}, {ID: 3}}, InitLimit: 20, SyncLimit: 5, MaxInFlight: 100, MaxTail: 1 << 20, Window: 1 << 20,
+		ChunkSize: 1 << 10, Run: zab.Incarnation{byte(id), 0, byte(run), byte(run >> 8)}, Incarnation: zab.Incarnation{byte(id), 1, byte(run), byte(run >> 8)}, Ensemble: zab.EnsembleID{3},
+		Tick: sessionTick, Timeout: 5000,
+	}, Recovered{}, x.sm[id])
 }
 
 // link connects everybody with the member, or, if it is 0, with everybody.
@@ -115,7 +122,11 @@ func (x *trio) ticks(n int) {
 	for range n {
 		x.now += sessionTick
 		for id := quorum.ID(1); id <= 3; id++ {
-			x.step(id, &Tick{Wall: x.now.Milliseconds(), Now: x.now})
+			wall := x.now.Milliseconds()
+			if x.wall != nil {
+				wall = x.wall(id)
+			}
+			x.step(id, &Tick{Wall: wall, Now: x.now})
 			x.deliver()
 		}
 	}
