@@ -42,6 +42,10 @@ func TestMutants(t *testing.T) {
 		{"window-lost-in-snapshot", "what was decided is judged anew", "TestWindowSurvivesSnapshot"},
 		{"password-unchecked", "whoever knows an id has the session", "TestH8BadMoments"},
 		{"session-orphaned", "a session whose caller has gone is renewed for ever", "TestAbandonedSession"},
+		{"expiry-early", "a session is ended after half of its timeout", "TestH7ClientSideExpiry"},
+		{"ephemeral-left", "a session that ends takes one ephemeral along, and leaves the others", "TestH1EphemeralNotDeleted"},
+		{"context-outlives", "a Context goes on when the session may have ended", "TestH7ClientSideExpiry"},
+		{"ended-behind-move", "a session that is being resumed is ended all the same", "TestResumedInTheLastMoment"},
 		{"resumption-ends", "who does not wait for a resumption ends the session", "TestAbandonedResumption"},
 	} {
 		for _, name := range []string{"", m.name} {

@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
@@ -202,7 +203,10 @@ func (s *Znodes) applySession(z zab.Zxid, create bool, by uint64, h *header, o *
 			return err
 		}
 		x, _ := s.sessions.Get(id)
-		s.track(id, x.Timeout) // whoever resumes it is alive
+		if l := s.leading; l != nil { // whoever resumes it is alive
+			l.over = slices.DeleteFunc(l.over, func(over uint64) bool { return over == id })
+			s.track(id, x.Timeout)
+		}
 		o.Session, o.Generation, o.Timeout = id, generation, x.Timeout
 	}
 	o.Attached = true
