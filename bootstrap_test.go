@@ -151,6 +151,7 @@ func TestBootstrapRefuses(t *testing.T) {
 		}
 		refused := func(id ensemble.ID, what error) {
 			t.Helper()
+			synctest.Wait() // a node that runs has written what it had to write
 			_, before := d.disk[id].Files()
 			var de *ensemble.DirError
 			if err := ensemble.Bootstrap(d.on(id), d.config(id)); !errors.Is(err, what) || !errors.As(err, &de) {

@@ -118,25 +118,42 @@ func absent(op, path string) error {
 }
 
 // Get returns the znode at path. It allocates nothing. See Client.
-func (c client) Get(ctx context.Context, path string) (Znode, error) {
+func (c client) Get(ctx context.Context, path string) (z Znode, err error) {
+	err = c.get(ctx, path, &z)
+	return z, err
+}
+
+// Get returns the znode at path. It allocates nothing. See Client.
+//
+// It is what Node would have of client anyway, but for a copy of the Znode.
+func (n *Node) Get(ctx context.Context, path string) (z Znode, err error) {
+	err = n.get(ctx, path, &z)
+	return z, err
+}
+
+// get is Get into z, which it leaves as it is if there is an error.
+func (c client) get(ctx context.Context, path string, z *Znode) error {
 	t, who, err := c.reader(ctx)
+	switch {
+	case err != nil:
+		return err
+	case who != nil:
+		return readAs(t, who, path, z)
+	case !t.Read(path, z):
+		return absent("get", path)
+	}
+	return nil
+}
+
+func readAs(t *datatree.Tree, who *datatree.Caller, path string, z *Znode) error {
+	v := t.View()
+	defer v.Release()
+	found, err := v.For(who).Get(path)
 	if err != nil {
-		return Znode{}, err
+		return denied("get", path, err)
 	}
-	if who != nil {
-		v := t.View()
-		defer v.Release()
-		z, err := v.For(who).Get(path)
-		if err != nil {
-			return Znode{}, denied("get", path, err)
-		}
-		return z, nil
-	}
-	z, ok := t.Get(path)
-	if !ok {
-		return Znode{}, absent("get", path)
-	}
-	return z, nil
+	*z = found
+	return nil
 }
 
 // Exists returns the Stat of the znode at path, if there is one. See Client.

@@ -25,7 +25,7 @@ func failOn(disk *vfs.Memory, kind vfs.Kind, suffix string, err error) {
 // There is no space for a snapshot. Nothing durable is in doubt: the node goes on, tells of it, and tries again with longer and longer pauses.
 func TestNoSpaceForASnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDisks(t, func(c *ensemble.Config) { c.SnapshotBytes = 16 << 10 })
+		d := newDisks(t, func(c *ensemble.Config) { c.SnapshotBytes, c.Tick = 16<<10, time.Second }) // an hour and more is to pass
 		n := d.nodes[1]
 		must[ensemble.Zxid](t)(n.Sync(t.Context())) // so that there is something to keep
 		failOn(d.disk[1], vfs.OpWrite, "", syscall.ENOSPC)

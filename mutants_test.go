@@ -41,11 +41,12 @@ func TestMutants(t *testing.T) {
 		{"call-after-close", "m26, at the leader: a create is judged after the end of its session", "TestNothingAfterTheEnd"},
 		{"window-lost-in-snapshot", "what was decided is judged anew", "TestWindowSurvivesSnapshot"},
 		{"password-unchecked", "whoever knows an id has the session", "TestH8BadMoments"},
+		{"snapshot-not-frozen", "a snapshot has what was decided while it was read", "TestSnapshotStaysAsItWas"},
+		{"resume-no-sign-of-life", "a session that is being resumed ends for its silence before", "TestResumeIsASignOfLife"},
 		{"session-orphaned", "a session whose caller has gone is renewed for ever", "TestAbandonedSession"},
 		{"expiry-early", "a session is ended after half of its timeout", "TestH7ClientSideExpiry"},
 		{"ephemeral-left", "a session that ends takes one ephemeral along, and leaves the others", "TestH1EphemeralNotDeleted"},
 		{"context-outlives", "a Context goes on when the session may have ended", "TestH7ClientSideExpiry"},
-		{"ended-behind-move", "a session that is being resumed is ended all the same", "TestResumedInTheLastMoment"},
 		{"resumption-ends", "who does not wait for a resumption ends the session", "TestAbandonedResumption"},
 	} {
 		for _, name := range []string{"", m.name} {

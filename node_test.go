@@ -382,17 +382,18 @@ func TestStatusChanges(t *testing.T) {
 // A member whose MaxData is less than that of others takes over what they hold, and refuses such data from its own callers.
 func TestSmallerMaxData(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		sizes := map[ensemble.ID]int{1: 2000, 2: 2000, 3: 2000}
+		const large, small = 400_000, 1000
+		sizes := map[ensemble.ID]int{1: large, 2: large, 3: large}
 		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxData = sizes[cfg.ID] })
 		leader := c.WaitLeader()
-		must[string](t)(c.Node(leader).Create(t.Context(), "/a", make([]byte, 2000), 0))
+		must[string](t)(c.Node(leader).Create(t.Context(), "/a", make([]byte, large), 0))
 		id := c.Followers()[0]
-		sizes[id] = 1000
+		sizes[id] = small
 		c.Wipe(id)
-		must[string](t)(c.Node(leader).Create(t.Context(), "/b", make([]byte, 2000), 0))
-		for i := range 20_000 { // until it needs a snapshot
-			p := c.Node(leader).Submit(ensemble.SetOp{Path: "/b", Data: make([]byte, 2000)})
-			if i%1000 == 999 {
+		must[string](t)(c.Node(leader).Create(t.Context(), "/b", make([]byte, large), 0))
+		for i := range 100 { // until it needs a snapshot
+			p := c.Node(leader).Submit(ensemble.SetOp{Path: "/b", Data: make([]byte, large)})
+			if i%10 == 9 {
 				must[ensemble.Result](t)(p.Wait(t.Context()))
 			}
 		}
@@ -402,10 +403,10 @@ func TestSmallerMaxData(t *testing.T) {
 		if err := n.Ready(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if z, err := n.Get(ctx, "/a"); err != nil || len(z.Data) != 2000 {
+		if z, err := n.Get(ctx, "/a"); err != nil || len(z.Data) != large {
 			t.Fatal(err)
 		}
-		if _, err := n.Set(ctx, "/a", make([]byte, 1001), ensemble.AnyVersion); !errors.Is(err, ensemble.ErrTooLarge) {
+		if _, err := n.Set(ctx, "/a", make([]byte, small+1), ensemble.AnyVersion); !errors.Is(err, ensemble.ErrTooLarge) {
 			t.Fatal(err)
 		}
 	})

@@ -232,7 +232,7 @@ func TestCorruptPlusLagging(t *testing.T) {
 		was := d.hurt(1, func(m *vfs.Memory) error { return m.FlipBit(ends(m, ".log")[0], 8*(512+20)) })
 		d.open(1)
 		d.open(3)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		if err := d.nodes[1].Ready(ctx); !errors.Is(err, ensemble.ErrNoQuorum) || !errors.Is(err, ensemble.ErrImpaired) {
 			t.Fatal(err)
@@ -274,7 +274,7 @@ func TestTooManyDamaged(t *testing.T) {
 			d.open(id)
 		}
 		d.disk[2].SetHook(nil)
-		<-time.After(time.Hour)
+		<-time.After(10 * time.Minute)
 		for id, n := range d.nodes {
 			s := n.Status()
 			if want := map[bool]ensemble.Reason{true: ensemble.Impaired, false: ensemble.NoQuorum}[id < 3]; s.Ready || s.Leader != 0 || s.Reason != want {

@@ -200,3 +200,90 @@ func TestWindowSurvivesSnapshot(t *testing.T) {
 		t.Errorf("the password of before is worth nothing after a snapshot: %+v", o)
 	}
 }
+
+// A session whose time is nearly over, or over, is resumed. From the moment at which the leader has judged that its owner is alive: he may believe so before the
+// leader itself has applied the move, and believes it for two thirds of the timeout.
+func TestResumeIsASignOfLife(t *testing.T) {
+	for _, silent := range []uint64{1, session.Ticks(2*time.Second, tick) - 1, session.Ticks(2*time.Second, tick)} {
+		sm, own := opened(t)
+		txn, _ := sm.Prepare(2, 6, core.Call{Name: core.Name{Session: own, Sequence: 1}, Low: 1, Payload: core.AppendCreate(nil, 2000)})
+		client := applyTo(t, sm, 2, txn).Session
+		sm.Lead(tick)
+		elapse := func() {
+			sm.Touch(own, 0)
+			sm.Elapse()
+		}
+		for range silent {
+			elapse()
+		}
+		move, ok := sm.Prepare(3, 7, core.Call{Name: core.Name{Session: own, Sequence: 2}, Low: 1, Payload: core.AppendResume(nil, client, sm.Password(client))})
+		if !ok {
+			t.Fatal("it is not judged")
+		}
+		for left := session.Ticks(2*time.Second, tick) - 1; left > 0; left-- { // the move is not durable at a quorum yet
+			if _, ends := sm.PrepareEnd(4, 8); ends {
+				t.Fatalf("silent for %d ticks and then resumed, it is ended with %d ticks to go", silent, left)
+			}
+			elapse()
+		}
+		if o := applyTo(t, sm, 3, move); o.Session != client || o.Err != nil {
+			t.Fatalf("%+v", o)
+		}
+		for range session.Ticks(2*time.Second, tick) - 1 {
+			elapse()
+		}
+		if _, ends := sm.PrepareEnd(4, 8); ends {
+			t.Error("it is ended too early after the move")
+		}
+		elapse()
+		if _, ends := sm.PrepareEnd(4, 8); !ends {
+			t.Error("silence does not end it")
+		}
+	}
+}
+
+// A snapshot is read while the member goes on: what is decided, moved and ended since is not in it, and neither is it half in it.
+func TestSnapshotStaysAsItWas(t *testing.T) {
+	sm, own := opened(t)
+	z := ensemble.Zxid(1)
+	call := func(seq, low uint64, payload []byte) core.Outcome[core.Result] {
+		t.Helper()
+		z++
+		txn, ok := sm.Prepare(z, 6, core.Call{Name: core.Name{Session: own, Sequence: seq}, Low: low, Payload: payload})
+		if !ok {
+			t.Fatal("a call is not judged")
+		}
+		return applyTo(t, sm, z, txn)
+	}
+	var clients []uint64
+	for seq := range uint64(40) {
+		if seq%2 == 0 {
+			clients = append(clients, call(seq+1, 1, core.AppendCreate(nil, 2000)).Session)
+		} else {
+			call(seq+1, 1, request(t, datatree.CreateOp{Path: "/n-", Mode: datatree.Sequential}))
+		}
+	}
+	want := sm.Digest()
+	r := sm.Snapshot(64)
+	seq := uint64(41)
+	l := core.NewLoader(1 << 10)
+	for last := false; !last; {
+		chunk, end, err := r.Next()
+		if last = end; err == nil {
+			err = l.Add(chunk)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(clients); n > 0 {
+			call(seq, seq-1, core.AppendResume(nil, clients[n-1], sm.Password(clients[n-1])))
+			clients, seq = clients[:n-1], seq+1
+		}
+	}
+	if got := must[*core.Znodes](t)(l.Finish()); got.Digest() != want {
+		t.Error("what was read is not what was there when the snapshot began")
+	}
+	if sm.Digest() == want || len(clients) == 20 {
+		t.Error("nothing has changed meanwhile")
+	}
+}

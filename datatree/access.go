@@ -23,7 +23,7 @@ func (a Access) see(path string, perm Perm) (*version, error) {
 	if x == nil {
 		return nil, ErrNoNode
 	}
-	return x, a.view.tree.may(a.who, x.path, x.rare, perm)
+	return x, a.view.tree.may(a.who, x.path(), x.rare, perm)
 }
 
 // Get returns the znode at path.
@@ -54,7 +54,7 @@ func (a Access) Children(path string) (names []string, s Stat, err error) {
 		return nil, s, err
 	}
 	x.stat(&s)
-	names, _ = a.view.ChildNames(x.path)
+	names, _ = a.view.ChildNames(x.path())
 	return names, s, nil
 }
 
@@ -78,7 +78,7 @@ func (a Access) Count(path string) (n int, err error) {
 	if path == "" {
 		n = 1 // called so, ZooKeeper counts the root itself
 	}
-	w := a.view.walk(x.path)
+	w := a.view.walk(x.path())
 	w.next() // itself
 	for w.next() != nil {
 		n++
@@ -93,8 +93,8 @@ func (a Access) ACL(path string) (list []ACL, s Stat, err error) {
 		return nil, s, err
 	}
 	x.stat(&s)
-	list = append(list, aclOf(x.path, x.rare).list...)
-	if a.view.tree.may(a.who, x.path, x.rare, PermAdmin) != nil {
+	list = append(list, aclOf(x.path(), x.rare).list...)
+	if a.view.tree.may(a.who, x.path(), x.rare, PermAdmin) != nil {
 		for i := range list {
 			if user, _, ok := strings.Cut(list[i].ID, ":"); ok && list[i].Scheme == "digest" {
 				list[i].ID = user + ":x"

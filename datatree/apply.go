@@ -112,25 +112,24 @@ func (t *Tree) record(d *decoder, at int64) {
 			d.Fail()
 			return
 		}
-		r.Path = v.path
+		r.Path = v.path()
 		v.stat(&r.Stat)
 	case kind == kindSet && fields == 4:
 		path, data := d.String(MaxPath), d.Bytes(math.MaxInt32)
 		version := int32(uint32(d.UintTo(math.MaxUint32)))
-		hash := hashPath(path)
-		old, slot := t.index.locate(path, hash)
+		old, slot := t.index.locate(path, hashPath(path))
 		if d.Bad || old == nil || old.dead {
 			d.Fail()
 			return
 		}
-		more := len(data) - len(old.data)
+		more := len(data) - int(old.size)
 		v := t.rewrite(old, slot, data)
-		v.version, v.mzxid, v.mtime, v.content = version, z, at, xxh64(data, hash)
+		v.version, v.mzxid, v.mtime, v.content = version, z, at, xxh64(data, digestPath(path))
 		t.did(Changed, v)
 		if len(t.quotas) > 0 {
 			t.charge(path, 0, more)
 		}
-		r.Path = v.path
+		r.Path = v.path()
 		v.stat(&r.Stat)
 	case kind == kindSetACL && fields == 4:
 		path := d.String(MaxPath)
@@ -143,7 +142,7 @@ func (t *Tree) record(d *decoder, at int64) {
 		}
 		v := t.change(old, slot)
 		v.aversion, v.rare = aversion, v.rare.with(a)
-		r.Path = v.path
+		r.Path = v.path()
 		v.stat(&r.Stat)
 	case kind == kindDelete && fields == 2, kind == kindDeleteAll && fields == 2:
 		path := d.String(MaxPath)
@@ -152,7 +151,7 @@ func (t *Tree) record(d *decoder, at int64) {
 			d.Fail()
 			return
 		}
-		r.Path = v.path
+		r.Path = v.path()
 		if v.children > 0 {
 			t.removeBelow(v)
 			v, slot = t.index.locate(path, hashPath(path))
@@ -176,7 +175,7 @@ func (t *Tree) record(d *decoder, at int64) {
 			d.Fail()
 			return
 		}
-		r.Path = v.path
+		r.Path = v.path()
 	default:
 		d.Fail()
 	}
@@ -202,15 +201,15 @@ func (t *Tree) create(path string, data []byte, creates, at int64, mode Mode, r 
 	t.now.count++
 	var v *version
 	if old == nil {
-		v = newVersion(newEntry(path, hash, up.entry), z, data)
+		v = newVersion(newEntry(path, hash, up.entry), path, z, data)
 		t.touched = append(t.touched, v)
 		t.enter(v)
 	} else {
 		v = t.rewrite(old, slot, data)
-		v.node = node{data: v.data}
+		v.node = node{}
 	}
 	v.czxid, v.mzxid, v.pzxid, v.ctime, v.mtime, v.mode, v.rare = z, z, z, at, at, mode, r
-	v.content = xxh64(data, hash)
+	v.content = xxh64(data, digestPath(path))
 	if mode != Persistent || r != nil || strings.HasPrefix(path, quotaPath) {
 		t.note(v, true)
 	}
@@ -243,7 +242,7 @@ func (t *Tree) remove(v *version, s slot) {
 	if t.watches != nil {
 		t.noteEvent(NodeDeleted, v) // while the ACL is known
 	}
-	path, size := v.path, len(v.data)
+	path, size := v.path(), int(v.size)
 	v = t.rewrite(v, s, nil)
 	v.node = node{dead: true}
 	if t.feed != nil {
@@ -273,7 +272,7 @@ func (t *Tree) removeBelow(v *version) {
 		}
 	}
 	for _, v := range slices.Backward(all[1:]) {
-		t.remove(t.index.locate(v.path, hashPath(v.path)))
+		t.remove(t.index.locate(v.path(), v.entry.hash))
 	}
 }
 
@@ -307,13 +306,13 @@ func (t *Tree) change(v *version, s slot) *version {
 	if v.zxid == t.now.zxid {
 		return v
 	}
-	return t.replace(v, s, v.next(t.now.zxid, v.data, true))
+	return t.replace(v, s, v.next(t.now.zxid, v.data(), true))
 }
 
 // rewrite is change with new data.
 func (t *Tree) rewrite(v *version, s slot, data []byte) *version {
 	if v.zxid == t.now.zxid { // nobody has seen it, but it may not have the room
-		v.data = bytes.Clone(data)
+		v.refer(bytes.Clone(data))
 		return v
 	}
 	return t.replace(v, s, v.next(t.now.zxid, data, false))

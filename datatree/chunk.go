@@ -56,7 +56,7 @@ func (r *ChunkReader) Next() (chunk []byte, last bool) {
 			fields++
 		}
 		b := msgpack.AppendArray(r.buf, fields)
-		b = msgpack.AppendBytes(msgpack.AppendString(b, x.path, nil), x.data)
+		b = msgpack.AppendBytes(msgpack.AppendString(b, x.path(), nil), x.data())
 		b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendUint(b, uint64(x.czxid)), uint64(x.mzxid)), uint64(x.pzxid))
 		b = msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendUint(b, uint64(x.ctime)), uint64(x.mtime)), uint64(x.creates))
 		b = msgpack.AppendUint(msgpack.AppendUint(b, uint64(uint32(x.version))), uint64(uint32(x.aversion)))
@@ -150,7 +150,7 @@ func (l *Loader) record(d *decoder) {
 		n := node{
 			czxid: zab.Zxid(d.Uint()), mzxid: zab.Zxid(d.Uint()), pzxid: zab.Zxid(d.Uint()),
 			ctime: int64(d.Uint()), mtime: int64(d.Uint()), creates: int64(d.UintTo(math.MaxInt64)),
-			version: int32(uint32(d.UintTo(math.MaxUint32))), aversion: int32(uint32(d.UintTo(math.MaxUint32))), data: data,
+			version: int32(uint32(d.UintTo(math.MaxUint32))), aversion: int32(uint32(d.UintTo(math.MaxUint32))),
 		}
 		owner, mode, ttl := d.Uint(), Mode(d.UintTo(uint64(allModes))), int64(d.UintTo(math.MaxInt64))
 		a := openACL
@@ -161,7 +161,7 @@ func (l *Loader) record(d *decoder) {
 			return
 		}
 		n.mode, n.rare = mode, rarelyWith(owner, ttl, a)
-		if fields > nodeFields && (a == openACL || path == configPath) || !fits(n.mode, n.rare) || !l.node(path, n) {
+		if fields > nodeFields && (a == openACL || path == configPath) || !fits(n.mode, n.rare) || !l.node(path, n, data) {
 			l.err = ErrCorrupt
 			return
 		}
@@ -178,16 +178,16 @@ func (l *Loader) record(d *decoder) {
 }
 
 // node puts one into the tree; the order of Walk makes sure that its parent is there.
-func (l *Loader) node(path string, n node) bool {
+func (l *Loader) node(path string, n node, data []byte) bool {
 	t := l.tree
 	if CheckPath(path) != nil || (path == rootPath) != (t.now.count == 0) || path != rootPath && !walksBefore(l.last, path) {
 		return false
 	}
-	v, up := t.install(path, n)
+	v, up := t.install(path, n, data)
 	if v == nil {
 		return false
 	}
-	l.last = v.path
+	l.last = v.path()
 	if up != nil {
 		up.children++
 	}

@@ -19,7 +19,7 @@ import (
 // It tells states apart that came about by accident or by a bug; it is no defence against an adversary.
 
 // seal brings the digest of n up to date; content is already.
-func (n *node) seal() {
+func (n *version) seal() {
 	rare := n.rarely()
 	var s [88]byte
 	le := binary.LittleEndian
@@ -33,7 +33,7 @@ func (n *node) seal() {
 	le.PutUint64(s[56:], rare.owner)
 	le.PutUint64(s[64:], uint64(rare.ttl))
 	flags := uint64(n.children)<<8 | uint64(n.mode)
-	if n.data == nil {
+	if n.bytes == nil {
 		flags |= 1 << 7
 	}
 	le.PutUint64(s[72:], flags)
@@ -45,8 +45,8 @@ func (n *node) seal() {
 	n.digest = xxh64(s[:], n.content)
 }
 
-// hashPath is also what the index goes by; there 0 means nothing, and no valid path is known to have it. If one had, it would be 1 everywhere.
-func hashPath(path string) uint64 {
+// digestPath returns p. Zero would say nothing, and no valid path is known to have it; if one had, it would be 1 everywhere.
+func digestPath(path string) uint64 {
 	return max(xxh64(unsafe.Slice(unsafe.StringData(path), len(path)), 0), 1)
 }
 

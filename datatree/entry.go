@@ -1,72 +1,72 @@
 package datatree
 
 import (
+	"strings"
 	"sync/atomic"
 	"unsafe"
 )
 
 // entry is the place of a path in the tree: what its versions have in common. It is the same object from the creation of a znode until its
-// deletion is forgotten.
+// deletion is forgotten. The path itself stands in each version.
 type entry struct {
-	path   string // in the same piece of memory, unless it is long
-	hash   uint64
-	parent *entry // writer only
-	kids   atomic.Pointer[children]
-	nameAt uint32 // where the name begins in path
-	gone   bool   // writer only: taken out of the index
+	hash    uint64
+	parent  *entry // writer only
+	kids    atomic.Pointer[children]
+	nameLen uint16  // MaxPath has no room for more
+	gone    bool    // writer only: taken out of the index
+	text    [5]byte // where the name begins, which the piece of memory goes on with; unless it is long
 }
 
-func (e *entry) name() string { return e.path[e.nameAt:] }
-
-// Entries with room for their paths. With the entry each fills a size class of the allocator (on 64 bits).
+// Entries with room for names. With the room each fills a size class of the allocator (on 64 bits).
 type (
-	entry32 struct {
-		entry
-		buf [32]byte
-	}
 	entry48 struct {
 		entry
-		buf [48]byte
+		_ [16]byte
 	}
 	entry64 struct {
 		entry
-		buf [64]byte
+		_ [32]byte
 	}
 	entry96 struct {
 		entry
-		buf [96]byte
+		_ [64]byte
 	}
-	entry144 struct {
+	entryOfLong struct {
 		entry
-		buf [144]byte
+		name string
 	}
 )
 
-// newEntry returns an entry with a copy of path. It is in no index yet.
-func newEntry(path string, hash uint64, parent *entry) *entry {
-	var e *entry
-	var buf []byte
-	switch n := len(path); {
-	case n <= 32:
-		x := new(entry32)
-		e, buf = &x.entry, x.buf[:]
-	case n <= 48:
-		x := new(entry48)
-		e, buf = &x.entry, x.buf[:]
-	case n <= 64:
-		x := new(entry64)
-		e, buf = &x.entry, x.buf[:]
-	case n <= 96:
-		x := new(entry96)
-		e, buf = &x.entry, x.buf[:]
-	case n <= 144:
-		x := new(entry144)
-		e, buf = &x.entry, x.buf[:]
-	default:
-		e, buf = new(entry), make([]byte, n)
+// shortName bounds the names that stand in the same piece of memory.
+const shortName = len(entry{}.text) + 64
+
+func (e *entry) name() string {
+	if e.nameLen > uint16(shortName) {
+		return (*entryOfLong)(unsafe.Pointer(e)).name
 	}
-	n := copy(buf, path)
-	e.path = unsafe.String(&buf[0], n) // never written again
-	e.hash, e.parent, e.nameAt = hash, parent, uint32(nameAt(path))
+	return unsafe.String(&e.text[0], e.nameLen)
+}
+
+// newEntry returns an entry with a copy of the name. It is in no index yet.
+func newEntry(path string, hash uint64, parent *entry) *entry {
+	name := path[nameAt(path):]
+	var e *entry
+	switch n := len(name); {
+	case n <= 5:
+		e = new(entry)
+	case n <= 5+16:
+		e = &new(entry48).entry
+	case n <= 5+32:
+		e = &new(entry64).entry
+	case n <= shortName:
+		e = &new(entry96).entry
+	default:
+		x := new(entryOfLong)
+		e, x.name = &x.entry, strings.Clone(name)
+	}
+	if e.nameLen = uint16(len(name)); len(name) <= shortName {
+		copy(unsafe.Slice(&e.text[0], len(name)), name)
+	}
+	e.hash, e.parent = hash, parent
 	return e
 }

@@ -48,7 +48,7 @@ type deed struct {
 func (d *deed) zxid() zab.Zxid { return d.now.zxid }
 
 func (d *deed) fill(e *Event) {
-	*e = Event{Type: d.what, Path: d.now.path, Zxid: d.now.zxid}
+	*e = Event{Type: d.what, Path: d.now.path(), Zxid: d.now.zxid}
 	if d.what != Deleted {
 		d.now.fill(&e.Znode, d.now.zxid)
 	}

@@ -89,7 +89,7 @@ func (t *Tree) Feed(buffer, history int) *Feed {
 // add takes in an event of the transaction that is being applied.
 func (f *Feed) add(d deed) {
 	f.history.add(d)
-	path := d.now.path
+	path := d.now.path()
 	if p := f.topics[WatchNode][path]; p != nil {
 		p.add(d)
 	}
@@ -230,7 +230,7 @@ func (f *Feed) SubscribeAfter(s *Subscription, who *Caller, path string, mode Wa
 
 // wants reports whether d belongs to the topic.
 func (p *topic) wants(d *deed) bool {
-	path := d.now.path
+	path := d.now.path()
 	switch p.mode {
 	case WatchNode:
 		return path == p.path

@@ -134,7 +134,7 @@ func TestFeed(t *testing.T) {
 				back := zab.Zxid(r.IntN(600))
 				z := max(tree.Zxid(), back) - back
 				if err := feed.SubscribeAfter(&s.Subscription, nil, s.path, s.mode, z); err != nil {
-					if err != ErrWatchGap || z >= feed.since {
+					if err != ErrWatchGap || z >= feed.since() {
 						t.Fatal(err)
 					}
 					counts["gap"]++
@@ -311,7 +311,7 @@ func TestFeedMemory(t *testing.T) {
 	if feed.Tidy(); length() != 0 || len(feed.behind) != 0 {
 		t.Error("what was read is kept")
 	}
-	if feed.n != 0 || feed.since != tree.Zxid() {
+	if feed.n != 0 || feed.since() != tree.Zxid() {
 		t.Error("a history of one byte")
 	}
 }

@@ -77,19 +77,24 @@ func (x *index) find(path string, hash uint64) *version {
 
 // newest returns the newest version of e, or nil when e is not there any more. Any goroutine.
 func (x *index) newest(e *entry) *version {
-	s := x.segment(e.hash)
+	v, _ := x.segment(e.hash).newest(e)
+	return v
+}
+
+func (s *segment) newest(e *entry) (*version, int) {
 	want := tagOf(e.hash) * lowBits
 	for g := e.hash; ; g++ {
 		g &= uint64(len(s.tags) - 1)
 		s.slots[g*8].Load() // as in find
 		tags := s.tags[g].Load()
 		for m := zeros(tags ^ want); m != 0; m &= m - 1 {
-			if v := s.slots[int(g)*8+bits.TrailingZeros64(m)/8].Load(); v != nil && v.entry == e {
-				return v
+			i := int(g)*8 + bits.TrailingZeros64(m)/8
+			if v := s.slots[i].Load(); v != nil && v.entry == e {
+				return v, i
 			}
 		}
 		if zeros(tags) != 0 {
-			return nil
+			return nil, 0
 		}
 	}
 }
@@ -106,8 +111,9 @@ func (x *index) locate(path string, hash uint64) (*version, slot) {
 
 // put makes v the newest version of an entry that is there.
 func (x *index) put(v *version) {
-	_, s := x.locate(v.path, v.entry.hash)
-	s.Store(v)
+	s := x.segment(v.entry.hash)
+	_, i := s.newest(v.entry)
+	s.slots[i].Store(v)
 }
 
 func (s *segment) find(path string, hash uint64) (*version, int) {
@@ -119,7 +125,11 @@ func (s *segment) find(path string, hash uint64) (*version, int) {
 		for m := zeros(tags ^ want); m != 0; m &= m - 1 {
 			i := int(g)*8 + bits.TrailingZeros64(m)/8
 			v := s.slots[i].Load()
-			if v != nil && v.is(path) { // it may have been taken out meanwhile, and the slot taken by another path
+			if v == nil {
+				continue
+			}
+			v.prev.Load()         // the line where the path begins comes with that of its length
+			if v.path() == path { // it may have been taken out meanwhile, and the slot taken by another path
 				return v, i
 			}
 		}
@@ -152,8 +162,8 @@ func (x *index) insert(v *version) {
 // remove takes an entry out.
 func (x *index) remove(e *entry) {
 	s := x.segment(e.hash)
-	v, i := s.find(e.path, e.hash)
-	if v == nil || v.entry != e {
+	v, i := s.newest(e)
+	if v == nil {
 		return
 	}
 	tag := uint64(tagTomb)

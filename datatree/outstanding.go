@@ -91,12 +91,12 @@ func (t *Tree) look(path string, hash uint64) (p pending, kept string) {
 	case v == nil:
 		return pending{}, ""
 	case v.dead:
-		return pending{}, v.path
+		return pending{}, v.path()
 	}
 	return pending{
-		czxid: v.czxid, creates: v.creates, mtime: v.mtime, rare: v.rare, size: len(v.data),
+		czxid: v.czxid, creates: v.creates, mtime: v.mtime, rare: v.rare, size: int(v.size),
 		version: v.version, aversion: v.aversion, children: v.children, mode: v.mode, exists: true,
-	}, v.path
+	}, v.path()
 }
 
 // leave notes what will be at path, which stays.

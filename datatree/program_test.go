@@ -294,7 +294,7 @@ func noLeftovers(t *testing.T, tree *Tree) {
 			if v := s.slots[j].Load(); v != nil {
 				n++
 				if v.dead || v.newer != nil || v.prev.Load() != nil {
-					t.Errorf("%q keeps old versions", v.path)
+					t.Errorf("%q keeps old versions", v.path())
 				}
 				if k := v.entry.kids.Load(); k != nil {
 					k.check(t, v)
@@ -321,19 +321,19 @@ func (c *children) check(t *testing.T, v *version) {
 			break
 		}
 		if e.name() <= last || e.parent != v.entry || e.gone {
-			t.Errorf("%q after %q", e.path, last)
+			t.Errorf("%q after %q", e.name(), last)
 		}
 		last, l = e.name(), at.leaf
 		if c.root.Load().leaf(last) != l {
-			t.Errorf("%q is not found", e.path)
+			t.Errorf("%q is not found", e.name())
 		}
 		for i := range l.used {
 			if e := l.slots[i].Load(); e != nil && e.gone {
-				t.Errorf("%q is kept", e.path)
+				t.Errorf("%q is kept", e.name())
 			}
 		}
 	}
 	if c.last != l || n != c.n || n != int(v.children) {
-		t.Errorf("%q has %d entries, counts %d, and has %d children", v.path, n, c.n, v.children)
+		t.Errorf("%q has %d entries, counts %d, and has %d children", v.path(), n, c.n, v.children)
 	}
 }

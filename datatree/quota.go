@@ -82,7 +82,7 @@ func (t *Tree) afford(path string, count, bytes int) error {
 	if stats == nil {
 		return nil
 	}
-	used, most := parseQuota(stats.data), parseQuota(limits.data)
+	used, most := parseQuota(stats.data()), parseQuota(limits.data())
 	if count != 0 && most.hardCount > -1 && used.count+int64(count) > most.hardCount ||
 		bytes != 0 && most.hardBytes > -1 && used.bytes+int64(bytes) > most.hardBytes {
 		return ErrQuotaExceeded
@@ -96,7 +96,7 @@ func (t *Tree) charge(path string, count, bytes int) {
 	if stats == nil || count == 0 && bytes == 0 {
 		return
 	}
-	q := parseQuota(stats.data)
+	q := parseQuota(stats.data())
 	q.count += int64(count)
 	q.bytes += int64(bytes)
 	t.tell(stats, s, q)
@@ -106,27 +106,27 @@ func (t *Tree) charge(path string, count, bytes int) {
 func (t *Tree) tell(stats *version, s slot, q quota) {
 	t.scratch = q.appendUsage(t.scratch[:0])
 	v := t.rewrite(stats, s, t.scratch)
-	v.content = xxh64(v.data, hashPath(v.path))
+	v.content = xxh64(v.data(), digestPath(v.path()))
 }
 
 // account is charge for a new znode. One that holds stats begins with what is there, which takes time for each znode below the path.
 func (t *Tree) account(v *version) {
-	if path, ok := about(v.path, statsName); ok {
+	if path, ok := about(v.path(), statsName); ok {
 		var q quota
 		if top := t.index.find(path, hashPath(path)); top != nil && !top.dead {
 			q = t.weigh(top)
 		}
-		stats, s := t.index.locate(v.path, hashPath(v.path))
+		stats, s := t.index.locate(v.path(), v.entry.hash)
 		t.tell(stats, s, q)
 	}
 	if len(t.quotas) > 0 {
-		t.charge(v.path, 1, len(v.data))
+		t.charge(v.path(), 1, int(v.size))
 	}
 }
 
 // weigh counts a znode and all below it.
 func (t *Tree) weigh(v *version) quota {
-	q := quota{count: 1, bytes: int64(len(v.data))}
+	q := quota{count: 1, bytes: int64(v.size)}
 	stack := []cursor{v.entry.kids.Load().after("")}
 	for len(stack) > 0 {
 		e := stack[len(stack)-1].next()
@@ -136,7 +136,7 @@ func (t *Tree) weigh(v *version) quota {
 		}
 		if v := t.index.newest(e); v != nil && !v.dead {
 			q.count++
-			q.bytes += int64(len(v.data))
+			q.bytes += int64(v.size)
 			if v.children > 0 {
 				stack = append(stack, v.entry.kids.Load().after(""))
 			}

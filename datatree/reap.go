@@ -3,6 +3,7 @@ package datatree
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ensemble-go/ensemble/internal/msgpack"
@@ -46,6 +47,7 @@ func (s *special) noteMortal(path string, add bool) {
 		if s.mortal == nil {
 			s.mortal = make(map[string]int)
 		}
+		path = strings.Clone(path) // that of a version
 		s.mortal[path] = len(s.mortals)
 		s.mortals = append(s.mortals, mortal{path: path})
 	default:

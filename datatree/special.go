@@ -29,15 +29,15 @@ func (s *special) note(v *version, add bool) {
 			if s.owned == nil {
 				s.owned = make(map[uint64]map[string]struct{})
 			}
-			s.owned[owner] = keepIf(s.owned[owner], v.path, true)
-		} else if delete(s.owned[owner], v.path); len(s.owned[owner]) == 0 {
+			s.owned[owner] = keepIf(s.owned[owner], v.path(), true)
+		} else if delete(s.owned[owner], v.path()); len(s.owned[owner]) == 0 {
 			delete(s.owned, owner)
 		}
 	}
 	if v.mode&Container != 0 || r.ttl != 0 {
-		s.noteMortal(v.path, add)
+		s.noteMortal(v.path(), add)
 	}
-	if path, ok := limited(v.path); ok {
+	if path, ok := limited(v.path()); ok {
 		s.quotas = keepIf(s.quotas, path, add)
 	}
 }
@@ -48,9 +48,9 @@ func keepIf(set map[string]struct{}, path string, add bool) map[string]struct{} 
 	case !add:
 		delete(set, path)
 	case set == nil:
-		return map[string]struct{}{path: {}}
+		return map[string]struct{}{strings.Clone(path): {}}
 	default:
-		set[path] = struct{}{}
+		set[strings.Clone(path)] = struct{}{} // the path is a version's
 	}
 	return set
 }
@@ -107,11 +107,12 @@ func (t *Tree) leaveNothing(who *Caller, path string) error {
 				if e == nil {
 					break
 				}
-				if v := t.index.newest(e); v == nil || v.dead {
+				kid := t.index.newest(e)
+				if kid == nil || kid.dead {
 					continue // if it will be there again, it is among the fresh
 				}
-				if p, _ := t.look(e.path, e.hash); p.exists {
-					all = append(all, e.path)
+				if p, _ := t.look(kid.path(), e.hash); p.exists {
+					all = append(all, kid.path())
 				}
 			}
 		}

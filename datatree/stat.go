@@ -40,7 +40,6 @@ type Result struct {
 
 // node is the state of a znode, compact.
 type node struct {
-	data                []byte
 	czxid, mzxid, pzxid zab.Zxid
 	ctime, mtime        int64 // milliseconds since 1970
 	creates             int64 // children ever created; the next sequence number
@@ -72,14 +71,14 @@ func (n *node) rarely() rare {
 func (n *node) cversion() int32 { return int32(2*n.creates - int64(n.children)) }
 
 // stat fills s. The times cost more than all the rest, so the second is not made when it is the first.
-func (n *node) stat(s *Stat) {
+func (n *version) stat(s *Stat) {
 	s.Czxid, s.Mzxid, s.Pzxid = n.czxid, n.mzxid, n.pzxid
 	s.Ctime = time.UnixMilli(n.ctime).UTC()
 	if s.Mtime = s.Ctime; n.mtime != n.ctime {
 		s.Mtime = time.UnixMilli(n.mtime).UTC()
 	}
 	s.Version, s.Cversion, s.Aversion = VersionOf(n.version), n.cversion(), VersionOf(n.aversion)
-	s.DataLength, s.NumChildren, s.Mode = len(n.data), int(n.children), n.mode
+	s.DataLength, s.NumChildren, s.Mode = int(n.size), int(n.children), n.mode
 	s.EphemeralOwner, s.TTL = 0, 0
 	if n.rare != nil {
 		s.EphemeralOwner, s.TTL = n.rare.owner, time.Duration(n.rare.ttl)

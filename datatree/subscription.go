@@ -152,7 +152,7 @@ func (s *Subscription) sees(d *deed) bool {
 		return true
 	}
 	for _, v := range [...]*version{d.now, d.old} {
-		if v != nil && !v.dead && !s.topic.feed.schemes.allow(s.who, aclOf(v.path, v.rare).list, PermRead) {
+		if v != nil && !v.dead && !s.topic.feed.schemes.allow(s.who, aclOf(v.path(), v.rare).list, PermRead) {
 			return false
 		}
 	}

@@ -10,9 +10,13 @@ import (
 
 // Tree is the replicated tree of znodes. See the package documentation for who may call what.
 type Tree struct {
-	index   index
-	current atomic.Pointer[state] // what readers may see
-	pins    *pinned               // by itself: a view that is not released keeps it, and with it whatever it refers to, until the view is collected
+	index index
+	_     [lineSize]byte
+	// What readers may see: every transaction takes the line that this stands in from them, so it stands alone.
+	current atomic.Pointer[state]
+	_       [lineSize]byte
+
+	pins    *pinned // by itself: a view that is not released keeps it, and with it whatever it refers to, until the view is collected
 	maxData int
 	schemes schemes
 
@@ -48,7 +52,7 @@ type state struct {
 func New(maxData int) *Tree {
 	t := newTree(maxData)
 	for _, p := range [...]string{rootPath, systemPath, configPath, quotaPath} {
-		n := node{data: []byte{}}
+		n := node{}
 		switch p {
 		case rootPath:
 			n.children = 1
@@ -57,7 +61,7 @@ func New(maxData int) *Tree {
 		case configPath:
 			n.aversion = -1 // as ZooKeeper's
 		}
-		v, _ := t.install(p, n)
+		v, _ := t.install(p, n, []byte{})
 		v.seal()
 		t.now.digest += v.digest
 	}
@@ -74,7 +78,7 @@ func newTree(maxData int) *Tree {
 
 // install puts a znode into a tree that is being built, and returns its version and its parent's. The parent must be there already, or
 // there is no version.
-func (t *Tree) install(path string, n node) (v, up *version) {
+func (t *Tree) install(path string, n node, data []byte) (v, up *version) {
 	hash := hashPath(path)
 	var parent *entry
 	if path != rootPath {
@@ -84,8 +88,8 @@ func (t *Tree) install(path string, n node) (v, up *version) {
 		}
 		parent = up.entry
 	}
-	v = newVersion(newEntry(path, hash, parent), t.now.zxid, n.data)
-	n.data, n.content = v.data, xxh64(n.data, hash)
+	v = newVersion(newEntry(path, hash, parent), path, t.now.zxid, data)
+	n.content = xxh64(data, digestPath(path))
 	v.node = n
 	t.enter(v)
 	if !mutant.On("mortals-not-loaded") {
@@ -131,14 +135,23 @@ func (t *Tree) Succeed(old *Tree) {
 	}
 }
 
+// lineSize is at least that of a line of a processor's cache.
+const lineSize = 64
+
 // Get returns the znode at path in the newest state, and whether it exists. It allocates nothing. Any goroutine.
 func (t *Tree) Get(path string) (z Znode, ok bool) {
+	ok = t.Read(path, &z)
+	return z, ok
+}
+
+// Read is Get into z, which it leaves as it is when the znode does not exist: a Znode is large, and not copied so. Any goroutine.
+func (t *Tree) Read(path string, z *Znode) bool {
 	hash := hashPath(path)
 	for {
 		s := t.current.Load()
 		v := t.index.find(path, hash)
 		if v == nil {
-			return z, false // it was not there at some time since we began
+			return false // it was not there at some time since we began
 		}
 		if v.zxid > s.zxid {
 			// It is part of a transaction that was not published when we began. An older one is as good, but only if that is so still: once
@@ -148,14 +161,14 @@ func (t *Tree) Get(path string) (z Znode, ok bool) {
 				continue
 			}
 			if v == nil {
-				return z, false
+				return false
 			}
 		}
 		if v.dead {
-			return z, false
+			return false
 		}
-		v.fill(&z, s.zxid)
-		return z, true
+		v.fill(z, s.zxid)
+		return true
 	}
 }
 

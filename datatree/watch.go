@@ -268,10 +268,10 @@ func (t *Tree) noteEvent(what WatchEventType, v *version) {
 	if len(t.watches.paths) == 0 {
 		return
 	}
-	h := happened{what, v.path, aclOf(v.path, v.rare), nil}
+	h := happened{what, v.path(), aclOf(v.path(), v.rare), nil}
 	if what != NodeDataChanged {
-		if up, _ := t.above(v.path); up != nil {
-			h.up = aclOf(up.path, up.rare)
+		if up, _ := t.above(v.path()); up != nil {
+			h.up = aclOf(up.path(), up.rare)
 		}
 	}
 	t.happened = append(t.happened, h)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"math/bits"
+	"slices"
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
@@ -25,45 +27,116 @@ const (
 	leastEntry   = 1 + 1 + 1 + 1
 )
 
+// size is how long the encoded sessions are, all together.
+type size struct{ rows, timings int }
+
+func (s *size) add(r *row, sign int) {
+	s.rows += sign * (uvarint(r.ID) + uvarint(uint64(r.Owner)) + len(r.Run) + uvarint(uint64(r.Generation)) + r.varies())
+	s.timings += sign * uvarint(r.timing())
+}
+
+// varies is the part that changes with each decision.
+func (r *row) varies() int { return uvarint(r.Low) + uvarint(uint64(len(r.window)-r.head)) + r.entries }
+
+// uvarint is how long a number is.
+func uvarint(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+func (e *Entry) bytes() int {
+	n := uvarint(uint64(e.Zxid)) + 1 + uvarint(uint64(e.Index+1)) + 1
+	if e.Number >= 0 {
+		n += uvarint(uint64(1+len(e.More))) - 1 + uvarint(uint64(e.Number))
+		for _, m := range e.More {
+			n += uvarint(uint64(m))
+		}
+	}
+	return n
+}
+
+// Frozen is the replicated state of a table as it was at one moment. It may be read while the table changes, on another goroutine, too.
+type Frozen struct {
+	rows   []place
+	count  int
+	size   size
+	later  bool
+	begun  bool
+	key    Key
+	digest uint64
+}
+
+// Freeze returns the present state, at the cost of copying a few bytes for each session; a session that changes afterwards is copied once.
+func (t *Table) Freeze() *Frozen {
+	t.frozen++
+	return &Frozen{
+		rows: slices.Clone(t.rows), count: len(t.index), size: t.size, later: t.key != Key{} || t.later > 0, key: t.key, digest: t.digest,
+	}
+}
+
+// Len returns the length of the encoding.
+func (f *Frozen) Len() int {
+	n := 1 + uvarint(uint64(f.count)) + f.size.rows + 8
+	if f.later {
+		n += len(f.key) + f.size.timings
+	}
+	return n
+}
+
+// Append appends the next part of the encoding to b: at least that many bytes, unless it is the last; then more is false.
+func (f *Frozen) Append(b []byte, least int) (_ []byte, more bool) {
+	least += len(b)
+	if !f.begun {
+		f.begun = true
+		if f.later {
+			b = append(append(b, format), f.key[:]...)
+		} else {
+			b = append(b, plainFormat)
+		}
+		b = binary.AppendUvarint(b, uint64(f.count))
+	}
+	for len(f.rows) > 0 {
+		if len(b) >= least {
+			return b, true
+		}
+		if r := f.rows[0].row; r != nil {
+			b = r.append(b, f.later)
+		}
+		f.rows = f.rows[1:]
+	}
+	return binary.LittleEndian.AppendUint64(b, f.digest), false
+}
+
 // Append appends the encoding of the replicated state to b.
 func (t *Table) Append(b []byte) []byte {
-	later := t.key != Key{} || t.later > 0
+	f := t.Freeze()
+	b, _ = f.Append(slices.Grow(b, f.Len()), math.MaxInt32)
+	return b
+}
+
+func (r *row) append(b []byte, later bool) []byte {
+	b = binary.AppendUvarint(b, r.ID)
+	b = binary.AppendUvarint(b, uint64(r.Owner))
+	b = append(b, r.Run[:]...)
+	b = binary.AppendUvarint(b, uint64(r.Generation))
 	if later {
-		b = append(append(b, format), t.key[:]...)
-	} else {
-		b = append(b, plainFormat)
+		b = binary.AppendUvarint(b, r.timing())
 	}
-	b = binary.AppendUvarint(b, uint64(len(t.index)))
-	for _, r := range t.rows {
-		if r.ended {
+	b = binary.AppendUvarint(b, r.Low)
+	b = binary.AppendUvarint(b, uint64(len(r.window)-r.head)) // Last is Low plus this minus 1
+	for i := range r.window[r.head:] {
+		e := &r.window[r.head+i].Entry
+		b = binary.AppendUvarint(b, uint64(e.Zxid))
+		b = append(b, e.Code)
+		b = binary.AppendUvarint(b, uint64(e.Index+1))
+		if e.Number < 0 {
+			b = append(b, 0)
 			continue
 		}
-		b = binary.AppendUvarint(b, r.ID)
-		b = binary.AppendUvarint(b, uint64(r.Owner))
-		b = append(b, r.Run[:]...)
-		b = binary.AppendUvarint(b, uint64(r.Generation))
-		if later {
-			b = binary.AppendUvarint(b, r.timing())
-		}
-		b = binary.AppendUvarint(b, r.Low)
-		b = binary.AppendUvarint(b, uint64(len(r.window)-r.head)) // Last is Low plus this minus 1
-		for i := range r.window[r.head:] {
-			e := &r.window[r.head+i].Entry
-			b = binary.AppendUvarint(b, uint64(e.Zxid))
-			b = append(b, e.Code)
-			b = binary.AppendUvarint(b, uint64(e.Index+1))
-			if e.Number < 0 {
-				b = append(b, 0)
-				continue
-			}
-			b = binary.AppendUvarint(b, uint64(1+len(e.More)))
-			b = binary.AppendUvarint(b, uint64(e.Number))
-			for _, n := range e.More {
-				b = binary.AppendUvarint(b, uint64(n))
-			}
+		b = binary.AppendUvarint(b, uint64(1+len(e.More)))
+		b = binary.AppendUvarint(b, uint64(e.Number))
+		for _, n := range e.More {
+			b = binary.AppendUvarint(b, uint64(n))
 		}
 	}
-	return binary.LittleEndian.AppendUint64(b, t.digest)
+	return b
 }
 
 func (s *Session) timing() uint64 {
@@ -102,8 +175,7 @@ func Decode(b []byte) (*Table, error) {
 		}
 		r.Last = r.Low + uint64(entries) - 1
 		r.generation, r.high, r.low = r.Generation, r.Last, r.Low
-		t.add(r)
-		r.window = make([]slot, entries)
+		r.seed, r.window = r.hash(), make([]slot, entries)
 		var last zab.Zxid
 		for i := range r.window {
 			e := Entry{Sequence: r.Low + uint64(i), Zxid: zab.Zxid(d.uint(math.MaxUint64)), Code: d.byte()}
@@ -124,16 +196,18 @@ func Decode(b []byte) (*Table, error) {
 			last = e.Zxid
 			r.window[i] = slot{e, e.hash(r.seed)}
 			t.digest += r.window[i].digest
+			r.entries += e.bytes()
 		}
+		t.add(r)
 	}
 	sum := d.take(8)
 	if mutant.On("window-lost-in-snapshot") {
 		for _, r := range t.rows {
-			t.digest -= r.sum
-			t.forget(r)
+			t.leave(r.row)
+			t.forget(r.row)
+			r.window, r.entries = nil, 0
 			r.Low, r.Last, r.high, r.low = 1, 0, 0, 1
-			r.sum = r.state()
-			t.digest += r.sum
+			t.enter(r.row)
 		}
 		return t, nil
 	}

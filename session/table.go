@@ -60,30 +60,49 @@ type Session struct {
 
 // Table is the table of sessions. The zero value is the empty one.
 type Table struct {
-	rows   []*row // by id; those that have ended go now and then
-	ended  int    // of rows
+	rows   []place // by id; those that have ended go now and then
+	ended  int     // of rows
 	index  map[uint64]*row
 	own    map[quorum.ID]*row // the sessions of members
 	recent *row               // that was looked for last
 	digest uint64
 	key    Key
-	later  int    // sessions that format 1 cannot hold
-	opens  []open // speculative, oldest first
+	later  int // sessions that format 1 cannot hold
+	size   size
+	frozen uint32 // how often
+
+	// Of the leader.
+	era     uint32 // it begins anew when what was claimed is abandoned
+	opens   []open // oldest first
+	leading *leading
+}
+
+// place is that of a session in the order of ids.
+type place struct {
+	id   uint64
+	*row // nil: it has ended
 }
 
 type row struct {
-	Session
-	window []slot // window[head:] are the decided requests from Low to Last
-	head   int
-	seed   uint64 // of digests: says what cannot change within a generation
-	sum    uint64 // this row's share of the digest, without the window
-	ended  bool
-
-	// Speculative: as all outstanding transactions will leave it.
-	closing    bool
+	// Speculative, in that era: as all outstanding transactions will leave it. It is beside the generation, because a touch looks at both.
+	era        uint32
 	generation uint32 // the present one, or one to come
-	high       uint64 // in it, at least Last
-	low        uint64 // in it, at least Low
+	closing    bool
+	over       bool     // its time is over
+	tracked    *tracked // at the leader, unless its time is over
+
+	// The replicated part.
+	Session
+	window  []slot // window[head:] are the decided requests from Low to Last
+	head    int
+	entries int    // bytes of the encoded window
+	seed    uint64 // of digests: says what cannot change within a generation
+	sum     uint64 // this row's share of the digest, without the window
+	made    uint32 // Table.frozen then: if that is another now, this part may be read elsewhere, and does not change any more
+
+	// Speculative, too.
+	high uint64 // in that generation, at least Last
+	low  uint64 // in it, at least Low
 }
 
 type slot struct {
@@ -105,7 +124,52 @@ func (t *Table) row(id uint64) *row {
 		}
 		t.recent = r
 	}
-	return t.recent
+	return t.present(t.recent)
+}
+
+// present brings the speculative part of a row into the present era.
+func (t *Table) present(r *row) *row {
+	if r != nil && r.era != t.era {
+		r.era, r.closing, r.over, r.tracked = t.era, false, false, nil
+		r.generation, r.high, r.low = r.Generation, r.Last, r.Low
+	}
+	return r
+}
+
+// ownOf returns the row of a member's own session, or nil.
+func (t *Table) ownOf(owner quorum.ID) *row { return t.present(t.own[owner]) }
+
+// find returns where a session stands, or would stand, among the rows.
+func (t *Table) find(id uint64) int {
+	i, _ := slices.BinarySearchFunc(t.rows, id, func(p place, id uint64) int { return cmp.Compare(p.id, id) })
+	return i
+}
+
+// writable returns the row whose replicated part may change in place of r.
+func (t *Table) writable(r *row) *row {
+	if r.made == t.frozen || mutant.On("snapshot-not-frozen") {
+		return r
+	}
+	x := *r
+	x.made, x.window, x.head = t.frozen, slices.Clone(r.window[r.head:]), 0
+	t.rows[t.find(x.ID)].row = &x
+	t.index[x.ID], t.recent = &x, &x
+	if !x.Client {
+		t.own[x.Owner] = &x
+	}
+	return &x
+}
+
+// leave takes the row, without its window, out of the sums over all; enter brings it in, as it is then.
+func (t *Table) leave(r *row) {
+	t.digest -= r.sum
+	t.size.add(r, -1)
+}
+
+func (t *Table) enter(r *row) {
+	r.sum = r.state()
+	t.digest += r.sum
+	t.size.add(r, 1)
 }
 
 // at returns the row of a name's session and generation, or nil.
@@ -129,7 +193,7 @@ func (t *Table) SetKey(k Key) {
 
 // CanOpen tells what is wrong with opening a session as id, if anything: owner's own, or, if that is 0, a client's.
 func (t *Table) CanOpen(id uint64, owner quorum.ID) error {
-	if n := len(t.rows); n > 0 && t.rows[n-1].ID >= id || id == 0 {
+	if n := len(t.rows); n > 0 && t.rows[n-1].id >= id || id == 0 {
 		return ErrOutOfOrder
 	}
 	if len(t.index) >= MaxSessions && t.own[owner] == nil {
@@ -143,7 +207,7 @@ func (t *Table) Open(id uint64, owner quorum.ID, run zab.Incarnation, timeout ui
 	if err := t.CanOpen(id, owner); err != nil {
 		return 0, err
 	}
-	if r := t.own[owner]; r != nil {
+	if r := t.ownOf(owner); r != nil {
 		closed = r.ID
 		t.close(r)
 	}
@@ -163,8 +227,9 @@ func (t *Table) OpenFor(id uint64, owner quorum.ID, run zab.Incarnation, timeout
 
 func (t *Table) begin(s Session) *row {
 	s.Low = 1
-	r := &row{Session: s, low: 1}
+	r := &row{Session: s, low: 1, era: t.era}
 	t.add(r)
+	t.track(r)
 	for len(t.opens) > 0 && t.opens[0].id <= s.ID {
 		t.opens = t.opens[1:]
 	}
@@ -172,10 +237,9 @@ func (t *Table) begin(s Session) *row {
 }
 
 func (t *Table) add(r *row) {
-	r.seed = r.hash()
-	r.sum = r.state()
-	t.digest += r.sum
-	t.rows = append(t.rows, r)
+	r.seed, r.made = r.hash(), t.frozen
+	t.enter(r)
+	t.rows = append(t.rows, place{r.ID, r})
 	if t.index == nil {
 		t.index, t.own = make(map[uint64]*row), make(map[quorum.ID]*row)
 	}
@@ -200,7 +264,8 @@ func (t *Table) Close(id uint64) error {
 
 func (t *Table) close(r *row) {
 	t.recent = nil
-	t.digest -= r.sum
+	t.untrack(r)
+	t.leave(r)
 	t.forget(r)
 	delete(t.index, r.ID)
 	if r.timing() != 0 {
@@ -209,9 +274,9 @@ func (t *Table) close(r *row) {
 	if !r.Client {
 		delete(t.own, r.Owner)
 	}
-	r.ended = true
+	t.rows[t.find(r.ID)].row = nil
 	if t.ended++; t.ended > len(t.rows)/2 { // the rows are gone through once for as many that went
-		t.rows = slices.DeleteFunc(t.rows, func(x *row) bool { return x.ended })
+		t.rows = slices.DeleteFunc(t.rows, func(p place) bool { return p.row == nil })
 		t.ended = 0
 	}
 }
@@ -221,7 +286,6 @@ func (t *Table) forget(r *row) {
 	for i := range r.window[r.head:] {
 		t.digest -= r.window[r.head+i].digest
 	}
-	r.window, r.head = nil, 0
 }
 
 // Move lets owner's run serve a session from now on, in its next generation, which it returns: sequences begin at 1 again, and nothing is decided of
@@ -234,22 +298,24 @@ func (t *Table) Move(id uint64, owner quorum.ID, run zab.Incarnation) (generatio
 	case r.Generation == math.MaxUint32:
 		return 0, ErrFull
 	}
+	r = t.writable(r)
 	if !r.Client {
 		delete(t.own, r.Owner)
 	}
 	if r.timing() == 0 {
 		t.later++
 	}
-	t.digest -= r.sum
+	t.leave(r)
 	t.forget(r)
+	r.window, r.head, r.entries = nil, 0, 0
 	r.Owner, r.Run, r.Client = owner, run, true
 	r.Generation, r.Low, r.Last = r.Generation+1, 1, 0
 	if r.generation <= r.Generation {
 		r.follow()
 	}
 	r.seed = r.hash()
-	r.sum = r.state()
-	t.digest += r.sum
+	t.enter(r)
+	t.track(r) // whoever resumes it is alive
 	return r.Generation, nil
 }
 
@@ -281,11 +347,13 @@ func (t *Table) Decide(n Name, low uint64, e Entry) error {
 	if err := t.CanDecide(n, low, e.Zxid); err != nil {
 		return err
 	}
-	r := t.at(n)
+	r := t.writable(t.at(n))
 	t.digest -= r.sum
+	t.size.rows -= r.varies()
 	for ; r.Low < low; r.Low++ {
 		if r.head < len(r.window) {
 			t.digest -= r.window[r.head].digest
+			r.entries -= r.window[r.head].bytes()
 			r.window[r.head] = slot{}
 			r.head++
 		}
@@ -299,12 +367,14 @@ func (t *Table) Decide(n Name, low uint64, e Entry) error {
 	s := slot{e, e.hash(r.seed)}
 	r.window = append(r.window, s)
 	t.digest += s.digest
+	r.entries += s.bytes()
 	r.Last = n.Sequence
 	if r.generation == r.Generation {
 		r.high, r.low = max(r.high, r.Last), max(r.low, r.Low)
 	}
 	r.sum = r.state()
 	t.digest += r.sum
+	t.size.rows += r.varies()
 	return nil
 }
 
@@ -347,8 +417,8 @@ func (t *Table) Len() int { return len(t.index) }
 // All returns the sessions in the order of their ids.
 func (t *Table) All() iter.Seq[Session] {
 	return func(yield func(Session) bool) {
-		for _, r := range t.rows {
-			if !r.ended && !yield(r.Session) {
+		for _, p := range t.rows {
+			if p.row != nil && !yield(p.Session) {
 				return
 			}
 		}
@@ -377,7 +447,7 @@ func (t *Table) FreshOpen(id uint64, owner quorum.ID, run zab.Incarnation) (ends
 	if p := t.pending(owner); p != nil {
 		return p.id, p.run != run
 	}
-	r := t.own[owner]
+	r := t.ownOf(owner)
 	switch {
 	case r == nil && !t.CanOpenFor(), t.CanOpen(id, owner) != nil:
 		return 0, false
@@ -401,7 +471,7 @@ func (t *Table) CanOpenFor() bool { return len(t.index)+len(t.opens) < MaxSessio
 
 // ClaimOpen notes that a fresh session is proposed: owner's own, or, if that is 0, a client's. Calls of owner's former one are not fresh any more.
 func (t *Table) ClaimOpen(id uint64, owner quorum.ID, run zab.Incarnation) {
-	if r := t.own[owner]; r != nil && r.generation == r.Generation { // and is not about to move
+	if r := t.ownOf(owner); r != nil && r.generation == r.Generation { // and is not about to move
 		r.closing = true
 	}
 	t.opens = append(t.opens, open{id, owner, run})
@@ -410,7 +480,7 @@ func (t *Table) ClaimOpen(id uint64, owner quorum.ID, run zab.Incarnation) {
 // FreshClose tells whether a session whose owner was silent is to be ended: it is there, and neither its end nor a move is proposed. Whoever moves it is alive.
 func (t *Table) FreshClose(id uint64) bool {
 	r := t.row(id)
-	return r != nil && !r.closing && (r.generation == r.Generation || mutant.On("ended-behind-move"))
+	return r != nil && !r.closing && (r.generation == r.Generation || mutant.On("resume-no-sign-of-life"))
 }
 
 // ClaimClose notes that the end of a session is proposed: none of its calls is fresh any more.
@@ -422,9 +492,13 @@ func (t *Table) FreshMove(id uint64) bool {
 	return r != nil && !r.closing && r.generation < math.MaxUint32
 }
 
-// ClaimMove notes that a move is proposed. Calls of the generation before are not fresh any more, those of the next are.
+// ClaimMove notes that a move is proposed. Calls of the generation before are not fresh any more, those of the next are. Whoever resumes it is alive: at
+// the leader the whole timeout begins again.
 func (t *Table) ClaimMove(id uint64) {
 	r := t.row(id)
+	if !mutant.On("resume-no-sign-of-life") {
+		t.track(r)
+	}
 	r.generation++
 	r.high, r.low = 0, 1
 }
@@ -445,10 +519,8 @@ func (t *Table) pending(owner quorum.ID) *open {
 	return nil
 }
 
-// Abandon forgets all that was claimed and is not applied.
+// Abandon forgets all that was claimed and is not applied, and ends what Lead began.
 func (t *Table) Abandon() {
-	t.opens = nil
-	for _, r := range t.rows {
-		r.generation, r.high, r.low, r.closing = r.Generation, r.Last, r.Low, false
-	}
+	t.opens, t.leading = nil, nil
+	t.era++
 }

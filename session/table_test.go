@@ -51,12 +51,14 @@ func (m *model) build() *Table {
 	t.SetKey(m.key)
 	for _, s := range m.sessions {
 		r := &row{Session: s.Session, generation: s.Generation, high: s.Last, low: s.Low}
-		t.add(r)
+		r.seed = r.hash()
 		for n := s.Low; n <= s.Last; n++ {
 			e := s.decided[n]
 			r.window = append(r.window, slot{e, e.hash(r.seed)})
 			t.digest += e.hash(r.seed)
+			r.entries += e.bytes()
 		}
+		t.add(r)
 	}
 	return t
 }
@@ -93,6 +95,29 @@ func check(t *testing.T, got *Table, m *model) {
 		if _, ok := got.Lookup(Name{s.ID, s.Generation + 1, s.Low}); ok {
 			t.Fatal("something is decided of a generation to come")
 		}
+	}
+}
+
+// snapshot is a table that was frozen, and what it has to be for ever.
+type snapshot struct {
+	f    *Frozen
+	want []byte
+}
+
+func (s snapshot) check(t *testing.T, r *rand.Rand) {
+	t.Helper()
+	var b []byte
+	n := s.f.Len()
+	for more := true; more; {
+		var part []byte
+		least := r.IntN(100)
+		if part, more = s.f.Append(nil, least); more && len(part) < least {
+			t.Fatalf("a part has %d bytes, and not %d", len(part), least)
+		}
+		b = append(b, part...)
+	}
+	if !bytes.Equal(b, s.want) || n != len(b) {
+		t.Fatalf("what was frozen is, in %d bytes,\n%x\nand not\n%x", n, b, s.want)
 	}
 }
 
@@ -160,6 +185,7 @@ func TestModel(t *testing.T) {
 			table.SetKey(Key{99}) // too late
 		}
 		var queue []proposal
+		var frozen []snapshot
 		z := zab.MakeZxid(1, 0)
 		claim := func(p proposal) {
 			queue = append(queue, p)
@@ -273,14 +299,26 @@ func TestModel(t *testing.T) {
 				}
 				count[fmt.Sprint(p.kind)]++
 			}
-			if r.IntN(10) == 0 {
+			switch r.IntN(60) {
+			case 0, 1, 2:
 				check(t, &table, m)
+			case 3, 4:
+				frozen = append(frozen, snapshot{table.Freeze(), m.build().Append(nil)})
+			case 5:
+				if len(frozen) > 0 {
+					frozen[0].check(t, r)
+					frozen = frozen[1:]
+					count["frozen"]++
+				}
 			}
 		}
 		check(t, &table, m)
+		for _, s := range frozen {
+			s.check(t, r)
+		}
 	}
 	for kind := decides; kind <= moves; kind++ {
-		if count[fmt.Sprint(kind)] < 300 {
+		if count[fmt.Sprint(kind)] < 300 || count["frozen"] < 300 {
 			t.Errorf("it is too tame: %v", count)
 		}
 	}

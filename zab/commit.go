@@ -42,7 +42,7 @@ func (m *Machine) ProposeDigest(at Zxid, digest uint64) Zxid {
 
 func (m *Machine) propose(e Entry) Zxid {
 	e.Zxid, e.Prev = m.next(), m.hist.last()
-	m.lead.live.push(m.hist.end(), e)
+	m.lead.live.push(m.hist.end(), e, m.sealed)
 	m.add(e)
 	for _, l := range m.lead.learners {
 		m.pump(l)

@@ -5,10 +5,13 @@ type tail struct {
 	blocks []*block
 	skip   int // items of the first block that were dropped
 	n      int
-	spare  *block
+	spares []*block
 }
 
-const blockLen = 128
+const (
+	blockLen   = 128
+	mostSpares = 8 // what a large batch pushes it has mostly dropped before
+)
 
 type block [blockLen]item
 
@@ -22,9 +25,10 @@ func (t *tail) at(i int) *item {
 func (t *tail) push(x item) {
 	i := t.skip + t.n
 	if i == len(t.blocks)*blockLen {
-		b := t.spare
-		t.spare = nil
-		if b == nil {
+		var b *block
+		if n := len(t.spares); n > 0 {
+			b, t.spares = t.spares[n-1], t.spares[:n-1]
+		} else {
 			b = new(block)
 		}
 		t.blocks = append(t.blocks, b)
@@ -51,7 +55,9 @@ func (t *tail) drop(n int) {
 		t.skip++
 		t.n--
 		if t.skip == blockLen {
-			t.spare = t.blocks[0]
+			if len(t.spares) < mostSpares {
+				t.spares = append(t.spares, t.blocks[0])
+			}
 			t.blocks[0] = nil
 			t.blocks = t.blocks[1:]
 			t.skip = 0

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -115,6 +116,17 @@ func (c *cluster) start(id ensemble.ID) error {
 	c.live[id] = p
 	c.mu.Unlock()
 	return nil
+}
+
+// startAll starts several members at once.
+func (c *cluster) startAll(ids []ensemble.ID) error {
+	errs := make([]error, len(ids))
+	var group sync.WaitGroup
+	for i, id := range ids {
+		group.Go(func() { errs[i] = c.start(id) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 func (c *cluster) process(id ensemble.ID) *process {

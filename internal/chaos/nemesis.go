@@ -179,6 +179,7 @@ func (r *run) fault(ctx context.Context, k kind) error {
 			l.held = append(l.held, span{From: begin, To: monotonic()})
 		}
 	})
+	var down []ensemble.ID
 	for id := ensemble.ID(1); id <= size; id++ {
 		select {
 		case <-r.cluster.process(id).ended:
@@ -188,9 +189,10 @@ func (r *run) fault(ctx context.Context, k kind) error {
 		if k != killed && k != fullDisk {
 			return fmt.Errorf("the process of member %d has ended by itself: %v", id, r.cluster.process(id).cmd.ProcessState)
 		}
-		if err := r.cluster.start(id); err != nil {
-			return err
-		}
+		down = append(down, id)
+	}
+	if err := r.cluster.startAll(down); err != nil {
+		return err
 	}
 	if err := r.back(ctx, healed); err != nil {
 		return fmt.Errorf("%s: %w", what, err)

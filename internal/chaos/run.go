@@ -68,10 +68,8 @@ func (r *run) run(ctx context.Context) (err error) {
 	for id := ensemble.ID(1); id < size; id++ { // the log of the last is on another disk, and the others have all of it
 		go func() { keepers <- keepLogs(keeping, r.cluster.dataDir(id)) }()
 	}
-	for id := ensemble.ID(1); id <= size; id++ {
-		if err := r.cluster.start(id); err != nil {
-			return err
-		}
+	if err := r.cluster.startAll([]ensemble.ID{1, 2, 3}); err != nil {
+		return err
 	}
 	if err := r.setUp(ctx); err != nil {
 		return err

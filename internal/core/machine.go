@@ -381,10 +381,14 @@ func (m *Machine[V, R]) settle() {
 func (m *Machine[V, R]) drain() {
 	z := &m.zout
 	if n := len(z.Writes); n > 0 {
-		m.out.Writes = append(m.out.Writes, z.Writes...)
 		m.out.LastWrite = z.Writes[n-1].ID
-		clear(z.Writes)
-		z.Writes = z.Writes[:0]
+		if len(m.out.Writes) == 0 {
+			m.out.Writes, z.Writes = z.Writes, m.out.Writes // which is clear
+		} else {
+			m.out.Writes = append(m.out.Writes, z.Writes...)
+			clear(z.Writes)
+			z.Writes = z.Writes[:0]
+		}
 	}
 	for _, s := range z.Sends {
 		m.sendTo(s.To, classOf(s.Message), s.Message)

@@ -17,6 +17,7 @@ type outbox struct {
 	run     zab.Incarnation // names this run of the member
 	own     client          // the member's own session; its id is 0 until the transaction is applied here
 	clients map[uint64]*client
+	order   []*client     // the clients as they came; where one has gone stands the one that was last
 	busy    []*client     // that have calls without an answer, but own
 	unsent  []*client     // that have calls for the present leader, but own
 	count   int           // calls of all
@@ -42,6 +43,7 @@ type client struct {
 	isUnsent   bool   // it is in unsent
 	spread     bool   // its renewals no longer fall on the ticks of those that began with it
 	place      int    // in busy, plus 1; 0: it is not there
+	at         int    // in order
 }
 
 // mostWaiting is how many bytes of requests may wait at a member, beside MaxInFlight: with it, what waits for them at a leader, and
@@ -248,6 +250,8 @@ func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o Outcome[R]) bool {
 			b.clients = make(map[uint64]*client)
 		}
 		b.clients[x.session] = x
+		x.at = len(b.order)
+		b.order = append(b.order, x)
 		m.renewal.serve(x, m.cfg.Tick)
 		m.out.News = append(m.out.News, SessionNews{What: SessionAttached, Session: x.session, Generation: x.generation, Timeout: x.timeout, Ticket: w.ticket})
 	}
@@ -288,6 +292,10 @@ func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
 	}
 	if c != &b.own {
 		delete(b.clients, id)
+		last := len(b.order) - 1
+		b.order[c.at], b.order[last].at = b.order[last], c.at
+		b.order[last] = nil
+		b.order = b.order[:last]
 		return
 	}
 	m.changed = true

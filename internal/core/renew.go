@@ -20,6 +20,7 @@ type renewal struct {
 	batch uint64          // the last that was made
 	sent  []batch         // to the present leader, without an answer, oldest first
 	anew  bool            // everything is due: there is another leader
+	left  int             // of outbox.order, that is due for that reason and has not had its turn
 
 	leads bool      // the state machine counts ticks
 	heard []hearing // at the leader: batches that wait for their round
@@ -44,6 +45,8 @@ const (
 	mostTouches = 1024    // in a batch, which has to fit into one frame
 	mostBatches = 1 << 12 // that wait for an answer, here or of one peer
 	renewals    = 6       // how often a session is renewed in its timeout
+	leastAnew   = 1 << 12 // sessions that have their turn in one tick when there is another leader, if there are as many
+	anewTicks   = 8       // within which all have it
 )
 
 // serve begins the renewal of c: at the next tick for the first time.
@@ -65,10 +68,15 @@ func (m *Machine[V, R]) renewTick() {
 	leader := m.zab.Leader()
 	can := leader != 0 && m.zab.Serving()
 	if can && r.anew {
-		r.anew = false
-		for _, c := range append(b.sorted(), &b.own) {
+		r.anew, r.left = false, len(b.order)
+		r.serve(&b.own, m.cfg.Tick)
+	}
+	if r.left = min(r.left, len(b.order)); can && r.left > 0 {
+		rest := max(0, r.left-max(leastAnew, len(b.order)/anewTicks+1))
+		for _, c := range b.order[rest:r.left] {
 			r.serve(c, m.cfg.Tick)
 		}
+		r.left = rest
 	}
 	r.list = r.due.Tick(r.list[:0])
 	var touches []Touch

@@ -22,6 +22,7 @@ type trio struct {
 	news    map[quorum.ID][]SessionNews
 	replies map[uint64]Reply[Result]
 	ticket  uint64
+	sent    func(from quorum.ID, msg Message)
 }
 
 type parcel struct {
@@ -85,6 +86,9 @@ func (x *trio) step(id quorum.ID, in Input) {
 		}
 		for _, s := range out.Sends {
 			x.queue = append(x.queue, parcel{id, s.To, s.Message})
+			if x.sent != nil {
+				x.sent(id, s.Message)
+			}
 		}
 		x.news[id] = append(x.news[id], out.News...)
 		for _, r := range out.Replies {
@@ -157,7 +161,7 @@ func (x *trio) open(at quorum.ID) SessionNews {
 	return n
 }
 
-func ephemeralAs(t *testing.T, path string) []byte {
+func ephemeralAs(t testing.TB, path string) []byte {
 	b, err := datatree.AppendOps(AppendAs(nil, []datatree.Identity{{Scheme: "digest", ID: "a:b"}}), []datatree.Op{datatree.CreateOp{Path: path, Mode: datatree.Ephemeral}}, false, 1<<10)
 	if err != nil {
 		t.Fatal(err)
@@ -334,6 +338,58 @@ func TestSessionsEndWithinASnapshot(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("moved %v: %+v", moved, news)
+		}
+	}
+}
+
+// A member that serves many sessions tells a new leader of all of them, and does not do so in one step.
+func TestRenewalsBeginAnewInParts(t *testing.T) {
+	const n = 2*leastAnew + 100
+	x := newTrio(t)
+	old := x.leader()
+	f := quorum.ID(1)
+	if f == old {
+		f = 2
+	}
+	open := map[uint64]bool{}
+	for range n {
+		open[uint64(x.replies[x.ask(f, SessionNews{}, AppendCreate(nil, 1000))].Zxid)] = true
+	}
+	x.ticks(20)
+	clear(x.news)
+	told, inTick, most := map[uint64]bool{}, 0, 0
+	x.sent = func(from quorum.ID, msg Message) {
+		if r, ok := msg.(*Renew); ok && from == f {
+			for _, touch := range r.Touches {
+				told[touch.Session] = true
+			}
+			inTick += len(r.Touches)
+		}
+	}
+	x.isolate(old)
+	for x.m[f].Zab().Leader() == old {
+		x.ticks(1)
+	}
+	for !x.m[f].Zab().Serving() {
+		x.ticks(1)
+	}
+	clear(told)
+	ticks := 0
+	for ; len(told) < n+1 && ticks <= anewTicks; ticks++ {
+		inTick = 0
+		x.ticks(1)
+		most = max(most, inTick)
+	}
+	if x.leader() == f || ticks > anewTicks || ticks < 3 {
+		t.Errorf("%d of %d sessions were renewed after %d ticks", len(told), n+1, ticks)
+	}
+	if most > n-100 { // those of this turn, and those that have had theirs and are due again
+		t.Errorf("%d of %d sessions were renewed in one tick", most, n)
+	}
+	x.ticks(60)
+	for _, news := range x.news[f] {
+		if news.What == SessionExpired && open[news.Session] {
+			t.Fatalf("session %x has ended", news.Session)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
@@ -12,12 +11,9 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// leading is what only the leader knows of sessions: who was heard of last, and who was not for too long.
+// leading is what only the leader knows of the ends of sessions.
 type leading struct {
-	tracker session.Tracker
-	tick    time.Duration
-	over    []uint64 // sessions whose time is over, to be ended
-	ends    int      // proposed and not applied
+	ends int // proposed and not applied
 }
 
 // mostEnds is how many ends of sessions are outstanding at a time: with many that end at once, writes and other sessions go on between them.
@@ -29,35 +25,24 @@ func (s *Znodes) SetSecret(k session.Key) { s.secret = k }
 // Lead begins the timeouts of all sessions, in ticks of that length: this member leads, and the quorum that made it the leader knows of everything that
 // was confirmed to anybody before.
 func (s *Znodes) Lead(tick time.Duration) {
-	s.leading = &leading{tick: tick}
-	for x := range s.sessions.All() {
-		s.track(x.ID, x.Timeout)
-	}
-}
-
-func (s *Znodes) track(id uint64, timeout uint32) {
-	if s.leading != nil && timeout != 0 {
-		s.leading.tracker.Add(id, session.Ticks(time.Duration(timeout)*time.Millisecond, s.leading.tick))
-	}
+	s.leading = new(leading)
+	s.sessions.Lead(tick)
 }
 
 // Elapse lets a tick pass for the leader.
-func (s *Znodes) Elapse() { s.leading.over = s.leading.tracker.Tick(s.leading.over) }
+func (s *Znodes) Elapse() { s.sessions.Elapse() }
 
 // Touch notes, at the leader, that the owner of a session in that generation is alive. It reports false if that does not keep the session: it is not there, has
 // moved, or its end has begun.
-func (s *Znodes) Touch(id uint64, generation uint32) bool {
-	return s.sessions.Lives(id, generation) && s.leading.tracker.Touch(id)
-}
+func (s *Znodes) Touch(id uint64, generation uint32) bool { return s.sessions.Touch(id, generation) }
 
 // PrepareEnd returns the transaction that ends the next session whose time is over; ok is false when there is none, or when enough are outstanding.
 func (s *Znodes) PrepareEnd(z zab.Zxid, wall int64) (txn []byte, ok bool) {
 	l := s.leading
-	for l != nil && len(l.over) > 0 && l.ends < mostEnds && z > s.last && z > s.tree.Zxid() {
-		id := l.over[0]
-		l.over = l.over[1:]
-		if !s.sessions.FreshClose(id) {
-			continue
+	for l != nil && l.ends < mostEnds && z > s.last && z > s.tree.Zxid() {
+		id, ok := s.sessions.Over()
+		if !ok {
+			return nil, false
 		}
 		at := s.time(wall)
 		txn := binary.AppendUvarint(append(s.room(64), txnEnd), id)
@@ -146,10 +131,6 @@ func (s *Znodes) applyBegin(z zab.Zxid, h *header) (o Outcome[Result], err error
 		return o, err
 	}
 	s.sessions.SetKey(key)
-	if s.leading != nil {
-		s.leading.tracker.Remove(ends)
-	}
-	s.track(uint64(z), timeout)
 	s.now, o.Zxid = at, z
 	o.Opened, o.Owner, o.Run, o.Session, o.Timeout, o.Closed = true, owner, run, uint64(z), timeout, closed
 	return o, nil
@@ -173,9 +154,6 @@ func (s *Znodes) applyEnd(z zab.Zxid, h *header) (o Outcome[Result], err error) 
 // close ends a session whose ephemerals have gone.
 func (s *Znodes) close(id uint64, o *Outcome[Result]) error {
 	o.Closed = id
-	if s.leading != nil {
-		s.leading.tracker.Remove(id)
-	}
 	return s.sessions.Close(id)
 }
 
@@ -191,7 +169,6 @@ func (s *Znodes) applySession(z zab.Zxid, create bool, by uint64, h *header, o *
 			return err
 		}
 		s.sessions.SetKey(key)
-		s.track(uint64(z), timeout)
 		o.Session, o.Timeout = uint64(z), timeout
 	} else {
 		id := h.uint(math.MaxUint64)
@@ -203,10 +180,6 @@ func (s *Znodes) applySession(z zab.Zxid, create bool, by uint64, h *header, o *
 			return err
 		}
 		x, _ := s.sessions.Get(id)
-		if l := s.leading; l != nil { // whoever resumes it is alive
-			l.over = slices.DeleteFunc(l.over, func(over uint64) bool { return over == id })
-			s.track(id, x.Timeout)
-		}
 		o.Session, o.Generation, o.Timeout = id, generation, x.Timeout
 	}
 	o.Attached = true

@@ -364,21 +364,21 @@ const stateFormat = 1
 
 // reader is a snapshot that is being read.
 type reader struct {
-	view  *datatree.View
-	zxid  zab.Zxid
-	head  []byte // still to be read before the tree
-	chunk int
-	tree  *datatree.ChunkReader
+	view     *datatree.View
+	zxid     zab.Zxid
+	head     []byte          // still to be read before what is left of the sessions
+	sessions *session.Frozen // nil: there is nothing left
+	chunk    int
+	tree     *datatree.ChunkReader
 }
 
 func (s *Znodes) Snapshot(chunk int) zab.SnapshotReader {
 	view := s.tree.View()
-	sessions := s.sessions.Append(nil)
-	head := make([]byte, 0, len(sessions)+32)
-	head = binary.AppendUvarint(append(head, stateFormat), uint64(s.now))
-	head = append(binary.AppendUvarint(head, uint64(len(sessions))), sessions...)
+	sessions := s.sessions.Freeze()
+	head := binary.AppendUvarint([]byte{stateFormat}, uint64(s.now))
+	head = binary.AppendUvarint(head, uint64(sessions.Len()))
 	chunk = max(chunk, 1)
-	return &reader{view: view, zxid: view.Zxid(), head: head, chunk: chunk, tree: view.Chunks(chunk)}
+	return &reader{view: view, zxid: view.Zxid(), head: head, sessions: sessions, chunk: chunk, tree: view.Chunks(chunk)}
 }
 
 func (r *reader) Zxid() zab.Zxid { return r.zxid }
@@ -387,7 +387,13 @@ func (r *reader) Next() (chunk []byte, last bool, err error) {
 	switch {
 	case r.view == nil:
 		return nil, false, errClosed
-	case len(r.head) > 0:
+	case r.sessions != nil && len(r.head) < r.chunk:
+		more := false
+		if r.head, more = r.sessions.Append(r.head, r.chunk-len(r.head)); !more {
+			r.sessions = nil
+		}
+	}
+	if len(r.head) > 0 {
 		n := min(len(r.head), r.chunk)
 		chunk, r.head = r.head[:n:n], r.head[n:]
 		return chunk, false, nil
@@ -400,7 +406,7 @@ func (r *reader) Close() {
 	if r.view != nil {
 		r.view.Release()
 	}
-	r.view, r.tree, r.head = nil, nil, nil
+	r.view, r.tree, r.head, r.sessions = nil, nil, nil, nil
 }
 
 func (s *Znodes) Decode(chunks [][]byte) (any, error) {

@@ -102,8 +102,9 @@ func (m *Memory) damage(name string, f func(b, former []byte) bool) error {
 	if n == nil || n.dir {
 		return failed("damage", name, fs.ErrNotExist)
 	}
-	n.durable = append([]byte(nil), n.durable...)
-	a, b := f(n.content, n.former), f(n.durable, n.former)
+	rest, former := n.durable.bytes(n.durable.size), n.former.bytes(n.former.size)
+	a, b := f(n.content, former), f(rest, former)
+	n.durable = newImage(rest)
 	if !a && !b {
 		return failed("damage", name, fs.ErrInvalid)
 	}

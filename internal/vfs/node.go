@@ -12,10 +12,10 @@ type node struct {
 	open int // handles, which crashes void
 
 	content []byte
-	durable []byte
+	durable image
 	dirty   []bool // sectors written since the last sync
 	resized bool   // the length changed since then
-	former  []byte // durable before the last sync: what a stale sector goes back to
+	former  image  // durable before the last sync: what a stale sector goes back to
 
 	names   map[string]*node
 	kept    map[string]*node // durable
@@ -109,7 +109,7 @@ func (n *node) resize(size int64) {
 		n.content = n.content[:size:size]
 	case size > have:
 		n.content = append(n.content, make([]byte, size-have)...)
-		if d := int64(len(n.durable)); d > have {
+		if d := int64(n.durable.size); d > have {
 			n.soil(have, min(d, size))
 		}
 	}
@@ -118,15 +118,7 @@ func (n *node) resize(size int64) {
 
 // sync makes the dirty sectors durable, and no others: what an earlier sync dropped stays dropped.
 func (n *node) sync() {
-	n.former = n.durable
-	image := make([]byte, len(n.content))
-	copy(image, n.durable)
-	for s, dirty := range n.dirty {
-		if at := s * Sector; dirty && at < len(image) {
-			copy(image[at:min(at+Sector, len(image))], n.content[at:])
-		}
-	}
-	n.durable = image
+	n.former, n.durable = n.durable, n.durable.synced(n.content, n.dirty)
 	n.clean()
 }
 
@@ -152,7 +144,7 @@ func (n *node) lose(r *rand.Rand) {
 		}
 		return
 	}
-	size := len(n.durable)
+	size := n.durable.size
 	if n.resized {
 		switch r.IntN(3) {
 		case 0:
@@ -162,15 +154,14 @@ func (n *node) lose(r *rand.Rand) {
 			size = low + r.IntN(high-low+1)
 		}
 	}
-	image := make([]byte, size)
-	copy(image, n.durable)
+	left := n.durable.bytes(size)
 	keep := []int{0, 1, 5, 9, 10}[r.IntN(5)] // tenths
 	for s, dirty := range n.dirty {
 		at := s * Sector
 		if !dirty || at >= size {
 			continue
 		}
-		sector := image[at:min(at+Sector, size)]
+		sector := left[at:min(at+Sector, size)]
 		switch {
 		case r.IntN(10) < keep:
 			clear(sector)
@@ -185,8 +176,7 @@ func (n *node) lose(r *rand.Rand) {
 			}
 		}
 	}
-	n.durable = image
-	n.content = append([]byte(nil), image...)
+	n.durable, n.content = newImage(left), left
 	n.clean()
 }
 
@@ -212,7 +202,7 @@ func (n *node) copy(seen copies) *node {
 	if c := seen.nodes[n]; c != nil {
 		return c
 	}
-	c := &node{dir: n.dir, resized: n.resized, former: n.former, durable: n.durable} // durable images are replaced, never changed
+	c := &node{dir: n.dir, resized: n.resized, former: n.former, durable: n.durable}
 	seen.nodes[n] = c
 	c.content = append([]byte(nil), n.content...)
 	c.dirty = append([]bool(nil), n.dirty...)

@@ -1,0 +1,173 @@
+package session
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ensemble-go/ensemble/zab"
+)
+
+const leadTick = 50 * time.Millisecond
+
+// A leader's timeouts against a tracker as simple as can be, while sessions come, go, move and are heard of, and leaders change. Some sessions are taken up late.
+func TestLeadingTwin(t *testing.T) {
+	count := map[string]int{}
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		var table Table
+		var twin *slow
+		begin := func() {
+			twin = &slow{seen: map[uint64][2]uint64{}}
+			for s := range table.All() {
+				if s.Timeout != 0 {
+					twin.seen[s.ID] = [2]uint64{0, Ticks(time.Duration(s.Timeout)*time.Millisecond, leadTick)}
+				}
+			}
+			table.Lead(leadTick)
+			if n := len(table.rows); n > 0 && r.IntN(2) == 0 { // as if there were too many
+				from := r.IntN(n)
+				for _, p := range table.rows[from:] {
+					if p.row != nil {
+						table.untrack(p.row)
+					}
+				}
+				table.leading.next = table.rows[from].id
+				count["late"]++
+			}
+		}
+		alive := func(s Session) {
+			if s.Timeout != 0 {
+				twin.seen[s.ID] = [2]uint64{twin.now, Ticks(time.Duration(s.Timeout)*time.Millisecond, leadTick)}
+			}
+		}
+		begin()
+		z, moving := uint64(0), uint64(0)
+		for range 2000 {
+			sessions := slices.Collect(table.All())
+			var s Session
+			if len(sessions) > 0 {
+				s = sessions[r.IntN(len(sessions))]
+			}
+			_, tracked := twin.seen[s.ID]
+			switch k := r.IntN(40); {
+			case k == 0:
+				table.Abandon()
+				moving = 0
+				begin()
+			case k < 4:
+				z++
+				timeout := uint32(r.IntN(1500))
+				if r.IntN(5) == 0 {
+					timeout = 0
+				}
+				if err := table.OpenFor(z, 1, zab.Incarnation{1}, timeout); err != nil {
+					t.Fatal(err)
+				}
+				alive(Session{ID: z, Timeout: timeout})
+			case k == 4 && s.ID != 0 && s.ID != moving:
+				if err := table.Close(s.ID); err != nil {
+					t.Fatal(err)
+				}
+				delete(twin.seen, s.ID)
+			case k == 5 && moving == 0 && s.ID != 0 && table.FreshMove(s.ID):
+				table.ClaimMove(s.ID)
+				moving = s.ID
+				alive(s)
+				count["move"]++
+				if !tracked && s.Timeout != 0 {
+					count["resumed when its time was over"]++
+				}
+			case k == 6 && moving != 0:
+				m, _ := table.Get(moving)
+				if _, err := table.Move(m.ID, 2, zab.Incarnation{2}); err != nil {
+					t.Fatal(err)
+				}
+				moving = 0
+				alive(m)
+			case k < 20 && s.ID != 0:
+				if table.Touch(s.ID, s.Generation+1) {
+					t.Fatalf("seed %d: a touch in a generation to come keeps %d", seed, s.ID)
+				}
+				if got := table.Touch(s.ID, s.Generation); got != tracked {
+					t.Fatalf("seed %d, tick %d: touch of %d is %v, want %v", seed, twin.now, s.ID, got, tracked)
+				} else if got {
+					alive(s)
+				}
+			default:
+				table.Elapse()
+				for _, id := range twin.tick() {
+					count["expired"]++
+					if table.Touch(id, 0) || table.Touch(id, 1) {
+						t.Fatalf("seed %d: %d is kept, and its time is over", seed, id)
+					}
+				}
+				if r.IntN(8) > 0 {
+					continue // the leader cannot propose now
+				}
+				var over []uint64
+				for id, ok := table.Over(); ok; id, ok = table.Over() {
+					table.ClaimClose(id)
+					over = append(over, id)
+				}
+				var want []uint64
+				for s := range table.All() {
+					if _, in := twin.seen[s.ID]; !in && s.Timeout != 0 && s.ID != moving {
+						want = append(want, s.ID)
+					}
+				}
+				slices.Sort(over)
+				if !slices.Equal(over, want) {
+					t.Fatalf("seed %d, tick %d: the time of %v is over, want %v", seed, twin.now, over, want)
+				}
+				for _, id := range over {
+					if err := table.Close(id); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+	}
+	t.Log(count)
+	for _, what := range []string{"late", "move", "expired", "resumed when its time was over"} {
+		if count[what] < 100 {
+			t.Errorf("it is too tame: %v", slices.Collect(maps.Keys(count)))
+		}
+	}
+}
+
+// With more sessions than are taken up at once, those that nobody hears of all end at the same tick, and those that somebody hears of do not, whenever that was.
+func TestLeadTakesUpAll(t *testing.T) {
+	const n = 2*mostTaken + 100
+	var table Table
+	for id := range uint64(n) {
+		if err := table.OpenFor(id+1, 1, zab.Incarnation{1}, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table.Lead(leadTick)
+	for tick := range Ticks(time.Second, leadTick) - 1 {
+		if tick == 0 && table.leading.next > table.leading.last {
+			t.Fatal("all were taken up at once")
+		}
+		if tick > 0 && !table.Touch(n+1-tick, 0) {
+			t.Fatalf("tick %d: it is not there", tick)
+		}
+		table.Elapse()
+		if id, ok := table.Over(); ok {
+			t.Fatalf("tick %d: the time of %d is over", tick, id)
+		}
+	}
+	table.Elapse()
+	over := 0
+	for id, ok := table.Over(); ok; id, ok = table.Over() {
+		if over++; id != uint64(over) {
+			t.Fatalf("%d, and not %d", id, over)
+		}
+	}
+	if want := n - int(Ticks(time.Second, leadTick)) + 2; over != want {
+		t.Errorf("the time of %d is over, want %d", over, want)
+	}
+}
