@@ -245,7 +245,7 @@ func (h *host) drain() {
 			h.cfg.Trace.Stalled(StallInfo{took})
 		}
 	}
-	if idle := h.idle.Load(); idle != nil && h.inFlight.Load() <= 0 {
+	if idle := h.idle.Load(); idle != nil && h.inFlight.Load() <= int64(h.reaper.flying) {
 		select {
 		case <-*idle:
 		default:
@@ -393,7 +393,6 @@ func (h *host) requests(now time.Time) {
 				x.Session, x.Generation = uint64(c.s.id), c.s.generation
 			}
 			h.step(x)
-			h.inFlight.Add(-1)
 			continue
 		}
 		ticket := h.slots.put(c)

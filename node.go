@@ -77,6 +77,7 @@ type host struct {
 	sessions atomic.Int64 // as of the tree
 	cell     atomic.Pointer[cell]
 	session  atomic.Pointer[Session]
+	opened   chan struct{} // closed with the first session of its own
 	impaired atomic.Bool   // its state is known to be wrong
 	serves   atomic.Bool   // has been ready once, and is not impaired
 	served   chan struct{} // closed then
@@ -118,6 +119,7 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		return nil, errors.Join(err, h.closeDisk())
 	}
 	h.session.Store(noSession(h))
+	h.opened = make(chan struct{})
 	first := Status{ID: cfg.ID, Role: Looking, Reason: NoQuorum, Peers: h.peerStatus(core.Status{})}
 	if f.Mark.Spoilt {
 		h.impaired.Store(true)
@@ -153,12 +155,15 @@ func (h *host) wakeUp() {
 	}
 }
 
-// Ready returns when this node can serve, or with the error that ended it (ErrClosed after Close), or when ctx ends.
+// Ready returns when this node can serve and has a session of its own, or with the error that ended it (ErrClosed after Close), or when ctx ends.
 func (n *Node) Ready(ctx context.Context) error {
 	for {
-		c := n.h.cell.Load()
+		c, opened := n.h.cell.Load(), n.h.opened
+		if !c.Ready {
+			opened = nil
+		}
 		switch {
-		case c.Ready:
+		case c.Ready && n.h.session.Load().id != 0:
 			return nil
 		case c.Reason == Ended:
 			<-n.h.done
@@ -166,6 +171,7 @@ func (n *Node) Ready(ctx context.Context) error {
 		}
 		select {
 		case <-c.next:
+		case <-opened:
 		case <-ctx.Done():
 			err := errors.Join(context.Cause(ctx), ErrNoQuorum)
 			if c.Reason == Impaired {

@@ -99,10 +99,14 @@ func (s *Session) end(why error) {
 
 // tell puts a call of the node itself into the queue. Nobody waits for it.
 func (h *host) tell(c *call) {
-	h.inFlight.Add(1)
+	n := int64(0)
+	if c.kind == write { // the others are answered by nobody
+		n = 1
+	}
+	h.inFlight.Add(n)
 	c.begin = time.Now()
 	if !h.queue.put(c) {
-		h.inFlight.Add(-1)
+		h.inFlight.Add(-n)
 		return
 	}
 	h.wakeUp()
@@ -121,7 +125,9 @@ func (h *host) sessionNews(news []core.SessionNews) {
 			s = h.newSession(n, true)
 			h.open[n.Session] = s
 			s.lasts(h.began.Add(n.Since))
-			h.session.Store(s)
+			if h.session.Swap(s).id == 0 {
+				close(h.opened)
+			}
 		case core.SessionAttached:
 			s = h.newSession(n, false)
 			h.open[n.Session] = s
@@ -145,7 +151,7 @@ func (h *host) sessionNews(news []core.SessionNews) {
 func (h *host) orphaned(c *call) {
 	if c.resumes && !mutant.On("resumption-ends") {
 		c.s.end(ErrNoQuorum)
-		h.tell(&call{kind: giveUp, kept: true, done: make(chan struct{}), s: c.s})
+		c.s.lapse()
 		return
 	}
 	c.s.end(ErrSessionExpired)
@@ -222,10 +228,11 @@ func (s *Session) Session() *Session { return s }
 
 // Context ends when the session does, or may have: when its end is applied here, or when two thirds of its timeout have passed, by the local monotonic clock,
 // since the sending of the last renewal that the leader has confirmed. The ensemble ends no session earlier than its timeout after such a renewal, so
-// until then nobody else can hold what this session holds. The cause is ErrSessionExpired (also after Close), ErrSessionMoved, ErrClosed when the node has ended, or
+// until then nobody else can hold what this session holds, unless this session was resumed elsewhere: there it is alive while this node, if it is cut off, does
+// not know yet. The cause is ErrSessionExpired (also after Close), ErrSessionMoved, ErrClosed when the node has ended, or
 // ErrNoQuorum when nothing was confirmed in time: the session is given up here then, and its Context stays ended, even if ResumeSession brings the session back.
 //
-// A process that was stopped learns of it late. Guard what matters with a fencing token, such as the Czxid of the session's ephemeral.
+// A process that was stopped, or a machine that slept, learns of it late: its monotonic clock may have stood still. Guard what matters with a fencing token, such as the Czxid of the session's ephemeral.
 func (s *Session) Context() context.Context { return s.ctx }
 
 // alive returns why the session cannot be used any more.
@@ -237,7 +244,7 @@ func (s *Session) alive() error {
 }
 
 // AddAuth adds the identities that the credential proves under a scheme, such as "digest" with "user:password", for the calls made after it. It gives ErrNoAuth if
-// there is no such scheme or the credential is refused. The host's own calls, and so those of a node's own session, need none.
+// there is no such scheme or the credential is refused, and ErrTooLarge when the session would have more than 256 identities. The host's own calls, and so those of a node's own session, need none.
 func (s *Session) AddAuth(ctx context.Context, scheme string, credential []byte) error {
 	t, err := s.h.reader(ctx)
 	if err != nil {
@@ -252,6 +259,9 @@ func (s *Session) AddAuth(ctx context.Context, scheme string, credential []byte)
 	who.Identities = slices.Clone(who.Identities)
 	if !t.Authenticate(&who, scheme, credential) {
 		return ErrNoAuth
+	}
+	if len(who.Identities) > core.MaxIdentities {
+		return ErrTooLarge
 	}
 	s.who.Store(&who)
 	return nil
@@ -273,6 +283,9 @@ func (s *Session) Close(ctx context.Context) error {
 	_, _, err := s.h.do(ctx, c)
 	if errors.Is(err, ErrSessionExpired) && !errors.Is(err, ErrUncertain) {
 		return nil
+	}
+	if err != nil {
+		s.lapse() // nobody renews it
 	}
 	return err
 }

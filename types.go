@@ -37,6 +37,9 @@ type Version = datatree.Version
 // AnyVersion matches every version.
 var AnyVersion = datatree.AnyVersion
 
+// NoVersion matches no version: it stands in a Stat whose versions are not known any more. See Result.
+var NoVersion = datatree.NoVersion
+
 // VersionOf returns the version n; -1 is AnyVersion.
 func VersionOf(n int32) Version { return datatree.VersionOf(n) }
 
@@ -84,5 +87,9 @@ type (
 	// CheckOp fails unless the znode exists, has the version and, if Czxid is not 0, was created by that transaction.
 	CheckOp = datatree.CheckOp
 	// Result is the outcome of an op: the path as made, the Stat after the op (zero for delete and check) and the transaction.
+	//
+	// When this member was cut off, learns of the outcome from a snapshot and others have written the znode since, the Stat is what is still known: for a
+	// create all but times and counters of children, for a set Mzxid and DataLength; versions that are not known are NoVersion, and a write that
+	// expects one fails with ErrBadVersion. After a SetACLOp they always are then.
 	Result = datatree.Result
 )

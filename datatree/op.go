@@ -108,16 +108,22 @@ type Version struct{ plus1 int32 }
 // AnyVersion matches every version.
 var AnyVersion = Version{}
 
+// NoVersion matches no version: no znode ever has it. It stands in a Stat whose versions are not known any more.
+var NoVersion = VersionOf(-2)
+
 // VersionOf returns the version n; -1 is AnyVersion.
 func VersionOf(n int32) Version { return Version{n + 1} }
 
 // Int returns the version as ZooKeeper writes it, -1 for AnyVersion.
 func (v Version) Int() int32 { return v.plus1 - 1 }
 
-// String returns the number, or "any".
+// String returns the number, "any" or "none".
 func (v Version) String() string {
-	if v == AnyVersion {
+	switch v {
+	case AnyVersion:
 		return "any"
+	case NoVersion:
+		return "none"
 	}
 	return strconv.Itoa(int(v.Int()))
 }
@@ -125,9 +131,9 @@ func (v Version) String() string {
 // admits reports whether an operation that expects v may work on a znode of version n.
 func (v Version) admits(n int32) bool { return v == AnyVersion || v.Int() == n }
 
-// nextVersion skips -1, which would match everything (ZooKeeper does so from 3.10 on).
+// nextVersion skips -1, which would match everything (ZooKeeper does so from 3.10 on), and -2, NoVersion.
 func nextVersion(n int32) int32 {
-	if n == -2 {
+	if n == -3 {
 		return 0
 	}
 	return n + 1

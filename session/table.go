@@ -449,9 +449,9 @@ func (t *Table) FreshOpen(id uint64, owner quorum.ID, run zab.Incarnation) (ends
 	}
 	r := t.ownOf(owner)
 	switch {
-	case r == nil && !t.CanOpenFor(), t.CanOpen(id, owner) != nil:
+	case (r == nil || r.generation != r.Generation) && !t.CanOpenFor(), t.CanOpen(id, owner) != nil:
 		return 0, false
-	case r == nil, r.closing, r.generation != r.Generation: // it will be gone
+	case r == nil, r.closing, r.generation != r.Generation: // it will be gone, or a client's
 		return 0, true
 	}
 	return r.ID, r.Run != run

@@ -43,6 +43,7 @@ func (m *Machine[V, R]) forget(p *peer) {
 	m.opens = slices.DeleteFunc(m.opens, func(o open) bool { return o.owner == p.id })
 	m.syncs.forget(p.id)
 	m.digests.forget(p.id)
+	m.renewal.heard = slices.DeleteFunc(m.renewal.heard, func(h hearing) bool { return h.from == p.id }) // its next run numbers batches from the beginning
 	if p.calls == 0 {
 		return
 	}

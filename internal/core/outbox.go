@@ -76,7 +76,11 @@ func (m *Machine[V, R]) request(x *Request) {
 	c := &b.own
 	if x.Session != 0 {
 		if c = b.served(x.Session, x.Generation); c == nil {
-			m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrExpired})
+			err := ErrExpired
+			if s, ok := m.sm.Session(x.Session); ok && s.Generation > x.Generation {
+				err = ErrMoved
+			}
+			m.reply(Reply[R]{Ticket: x.Ticket, Err: err})
 			return
 		}
 	}

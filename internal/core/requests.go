@@ -41,8 +41,8 @@ const (
 	requestClose  = 4
 )
 
-// mostIdentities bounds what a caller may say of itself.
-const mostIdentities = 256
+// MaxIdentities bounds what a caller may say of itself.
+const MaxIdentities = 256
 
 // AppendAs appends what comes before the ops of a request that is made by somebody with these identities, who is not the host.
 func AppendAs(b []byte, ids []datatree.Identity) []byte {
@@ -111,8 +111,8 @@ func (s *Znodes) judge(who *datatree.Caller, z zab.Zxid, at int64, id uint64, re
 	case requestResume:
 		moved := h.uint(math.MaxUint64)
 		switch {
-		case h.bad:
-		case !s.sessions.Key().Opens(moved, h.b) && !mutant.On("password-unchecked"), moved == id, !s.sessions.FreshMove(moved):
+		case h.bad, moved == id: // it is here already, and the node's own
+		case !s.sessions.Key().Opens(moved, h.b) && !mutant.On("password-unchecked"), !s.sessions.FreshMove(moved):
 			return txn, ErrExpired
 		default:
 			s.sessions.ClaimMove(moved)
@@ -130,7 +130,7 @@ func (s *Znodes) judge(who *datatree.Caller, z zab.Zxid, at int64, id uint64, re
 }
 
 func (h *header) identities() (ids []datatree.Identity) {
-	n := h.uint(mostIdentities)
+	n := h.uint(MaxIdentities)
 	for range n {
 		id := datatree.Identity{Scheme: h.string(), ID: h.string()}
 		if h.bad {

@@ -205,7 +205,7 @@ func TestSessionOfAClient(t *testing.T) {
 	if moved.Session != s.Session || moved.Generation != 1 || moved.Timeout != 1000 || x.last(f, SessionMoved).Session != s.Session {
 		t.Errorf("%+v", moved)
 	}
-	if r := x.replies[x.ask(f, s, ephemeralAs(t, "/late"))]; !errors.Is(r.Err, ErrExpired) {
+	if r := x.replies[x.ask(f, s, ephemeralAs(t, "/late"))]; !errors.Is(r.Err, ErrMoved) {
 		t.Errorf("the former owner: %+v", r)
 	}
 	x.ticks(100)

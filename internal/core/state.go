@@ -336,10 +336,7 @@ func (s *Znodes) Decided(c Call) (Outcome[Result], bool) {
 		var path string
 		path, left = numbered(op, left)
 		r := datatree.Result{Path: path, Zxid: e.Zxid}
-		switch op.(type) {
-		case datatree.CreateOp, datatree.SetOp:
-			r.Stat = s.recall(e.Zxid, path)
-		}
+		r.Stat = s.recall(e.Zxid, path, op, c.Name.Session)
 		if i == 0 {
 			o.Result.First = r
 		} else {
@@ -349,13 +346,30 @@ func (s *Znodes) Decided(c Call) (Outcome[Result], bool) {
 	return o, true
 }
 
-// recall returns what is still known of the Stat of a znode that transaction z wrote: it is there only while nothing else has
-// written the data, and its counters of children may be newer than z.
-func (s *Znodes) recall(z zab.Zxid, path string) datatree.Stat {
-	if n, ok := s.tree.Get(path); ok && n.Stat.Mzxid == z {
-		return n.Stat
+// recall returns what is still known of the Stat that transaction z left of a znode. It is the whole Stat while nothing else has written the data, though
+// its counters of children may be newer than z. After that only the request tells, and a version that it does not tell is one that no znode has: whoever
+// relies on it is refused, as is right for a znode that others have written since.
+func (s *Znodes) recall(z zab.Zxid, path string, op datatree.Op, session uint64) (stat datatree.Stat) {
+	n, ok := s.tree.Get(path)
+	mine := ok && n.Stat.Mzxid == z
+	switch o := op.(type) {
+	case datatree.CreateOp:
+		if mine {
+			return n.Stat
+		}
+		stat = datatree.Stat{Czxid: z, Mzxid: z, Pzxid: z, Version: datatree.VersionOf(0), Aversion: datatree.VersionOf(0), DataLength: len(o.Data), Mode: o.Mode &^ datatree.Sequential, TTL: o.TTL}
+		if o.Mode&datatree.Ephemeral != 0 {
+			stat.EphemeralOwner = session
+		}
+	case datatree.SetOp:
+		if mine {
+			return n.Stat
+		}
+		stat = datatree.Stat{Mzxid: z, Version: datatree.NoVersion, Aversion: datatree.NoVersion, DataLength: len(o.Data)}
+	case datatree.SetACLOp:
+		stat = datatree.Stat{Version: datatree.NoVersion, Aversion: datatree.NoVersion}
 	}
-	return datatree.Stat{}
+	return stat
 }
 
 // A snapshot is one stream of bytes, cut anywhere: format, time, length of the sessions (varints), the sessions; then,
