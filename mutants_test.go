@@ -44,6 +44,9 @@ func TestMutants(t *testing.T) {
 		{"snapshot-not-frozen", "a snapshot has what was decided while it was read", "TestSnapshotStaysAsItWas"},
 		{"resume-no-sign-of-life", "a session that is being resumed ends for its silence before", "TestResumeIsASignOfLife"},
 		{"session-orphaned", "a session whose caller has gone is renewed for ever", "TestAbandonedSession"},
+		{"expiry-early", "a session is ended after half of its timeout", "TestH7ClientSideExpiry"},
+		{"ephemeral-left", "a session that ends takes one ephemeral along, and leaves the others", "TestH1EphemeralNotDeleted"},
+		{"context-outlives", "a Context goes on when the session may have ended", "TestH7ClientSideExpiry"},
 		{"resumption-ends", "who does not wait for a resumption ends the session", "TestAbandonedResumption"},
 	} {
 		for _, name := range []string{"", m.name} {

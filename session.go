@@ -71,6 +71,9 @@ func noSession(h *host) *Session {
 // so. Called by the node's goroutine.
 func (s *Session) lasts(since time.Time) {
 	until := since.Add(s.timeout * 2 / 3)
+	if mutant.On("context-outlives") {
+		until = since.Add(s.timeout * 2)
+	}
 	switch left := time.Until(until); {
 	case s.ctx.Err() != nil || !until.After(s.until):
 	case left <= 0:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -307,6 +309,48 @@ func TestAbandonedResumption(t *testing.T) {
 		wait(t, 2*silent.Timeout())
 		if r.Context().Err() != nil || !exists(t, a, "/e") || exists(t, a, "/silent") {
 			t.Errorf("%v", context.Cause(r.Context()))
+		}
+	})
+}
+
+// A session whose time is almost over has either ended or, when it was resumed, its whole timeout before it.
+func TestResumedInTheLastMoment(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		c.WaitLeader()
+		from, to := c.Followers()[0], c.Node(c.Followers()[1])
+		var all []*ensemble.Session
+		for range 100 {
+			all = append(all, must[*ensemble.Session](t)(c.Node(from).NewSession(t.Context(), ensemble.SessionOptions{Timeout: 500 * time.Millisecond})))
+			wait(t, 7*time.Millisecond)
+		}
+		c.Network().SetDelay(20*time.Millisecond, 20*time.Millisecond)
+		wait(t, 500*time.Millisecond)
+		c.Crash(from)
+		var group sync.WaitGroup
+		var resumed, ended atomic.Int64
+		for i, s := range all {
+			group.Go(func() {
+				wait(t, time.Duration(400+3*i)*time.Millisecond)
+				r, err := to.ResumeSession(t.Context(), s.ID(), s.Password())
+				if errors.Is(err, ensemble.ErrSessionExpired) {
+					ended.Add(1)
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resumed.Add(1)
+				wait(t, time.Second)
+				if err := r.Context().Err(); err != nil {
+					t.Errorf("session %d was resumed, and then: %v", i, context.Cause(r.Context()))
+				}
+			})
+		}
+		group.Wait()
+		if resumed.Load() == 0 || ended.Load() == 0 {
+			t.Errorf("%d were resumed, %d had ended: that is no last moment", resumed.Load(), ended.Load())
 		}
 	})
 }

@@ -107,11 +107,12 @@ func (t *Table) Elapse() {
 	}
 }
 
-// Over returns, at the leader, the next session whose time is over; ok is false when there is none. Whoever asks claims its end.
+// Over returns, at the leader, the next session whose time is over; ok is false when there is none. Whoever asks claims its end. One whose move is proposed is not among them: whoever moves it
+// is alive, and has its whole timeout from the move on.
 func (t *Table) Over() (id uint64, ok bool) {
 	for l := t.leading; l != nil && len(l.over) > 0; {
 		id, l.over = l.over[0], l.over[1:]
-		if r := t.row(id); r != nil && r.over && !r.closing {
+		if r := t.row(id); r != nil && r.over && t.FreshClose(id) {
 			return id, true
 		}
 	}

@@ -477,10 +477,10 @@ func (t *Table) ClaimOpen(id uint64, owner quorum.ID, run zab.Incarnation) {
 	t.opens = append(t.opens, open{id, owner, run})
 }
 
-// FreshClose tells whether a session is to be ended: it is there, and its end is not proposed.
+// FreshClose tells whether a session whose owner was silent is to be ended: it is there, and neither its end nor a move is proposed. Whoever moves it is alive.
 func (t *Table) FreshClose(id uint64) bool {
 	r := t.row(id)
-	return r != nil && !r.closing
+	return r != nil && !r.closing && (r.generation == r.Generation || mutant.On("resume-no-sign-of-life"))
 }
 
 // ClaimClose notes that the end of a session is proposed: none of its calls is fresh any more.

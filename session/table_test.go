@@ -227,7 +227,8 @@ func TestModel(t *testing.T) {
 				claim(p)
 			case k == 4 && s != nil:
 				p.kind, p.n.Session = closes, s.ID
-				if fresh := table.FreshClose(s.ID); fresh != (ahead.find(s.ID) != nil) {
+				to := ahead.find(s.ID)
+				if fresh := table.FreshClose(s.ID); fresh != (to != nil && to.Generation == s.Generation) {
 					t.Fatalf("seed %d: the end of %d is fresh: %v", seed, s.ID, fresh)
 				} else if fresh {
 					table.ClaimClose(s.ID)

@@ -7,14 +7,25 @@
 //	go run . failover            # how long there is no service when the leader's process is killed
 //
 // Processes are killed, stopped and continued; every connection passes a proxy of its own, which delays, holds, cuts (in the middle of a frame, too), or leaves one half of it open; and a
-// disk is filled, where the machine lets us mount one. Clients write and read all the while.
+// disk is filled, where the machine lets us mount one. Clients write and read all the while. Some have sessions of their own, of one to two seconds, which they resume at another member when theirs does
+// not answer, close, or forget with the process that died; on them they count, make ephemerals and take a lock.
 //
 // Afterwards two checks judge their history. The log that the members have on their disks is the oracle: each acknowledged write is there exactly once, none that was refused
 // is, and one whose outcome is not known is there at most once; reads show what the log says; all members have the same tree, which is also that of the log. And without a look at the order of the log,
-// porcupine finds an order of the operations on each key that explains all answers.
+// porcupine finds an order of the operations on each key that explains all answers. Of sessions the oracle demands more:
 //
-// A run that proves little is not green: it is INVALID with fewer than 100 acknowledged writes a second, with fewer than 10 faults of a kind that had an effect, or when a check ran
-// out of time. The seed decides the faults, not when a process is scheduled, so a seed that fails once may pass the next time. The directories of a failed run are kept.
+//   - A call has a name, (session, generation, number), which the member's process counts by itself; the log has it under that name, once, or not at all, and so what became of a call of unknown outcome is
+//     known. The calls of a session are decided in that order, without a gap, and none after its end.
+//   - A counter is in the end the sum of the increments that were acknowledged and of those others that the log has. An increment is a read and a Set of the version that was read.
+//   - At each zxid an ephemeral is there if and only if its session is open.
+//   - A session that nobody renews ends after its timeout and a bucket, counted from the last sign of life, the last change of leader or its last pause; one whose Context had not ended does not end
+//     before a third of its timeout has passed since.
+//   - No two sessions believe to hold the lock, by their Contexts, at once, unless a process was stopped for so long that its clock could not tell it; and fencing tokens grow.
+//
+// The processes note the ends of sessions and Contexts, and every time for which they got no processor, with the time of CLOCK_MONOTONIC, which they have in common.
+//
+// A run that proves little is not green: it is INVALID with fewer than 100 acknowledged writes a second, with fewer than 10 faults of a kind that had an effect, with too few increments, sessions resumed
+// after the death of their process, ends of silent sessions or hand-overs of the lock, or when a check ran out of time. The seed decides the faults, not when a process is scheduled, so a seed that fails once may pass the next time. The directories of a failed run are kept.
 //
 // It needs Linux. It is a module of its own, so that hosts inherit none of what it needs.
 package main
