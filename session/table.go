@@ -407,10 +407,11 @@ func (t *Table) ClaimOpen(id uint64, owner quorum.ID, run zab.Incarnation) {
 	t.opens = append(t.opens, open{id, owner, run})
 }
 
-// FreshClose tells whether a session is to be ended: it is there, and its end is not proposed.
-func (t *Table) FreshClose(id uint64) bool {
+// FreshEnd tells whether a session whose time is over is to be ended: it is there, its end is not proposed, and nobody is about to serve it anew, who is
+// a sign of life.
+func (t *Table) FreshEnd(id uint64) bool {
 	r := t.row(id)
-	return r != nil && !r.closing
+	return r != nil && !r.closing && r.generation == r.Generation
 }
 
 // ClaimClose notes that the end of a session is proposed: none of its calls is fresh any more.
@@ -429,10 +430,11 @@ func (t *Table) ClaimMove(id uint64) {
 	r.high, r.low = 0, 1
 }
 
-// Lives reports whether a session is there, in that generation, and its end is not proposed.
+// Lives reports whether a session is there, in that generation, and neither its end nor its move is proposed: where the next generation begins, nothing that
+// comes later is confirmed to this one.
 func (t *Table) Lives(id uint64, generation uint32) bool {
 	r := t.row(id)
-	return r != nil && !r.closing && r.Generation == generation
+	return r != nil && !r.closing && (r.Generation == generation && r.generation == generation || mutant.On("old-generation-lives"))
 }
 
 // pending returns the newest session that is proposed for owner, or nil.

@@ -3,9 +3,11 @@ package core
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
@@ -30,12 +32,15 @@ func (s *Znodes) SetSecret(k session.Key) { s.secret = k }
 func (s *Znodes) Lead(tick time.Duration) {
 	s.leading = &leading{tick: tick}
 	for x := range s.sessions.All() {
-		s.track(x.ID, x.Timeout)
+		if !mutant.On("silence-not-found") {
+			s.track(x.ID, x.Timeout)
+		}
 	}
 }
 
 func (s *Znodes) track(id uint64, timeout uint32) {
 	if s.leading != nil && timeout != 0 {
+		s.leading.over = slices.DeleteFunc(s.leading.over, func(x uint64) bool { return x == id }) // it was resumed while it waited for its end
 		s.leading.tracker.Add(id, session.Ticks(time.Duration(timeout)*time.Millisecond, s.leading.tick))
 	}
 }
@@ -55,8 +60,8 @@ func (s *Znodes) PrepareEnd(z zab.Zxid, wall int64) (txn []byte, ok bool) {
 	for l != nil && len(l.over) > 0 && l.ends < mostEnds && z > s.last && z > s.tree.Zxid() {
 		id := l.over[0]
 		l.over = l.over[1:]
-		if !s.sessions.FreshClose(id) {
-			continue
+		if !s.sessions.FreshEnd(id) && !(mutant.On("resumed-and-ended") && s.sessions.FreshMove(id)) {
+			continue // if it moves, its time begins anew with that
 		}
 		at := s.time(wall)
 		txn := binary.AppendUvarint(append(s.room(64), txnEnd), id)
