@@ -83,9 +83,6 @@ func (m *Machine[V, R]) request(x *Request) {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrOverloaded})
 		return
 	}
-	if mutant.On("resumed-unasked") && m.resumedUnasked(x) {
-		return
-	}
 	b.push(c, waiting{x.Ticket, x.Payload, x.Session != 0})
 }
 
