@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"github.com/ensemble-go/ensemble/internal/mutant"
+)
 
 // leading is what only the leader knows of sessions: who was heard of last.
 type leading struct {
@@ -46,7 +50,7 @@ func (t *Table) takeUp() {
 			return
 		}
 		left--
-		if r := t.present(p.row); r != nil && r.tracked == nil && !r.over {
+		if r := t.present(p.row); r != nil && r.tracked == nil && !r.over && !mutant.On("silence-not-found") {
 			t.trackSince(r, 0)
 		}
 	}
@@ -81,12 +85,12 @@ func (t *Table) untrack(r *row) {
 }
 
 // Touch notes, at the leader, that the owner of a session in that generation is alive. It reports false if that does not keep the session: it is not there, has
-// moved, or its time is over.
+// moved or is about to, or its time is over.
 func (t *Table) Touch(id uint64, generation uint32) bool {
 	r, l := t.row(id), t.leading
 	switch {
-	case r == nil, l == nil, r.closing, r.over, r.Generation != generation:
-		return false
+	case r == nil, l == nil, r.closing, r.over, (r.Generation != generation || r.generation != generation) && !mutant.On("old-generation-lives"):
+		return false // where the next generation begins, nothing that comes later is confirmed to this one
 	case r.tracked == nil: // it is not taken up yet, or does not expire
 		t.track(r)
 		return r.tracked != nil

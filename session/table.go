@@ -503,10 +503,11 @@ func (t *Table) ClaimMove(id uint64) {
 	r.high, r.low = 0, 1
 }
 
-// Lives reports whether a session is there, in that generation, and its end is not proposed.
+// Lives reports whether a session is there, in that generation, and neither its end nor its move is proposed: where the next generation begins, nothing that
+// comes later is confirmed to this one.
 func (t *Table) Lives(id uint64, generation uint32) bool {
 	r := t.row(id)
-	return r != nil && !r.closing && r.Generation == generation
+	return r != nil && !r.closing && (r.Generation == generation && r.generation == generation || mutant.On("old-generation-lives"))
 }
 
 // pending returns the newest session that is proposed for owner, or nil.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -214,7 +215,7 @@ func (m *Machine[V, R]) outcome(z zab.Zxid, o *Outcome[R]) {
 		}
 	}
 	if o.Name.Session != 0 {
-		if c := b.served(o.Name.Session, o.Name.Generation); c != nil && !m.decided(z, c, o) {
+		if c := b.served(o.Name.Session, o.Name.Generation); c != nil && !m.decided(z, c, o, false) {
 			return
 		}
 	}
@@ -239,8 +240,8 @@ func (m *Machine[V, R]) opened(id uint64, timeout uint32) {
 	b.dated = false
 }
 
-// decided answers the next call of c.
-func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R]) bool {
+// decided answers the next call of c. When what decided it was skipped with a snapshot, so was what was decided before it.
+func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R], skipped bool) bool {
 	b := &m.outbox
 	if o.Name.Sequence != c.first || c.calls.len() == 0 {
 		m.fail(fmt.Errorf("core: request %d of session %x was decided, and %d is the next to be", o.Name.Sequence, o.Name.Session, c.first))
@@ -248,7 +249,7 @@ func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R]) bool {
 	}
 	w := b.pop(c)
 	if o.Attached && o.Err == nil {
-		m.gone(o.Session, SessionMoved, false) // the same session, served here under its former generation
+		m.gone(o.Session, SessionMoved, skipped && !mutant.On("recalled-move-definite")) // the same session, served here under its former generation
 		x := &client{session: o.Session, generation: o.Generation, timeout: o.Timeout, first: 1}
 		if b.clients == nil {
 			b.clients = make(map[uint64]*client)
@@ -377,7 +378,7 @@ func (m *Machine[V, R]) recall(c *client) {
 			return
 		}
 		o.Name = n
-		m.decided(o.Zxid, c, &o)
+		m.decided(o.Zxid, c, &o, true)
 	}
 }
 

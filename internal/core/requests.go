@@ -111,8 +111,8 @@ func (s *Znodes) judge(who *datatree.Caller, z zab.Zxid, at int64, id uint64, re
 	case requestResume:
 		moved := h.uint(math.MaxUint64)
 		switch {
-		case h.bad, moved == id: // it is here already, and the node's own
-		case !s.sessions.Key().Opens(moved, h.b) && !mutant.On("password-unchecked"), !s.sessions.FreshMove(moved):
+		case h.bad:
+		case !s.sessions.Key().Opens(moved, h.b) && !mutant.On("password-unchecked"), moved == id, !s.sessions.FreshMove(moved):
 			return txn, ErrExpired
 		default:
 			s.sessions.ClaimMove(moved)

@@ -213,3 +213,49 @@ func TestLeaderWaitsForASession(t *testing.T) {
 		t.Error("codes are mixed up")
 	}
 }
+
+// Whoever resumes a session is a sign of life, from when that is proposed on; and from then on nothing is confirmed to who had it before.
+func TestSilenceEndsNoSessionThatMoves(t *testing.T) {
+	apply := func(sm *Znodes, z zab.Zxid, txn []byte, ok bool) {
+		t.Helper()
+		if _, err := sm.Apply(z, txn); !ok || err != nil {
+			t.Fatalf("%v: %v, %v", z, ok, err)
+		}
+	}
+	const early, late, never = "its time is over before, and its end could not be proposed", "its time is over while the move is outstanding", "neither"
+	for _, when := range []string{early, late, never} {
+		sm := NewZnodes(1 << 10)
+		sm.SetSecret(session.Key{7})
+		txn, ok := sm.PrepareOpen(1, 9, 1, zab.Incarnation{1}, 0)
+		apply(sm, 1, txn, ok)
+		txn, ok = sm.Prepare(2, 9, Call{Name: Name{1, 0, 1}, Low: 1, Payload: AppendCreate(nil, 700)})
+		apply(sm, 2, txn, ok)
+		sm.Lead(sessionTick)
+		silence := func() {
+			for range session.Ticks(700*time.Millisecond, sessionTick) {
+				sm.Elapse()
+			}
+		}
+		if when == early {
+			silence()
+		}
+		txn, ok = sm.Prepare(3, 9, Call{Name: Name{1, 0, 2}, Low: 1, Payload: AppendResume(nil, 2, sm.Password(2))})
+		if sm.Touch(2, 0) {
+			t.Errorf("%s: the former generation is confirmed while the next one is proposed", when)
+		}
+		if when == late {
+			silence()
+			if _, ends := sm.PrepareEnd(4, 9); ends {
+				t.Errorf("%s: the session is ended", when)
+			}
+		}
+		apply(sm, 3, txn, ok)
+		if _, ends := sm.PrepareEnd(4, 9); ends || !sm.Touch(2, 1) {
+			t.Errorf("%s: it has no time of its own", when)
+		}
+		silence()
+		if txn, ends := sm.PrepareEnd(4, 9); !ends || txn[0] != txnEnd {
+			t.Errorf("%s: later silence does not end it", when)
+		}
+	}
+}

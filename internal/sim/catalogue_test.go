@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// catalogue says where the scenarios of storage (D), synchronisation (S), watches (W) and the tree (T) are run: a test of a package, and a subtest of it, or in a text that the
+// catalogue says where the scenarios of storage (D), synchronisation (S), sessions (E16, H), watches (W) and the tree (T) are run: a test of a package, and a subtest of it, or in a text that the
 // test plays the line with which the scenario begins.
 var catalogue = []struct{ id, what, dir, test, sub string }{
 	{"D1", "a log cut at every byte", "internal/wal", "TestScenario", "D1"},
@@ -72,6 +72,18 @@ var catalogue = []struct{ id, what, dir, test, sub string }{
 	{"W7", "removed or told", "datatree", "TestScenarios", "W7"},
 	{"W8", "no event without permission", "datatree", "TestScenarios", "W8"},
 
+	{"E16", "a leader that stands still ends no session", "internal/sim", "TestSessionScenarios", "E16"},
+	{"E16", "nor one that is cut off", ".", "TestE16LeaderCutOff", ""},
+	{"H1", "the end of a session comes by synchronisation", ".", "TestH1EphemeralNotDeleted", ""},
+	{"H2", "creates under way on a session that is closed elsewhere", ".", "TestH2CreateAfterClose", ""},
+	{"H3", "a session moves with calls under way", ".", "TestH3SessionMove", ""},
+	{"H4", "silent only since there is no leader", ".", "TestH4LeaderChangeGrace", ""},
+	{"H6", "wall clocks jump by a year", "internal/sim", "TestSessionScenarios", "H6"},
+	{"H6", "of nodes", ".", "TestH6WallClockJumps", ""},
+	{"H7", "a client that is cut off knows it by itself", ".", "TestH7ClientSideExpiry", ""},
+	{"H8", "closed while it expires, twice, a wrong password", ".", "TestH8BadMoments", ""},
+	{"H9", "no id comes twice", ".", "TestH9SessionIDsAreUnique", ""},
+
 	{"T1", "a multi that fails at each place", ".", "TestTreeScenarios", "T1"},
 	{"T1", "multis that fail at each operation", "internal/sim", "TestKindScenarios", "T1"},
 	{"T2", "versions wrap", "datatree", "TestScenarios", "T2"},
@@ -84,7 +96,7 @@ var catalogue = []struct{ id, what, dir, test, sub string }{
 }
 
 // missing are the numbers that the catalogue of scenarios itself leaves out.
-var missing = map[string]bool{"D8": true, "D17": true, "S13": true, "S20": true, "W3": true}
+var missing = map[string]bool{"D8": true, "D17": true, "S13": true, "S20": true, "H5": true, "W3": true}
 
 func TestScenarioTable(t *testing.T) {
 	listed := map[string]bool{}
@@ -94,7 +106,7 @@ func TestScenarioTable(t *testing.T) {
 			t.Errorf("%s, %s: %v", c.id, c.what, err)
 		}
 	}
-	for kind, last := range map[string]int{"D": 20, "S": 22, "W": 8, "T": 6} {
+	for kind, last := range map[string]int{"D": 20, "S": 22, "H": 9, "W": 8, "T": 6} {
 		for n := 1; n <= last; n++ {
 			if id := fmt.Sprint(kind, n); !listed[id] && !missing[id] {
 				t.Errorf("%s is run by nothing", id)

@@ -18,11 +18,13 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// corruptions take what holds and break it: the invariant of the name must say so. A check that cannot fail is worth nothing.
-var corruptions = []struct {
+// A corruption takes what holds and breaks it: the invariant of the name must say so. A check that cannot fail is worth nothing.
+type corruption struct {
 	want, what string
 	do         func(w *World, n *node)
-}{
+}
+
+var corruptions = []corruption{
 	{"inv/Z1", "another leader of the same epoch", func(w *World, n *node) {
 		e := n.m.Zab().Epoch()
 		w.leaders[e] = reign{n.id + 1, 1}
@@ -365,7 +367,10 @@ var corruptions = []struct {
 		})
 	}},
 	{"inv/C4", "a write committed before the one before it", func(w *World, n *node) {
-		commitAgain(w, n, func(t *core.Header) { w.ref.sessions[t.Name.Session].last = t.Name.Sequence - 2 })
+		commitAgain(w, n, func(t *core.Header) {
+			h := w.ref.sessions[t.Name.Session]
+			h.last, h.ended = t.Name.Sequence-2, false
+		})
 	}},
 	{"inv/C9", "a write of a session that has ended", func(w *World, n *node) {
 		commitAgain(w, n, func(t *core.Header) {
@@ -382,7 +387,7 @@ var corruptions = []struct {
 	{"inv/C3", "a time before the last one", func(w *World, n *node) { commitAgain(w, n, func(*core.Header) { w.ref.time++ }) }},
 	{"inv/C2", "a write in the past of an answer", func(w *World, n *node) { replyAgain(w, n, func(k *call) { k.floor = 1 << 62 }) }},
 	{"inv/C4", "answers out of order", func(w *World, n *node) {
-		replyAgain(w, n, func(*call) { n.watch.lastTicket = 1 << 62 })
+		replyAgain(w, n, func(k *call) { n.watch.lastTicket[k.session] = 1 << 62 })
 	}},
 	{"inv/C3", "another result than the reference's", func(w *World, n *node) {
 		replyAgain(w, n, func(k *call) { k.want.results[0].Stat.Cversion++ })
@@ -606,10 +611,11 @@ func alter(w *World, n *node) {
 	failing(w, err)
 }
 
-// commitAgain commits the last call that a store holds once more, after a change to what the reference knows of it.
+// commitAgain commits the last call of a member that a store holds once more, after a change to what the reference knows of it.
 func commitAgain(w *World, n *node, change func(*core.Header), other ...func([]byte) []byte) {
 	for _, e := range slices.Backward(n.disk.entries) {
-		if t, ok := core.ReadHeader(e.Data); ok && !t.Opens && t.Name.Sequence > 1 && e.Kind == zab.EntryData {
+		t, ok := core.ReadHeader(e.Data)
+		if x := w.ref.sessions[t.Name.Session]; ok && x != nil && t.Name.Sequence > 1 && e.Kind == zab.EntryData && x.generation == 0 && x.calls[t.Name.Sequence-1].guest == nil {
 			w.ref.time = t.Time // or that would be wrong first
 			change(&t)
 			txn := e.Data
@@ -649,7 +655,9 @@ func replyAgain(w *World, n *node, change func(*call)) {
 	again := func(change func(*call)) {
 		c, want := *k, *e
 		c.want, want.results = &want, slices.Clone(e.results)
-		n.watch.lastTicket, n.watch.lastAnswer, n.watch.jumpTo = 0, 0, 0
+		clear(n.watch.lastTicket)
+		clear(n.watch.lastAnswer)
+		n.watch.jumpTo = 0
 		n.calls[c.ticket] = &c
 		change(&c)
 		w.answered(n, r)
@@ -666,14 +674,15 @@ func replyAgain(w *World, n *node, change func(*call)) {
 }
 
 func TestCheckers(t *testing.T) {
-	for _, c := range corruptions {
+	for _, c := range slices.Concat(corruptions, sessionCorruptions) {
 		t.Run(c.want+" "+c.what, func(t *testing.T) {
 			seed := uint64(1)
 			for newConfig(seed).Voters != 3 || newConfig(seed).Segment == 0 {
 				seed++
 			}
 			cfg := newConfig(seed)
-			cfg.KeepEvery, cfg.MaxTail, cfg.Segment = 20, 1<<20, 2048
+			cfg.KeepEvery, cfg.MaxTail, cfg.Segment, cfg.Guests = 20, 1<<20, 2048, 3
+			cfg.Chaos /= 4
 			w := newWorld(seed, Options{Config: &cfg, Actions: []Action{}})
 			if o := w.run(); o.Err != nil {
 				t.Fatal(o.Err)

@@ -24,21 +24,27 @@ const (
 
 // call is a ticket and what became of it.
 type call struct {
-	kind   int
-	id     uint64 // of the request
-	req    *request
-	answer func(reply) // told instead of comparing with the reference, which does not judge it
-	want   *expected   // once it is committed
-	client int
-	from   quorum.ID
-	run    uint32
-	ticket uint64
-	floor  zab.Zxid // the greatest position that anybody had been told when it was made
-	epoch  uint32   // of its member then
-	handed bool     // to the machine
-	lost   bool     // its member's run ended first
-	done   bool
-	err    error
+	kind       int
+	id         uint64 // of the request
+	req        *request
+	answer     func(reply) // told instead of comparing with the reference, which does not judge it
+	want       *expected   // once it is committed
+	client     int
+	guest      *guest // that has made it, if one has
+	order      uint64 // of the guest's writes, from 1
+	from       quorum.ID
+	run        uint32
+	ticket     uint64
+	session    uint64 // that it is made on; 0: the member's own
+	generation uint32
+	handedAt   Time     // to the machine
+	afterLoss  bool     // it brings a session from a member that is down
+	floor      zab.Zxid // the greatest position that anybody had been told when it was made
+	epoch      uint32   // of its member then
+	handed     bool     // to the machine
+	lost       bool     // its member's run ended first
+	done       bool
+	err        error
 }
 
 // history is what the clients did and saw.
@@ -115,6 +121,7 @@ func (w *World) read(n *node) {
 			w.failWith(err)
 		}
 		w.checkDue(n)
+		w.checkSessions(n)
 	case 5, 6, 7:
 		if w.cfg.ACLs {
 			w.glanceAs(n)
@@ -180,13 +187,14 @@ func (w *World) publish(n *node, v *datatree.View) {
 }
 
 // taken numbers the requests that a machine has taken, as it does itself.
-func (w *World) taken(n *node, ticket uint64, answers []reply) {
+func (w *World) taken(n *node, x *core.Request, answers []reply) {
 	for _, r := range answers {
-		if r.Ticket == ticket && !isVerdict(r.Err) {
+		if r.Ticket == x.Ticket && r.Zxid == 0 {
 			return
 		}
 	}
-	n.holder.calls = append(n.holder.calls, n.calls[ticket])
+	l := w.ref.lineOf(n.holder, x.Session, x.Generation)
+	l.calls = append(l.calls, n.calls[x.Ticket])
 }
 
 // answered checks a reply.
@@ -204,6 +212,9 @@ func (w *World) answered(n *node, r reply) {
 		k.answer(r)
 		return
 	}
+	if k.kind == callWrite && r.Zxid == 0 && n.out.Failed == nil {
+		w.ref.lineOf(n.holder, k.session, k.generation).drop(k)
+	}
 	switch k.kind {
 	case callTransfer:
 		return
@@ -217,6 +228,10 @@ func (w *World) answered(n *node, r reply) {
 				w.fail("inv/C6", "sync at member %d gives %v, which is not applied there", n.id, r.Zxid)
 			}
 		}
+		return
+	}
+	if k.req != nil && k.req.act != 0 {
+		w.acted(n, k, r)
 		return
 	}
 	if !isVerdict(r.Err) {
@@ -242,21 +257,30 @@ func (w *World) answered(n *node, r reply) {
 	if err := e.compare(&r, recalled, &w.ref.past); err != nil {
 		w.fail("inv/C3", "request %d committed at %v: %v", k.id, e.zxid, err)
 	}
-	if e.zxid <= k.floor {
-		w.fail("inv/C2", "request %d is committed at %v, but %v had been answered before it was made", k.id, e.zxid, k.floor)
-	}
-	if k.ticket <= n.watch.lastTicket || e.zxid <= n.watch.lastAnswer {
-		w.fail("inv/C4", "member %d answers ticket %d (%v) after ticket %d (%v)", n.id, k.ticket, e.zxid, n.watch.lastTicket, n.watch.lastAnswer)
-	}
-	n.watch.lastTicket, n.watch.lastAnswer = k.ticket, e.zxid
-	if n.view == nil || n.view.Zxid() < e.zxid {
-		w.fail("inv/C5", "member %d answers %v before it shows it", n.id, e.zxid)
-	}
-	n.watch.toldHere = max(n.watch.toldHere, e.zxid)
-	w.told = max(w.told, e.zxid)
+	w.inOrder(n, k, e.zxid)
 	if k.epoch != 0 && n.status.Epoch != k.epoch {
 		w.cover("call answered across a change of leader")
 	}
+	if k.guest != nil {
+		w.guestAnswered(k, e.zxid, r.Err)
+	}
+}
+
+// inOrder checks when a member answers a call that was committed at z: behind those before it, and when it shows what was done.
+func (w *World) inOrder(n *node, k *call, z zab.Zxid) {
+	v := &n.watch
+	if z <= k.floor {
+		w.fail("inv/C2", "request %d is committed at %v, but %v had been answered before it was made", k.id, z, k.floor)
+	}
+	if k.ticket <= v.lastTicket[k.session] || z <= v.lastAnswer[k.session] {
+		w.fail("inv/C4", "member %d answers ticket %d (%v) after ticket %d (%v) of session %x", n.id, k.ticket, z, v.lastTicket[k.session], v.lastAnswer[k.session], k.session)
+	}
+	v.lastTicket[k.session], v.lastAnswer[k.session] = k.ticket, z
+	if n.view == nil || n.view.Zxid() < z {
+		w.fail("inv/C5", "member %d answers %v before it shows it", n.id, z)
+	}
+	v.toldHere = max(v.toldHere, z)
+	w.told = max(w.told, z)
 }
 
 // coverKinds counts what the operations of an answered request were about.
@@ -310,6 +334,8 @@ func (w *World) final() {
 			w.cover("call unknown after a crash")
 		case !k.done:
 			w.fail("inv/TICKET", "request %d of member %d is never answered", k.id, k.from)
+		case k.req != nil && k.req.act != 0 && k.done && (k.err == nil || e != nil && e.zxid != 0 && k.req.act != actClose):
+			// judged when it was answered
 		case e != nil && !isVerdict(k.err) && !errors.Is(k.err, core.ErrUncertain):
 			w.fail("inv/C1", "request %d was refused with %v and is committed at %v", k.id, k.err, e.zxid)
 		case e == nil && k.err == nil:

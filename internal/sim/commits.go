@@ -75,12 +75,10 @@ func (w *World) extend(n *node, c zab.Zxid) {
 		w.log = append(w.log, committed{e.Zxid, hashEntry(e), e.Kind == zab.EntryData})
 		w.mix(hashEntry(e))
 		if e.Kind == zab.EntryData {
-			if t, ok := core.ReadHeader(e.Data); ok && t.Opens {
-				w.cover("session opened")
-			}
 			if err := w.ref.commit(e.Zxid, e.Data); err != nil {
 				w.failWith(err)
 			}
+			w.sessionCommitted(e.Zxid, e.Data)
 		}
 	}
 	if last != c {
@@ -126,6 +124,7 @@ func (w *World) deliveries(n *node) {
 			if err := w.ref.delivered(d); err != nil {
 				w.failWith(err)
 			}
+			w.gone(n, d)
 		}
 		if old, ok := w.digests[d.zxid]; ok && old != d.digest {
 			w.fail("inv/Z16", "member %d has digest %x at %v, another has %x", n.id, d.digest, d.zxid, old)

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/ensemble-go/ensemble/quorum"
@@ -62,6 +63,9 @@ type Config struct {
 	ACLs       bool // about ACLs, some of them of callers with identities,
 	Quotas     bool // and about quotas
 	Watchers   int  // clients that watch, each connected to one member at a time
+	Guests     int  // clients with sessions of their own,
+	Timeouts   []Time
+	Own        Time // timeout of a member's own session; 0: silence does not end it
 }
 
 // faults of the nemesis.
@@ -175,8 +179,31 @@ func newConfig(seed uint64) Config {
 	c.Special, c.ACLs, c.Quotas = r.IntN(3) > 0, r.IntN(2) == 0, r.IntN(3) == 0
 	c.Watchers = pick(r, 0, 0, 1, 2, 4, 8)
 	c.MaxApply = pick(r, 0, 1, 500, 4000)
+	c.drawSessions(rand.New(rand.NewPCG(seed, 0xc5)))
 	return c
 }
+
+// drawSessions draws what concerns sessions from a source of its own.
+func (c *Config) drawSessions(r *rand.Rand) {
+	c.Guests = pick(r, 0, 0, 1, 2, 4, 6)
+	for range 1 + r.IntN(2) {
+		c.Timeouts = append(c.Timeouts, pick(r, Time(3), 6, 12, 25, 60)*c.Tick)
+	}
+	if c.Guests > 0 {
+		c.Own = pick(r, Time(0), 15, 100) * c.Tick
+	}
+}
+
+// longest is the greatest timeout of a session.
+func (c *Config) longest() Time {
+	if !c.expires() {
+		return 0
+	}
+	return max(c.Own, slices.Max(c.Timeouts))
+}
+
+// expires reports whether silence ends sessions.
+func (c *Config) expires() bool { return c.Guests > 0 || c.Own > 0 }
 
 func (c *Config) nodes() int { return c.Voters + c.Observers }
 

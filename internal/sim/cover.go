@@ -36,6 +36,10 @@ var goals = [...]goal{
 	{"refused by an ACL", 300}, {"invalid ACL", 100}, {"refused by a quota", 100}, {"reaped", 300}, {"not reaped", 300}, {"ACL set", 300}, {"parents made", 300},
 	{"watch event", 10000}, {"watch told of what it missed", 300}, {"gap of a lasting watch", 300}, {"watched while something happened", 1000},
 	{"looked for what is due", 300}, {"read refused by an ACL", 300}, {"TTL given", 300}, {"subtree deleted", 100},
+	{"session renewed", 10000}, {"session expired", 1000}, {"session closed", 300}, {"session moved", 600}, {"own session expired", 10}, {"ephemeral created", 1000},
+	{"ephemerals gone with their session", 600}, {"renewed across a change of leader", 100}, {"resumed after its member was lost", 100}, {"resume refused", 100},
+	{"wrong password refused", 100}, {"came back to a former member", 50}, {"former owner told of a move", 300}, {"close answered", 100}, {"context lapsed", 300},
+	{"session lost in a snapshot", 0},
 	{"damaged disk that says nothing replaced", 1}, {"snapshot lost", 10}, {"damage without loss", 50}, {"damage in the blind spot", 5},
 }
 

@@ -28,7 +28,7 @@
 //
 // The requests (workload.go) are about few paths, so that they conflict: creates, sets, deletes and checks, with and without versions, sequential
 // creates, multis of which many fail, and a pair of znodes that is only ever written together; in some seeds containers, TTLs and what reaps them, missing
-// parents and whole subtrees, ACLs with callers who have identities (identity.go), and quotas. Ephemerals wait for sessions, and so do C9 and C10. What
+// parents and whole subtrees, ACLs with callers who have identities (identity.go), and quotas. What
 // requests must be answered, and what a reader must see, says a second tree (reference.go, tree.go, past.go) that judges every committed request anew and keeps all states there ever were. It shares
 // no code with the first; a transaction tells it only which call it decides, at what time.
 //
@@ -36,7 +36,14 @@
 // third account, taken from the history, says what each must be told, and when: C8. C11, numbers that are never given twice, and the rest of C13 are in
 // kinds.go. Recorded traces of ZooKeeper are replayed on three members by golden_test.go.
 //
-// Time passes differently at each member (drift); the wall clock jumps. A paused member receives everything at once when it goes on.
+// In most seeds clients have sessions of their own (sessions_clients.go): they write on them several calls at a time, and create ephemerals; they go to other members
+// and come back, are silent for a while or for good, write on without renewing anything, come with a wrong password, and close. The second tree knows from the
+// log who has which session, from when to when, and with what generation (reference_sessions.go): C9, and of C1, C3 and C4 what concerns sessions. C10, that
+// silence alone ends a session, not before its timeout and not long after it, that nobody believes to hold what somebody else holds, and that of two
+// generations of a session only the later is confirmed, is judged by what clients were told and did (sessions_judge.go). A session that comes to a member sees nothing
+// older than before: C7.
+//
+// Time passes differently at each member (drift); the wall clock jumps, by up to a year. A paused member receives everything at once when it goes on.
 //
 // A run has phases: warm up, chaos, heal and demand progress, convergence, power loss of all and restart, and the same demands again. The invariants
 // have the ids of their catalogue and fail as inv/Z5 and so on (records.go, steps.go, commits.go, messages.go, audit.go, clients.go; R1 to R3, what waits, files

@@ -70,7 +70,7 @@ func newTrio(h *golden.Header, seed uint64) *trio {
 	c.MaxTail, c.MaxInFlight, c.Window, c.MaxCounter = 1<<30, 64, 1<<20, 300
 	c.NetMin, c.NetMax, c.NetSlow, c.CtlLoss, c.DiskMin, c.DiskMax, c.DiskStall, c.Refuse, c.LoopDelay = 100*us, 300*us, 0, 0, 0, 200*us, 0, 0, 0
 	c.FrameLoss, c.FrameTwice, c.FrameSwap, c.FrameOld, c.Frame, c.Segment, c.KeepEvery = 0, 0, 0, 0, 0, 0, 0
-	c.Clients, c.Watchers = 0, 0
+	c.Clients, c.Watchers, c.Guests, c.Own = 0, 0, 0, 0
 	x := &trio{Sessions: golden.NewSessions(h), r: rand.New(rand.NewPCG(seed, 1)), w: newWorld(seed, Options{Config: &c, Actions: []Action{}})}
 	x.w.wall = func() int64 { return x.clock }
 	x.w.maxData = 2 << 20

@@ -9,11 +9,11 @@ import (
 	"github.com/ensemble-go/ensemble/datatree"
 )
 
-// Requests carry who makes them: a byte that is 0 for the host, or 1 and behind it the handle that owns ephemerals and the identities. Everything else is
-// taken for what the host says, and is nonsense.
+// Requests of members carry who makes them: a byte for the host, or one for others, and behind it the handle that owns ephemerals and the identities. Neither begins
+// what the core knows. Everything else goes to it as it is: what sessions are asked, and nonsense.
 const (
 	byHost   = 0
-	byCaller = 1
+	byCaller = 0xc1
 )
 
 // envelope appends what comes before the operations.
@@ -33,7 +33,7 @@ func envelope(b []byte, who *datatree.Caller) []byte {
 
 // opened separates who makes a request from its operations.
 func opened(payload []byte) (who *datatree.Caller, ops []byte) {
-	if len(payload) == 0 || payload[0] > byCaller {
+	if len(payload) == 0 || payload[0] != byHost && payload[0] != byCaller {
 		return nil, payload
 	}
 	b := payload[1:]

@@ -21,6 +21,7 @@ type judge struct {
 	leaders  map[uint32]reign
 	promises map[promise]quorum.ID
 	digests  map[zab.Zxid]uint64
+	endings  map[zab.Zxid]ending // ends of sessions that leaders have proposed
 	ref      *reference
 	counting
 	nodeStarts int
@@ -38,7 +39,7 @@ type promise struct {
 }
 
 func newJudge() judge {
-	return judge{minted: map[zab.Zxid]uint64{}, leaders: map[uint32]reign{}, promises: map[promise]quorum.ID{}, digests: map[zab.Zxid]uint64{}, ref: newReference(), counting: newCounting()}
+	return judge{minted: map[zab.Zxid]uint64{}, leaders: map[uint32]reign{}, promises: map[promise]quorum.ID{}, digests: map[zab.Zxid]uint64{}, endings: map[zab.Zxid]ending{}, ref: newReference(), counting: newCounting()}
 }
 
 // watch is what the judge remembers of one member.
@@ -58,13 +59,14 @@ type watch struct {
 	ticks              int
 	heard              []int // tick in which a message of Zab came from the member
 	broken             bool
-	lastTicket         uint64
-	lastAnswer         zab.Zxid
+	lastTicket         map[uint64]uint64 // by session
+	lastAnswer         map[uint64]zab.Zxid
 	toldHere           zab.Zxid
 	birthing           bool
 	jumpFrom, jumpTo   zab.Zxid // the entries that the last snapshot installed has in place of applying them
 	late               bool     // its memory began after the birth
 	hearing
+	silence silence
 }
 
 // wiped begins a new memory; late says that the birth was complete by then.
@@ -72,7 +74,7 @@ func (v *watch) wiped(late bool) { v.promised, v.joined, v.late = 0, 0, late }
 
 // began forgets what ends with a run.
 func (v *watch) began(n *node, base zab.Zxid) {
-	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard, hearing: v.hearing, late: v.late}
+	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard, hearing: v.hearing, late: v.late, lastTicket: map[uint64]uint64{}, lastAnswer: map[uint64]zab.Zxid{}}
 	clear(v.heard)
 	v.hearing.clear()
 	v.committed = base

@@ -31,7 +31,7 @@ func (f *reference) numbered(z zab.Zxid, ops []datatree.Op, results []datatree.R
 		path := results[i].Path
 		n, err := strconv.Atoi(path[max(0, len(path)-10):])
 		parent := f.asOf(parentOf(path), z)
-		if err != nil || parent == nil { // that one may be gone again
+		if err != nil || parent == nil || parent.stat.Czxid == z { // that one may be gone again, or there may be another in its place
 			continue
 		}
 		life := parentLife{parentOf(path), parent.stat.Czxid}
@@ -45,12 +45,8 @@ func (f *reference) numbered(z zab.Zxid, ops []datatree.Op, results []datatree.R
 
 // delivered takes the outcome of a transaction at a member.
 func (f *reference) delivered(d *delivery) error {
-	h := f.sessions[d.outcome.Name.Session]
-	if h == nil || d.outcome.Err != nil {
-		return nil
-	}
-	q := h.calls[d.outcome.Name.Sequence-1].req
-	if q == nil {
+	q := f.asked(d.outcome.Name)
+	if q == nil || d.outcome.Err != nil {
 		return nil
 	}
 	results := append([]datatree.Result{d.outcome.Result.First}, d.outcome.Result.Rest...)

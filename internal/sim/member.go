@@ -8,6 +8,7 @@ import (
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/quorum"
+	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -76,6 +77,7 @@ type node struct {
 	shown    zab.Zxid         // by this member, in any of its runs: the newest state while it was ready
 	held     []*datatree.View // by readers who take their time
 	holder   *holder          // of this run's session
+	serves   map[uint64]*seat
 	clients  []caller
 	calls    map[uint64]*call
 	ticket   uint64
@@ -159,9 +161,10 @@ func (n *node) step(w *World, in *inbound) {
 		return
 	}
 	if k := n.calls[in.ticket]; k != nil {
-		k.handed = true
+		k.handed, k.handedAt = true, w.now
 	}
 	if in.lane == laneTick {
+		in.msg.(*core.Tick).Now = time.Duration(w.now)
 		n.eachPeer(w, func(p *peerLink) { p.link.Tick(&p.in) })
 		if !n.steps() {
 			return
@@ -177,8 +180,11 @@ func (n *node) feed(w *World, input core.Input, from quorum.ID, msg any) {
 	writes, sends := len(n.out.Writes), len(n.out.Sends)
 	answers := len(n.out.Replies)
 	n.m.Step(input, &n.out)
-	if r, ok := input.(*core.Request); ok {
-		w.taken(n, r.Ticket, n.out.Replies[answers:])
+	switch x := input.(type) {
+	case *core.Request:
+		w.taken(n, x, n.out.Replies[answers:])
+	case *core.GiveUp:
+		w.gaveUp(n, x)
 	}
 	for i := writes; i < len(n.out.Writes); i++ {
 		w.issued(n, &n.out.Writes[i])
@@ -193,7 +199,7 @@ func (n *node) carryOut(w *World) {
 	if k := len(out.Writes); k > 0 && out.Writes[k-1].ID != out.LastWrite {
 		w.fail("inv/WRITES", "member %d: LastWrite is %d, the last record has %d", n.id, out.LastWrite, out.Writes[k-1].ID)
 	}
-	writes, sends, replies := out.Writes, out.Sends, out.Replies
+	writes, sends, news, replies := out.Writes, out.Sends, out.News, out.Replies
 	crash := false
 	if n.crashIn > 0 && len(writes)+len(sends) > 0 {
 		if n.crashIn--; n.crashIn == 0 {
@@ -201,7 +207,7 @@ func (n *node) carryOut(w *World) {
 			writes = writes[:w.sched.IntN(len(writes)+1)]
 			sends = sends[:w.sched.IntN(len(sends)+1)]
 			if w.sched.IntN(2) == 0 {
-				replies = nil
+				news, replies = nil, nil
 			}
 		}
 	}
@@ -223,6 +229,7 @@ func (n *node) carryOut(w *World) {
 		w.sendsRight(n, sends[i].To, sends[i].Message) // now that nothing joins them any more
 		w.send(n, &sends[i])
 	}
+	w.sessionNews(n, news)
 	for _, r := range replies {
 		w.answered(n, r)
 	}
@@ -309,7 +316,7 @@ func (w *World) down(n *node, then int) {
 	for _, c := range n.calls {
 		c.lost = true
 	}
-	n.calls = nil
+	n.calls, n.serves = nil, nil
 	w.dropLinks(n)
 	at := w.now + between(w.sched, 0, 2*w.cfg.Tick)
 	if w.sched.IntN(4) == 0 {
@@ -348,7 +355,7 @@ func (w *World) restart(n *node) {
 	n.up, n.run = true, n.run+1
 	n.drain = false
 	n.receives = reception{}
-	n.calls = map[uint64]*call{}
+	n.calls, n.serves = map[uint64]*call{}, map[uint64]*seat{}
 	d := &n.disk
 	n.image = store{mark: d.mark, snap: d.snap, entries: slices.Clone(d.entries), pos: d.pos}
 	inc := n.inc
@@ -364,9 +371,19 @@ func (w *World) restart(n *node) {
 		MaxTail: w.cfg.MaxTail, ReadsLog: w.cfg.ReadsLog, Window: w.cfg.Window, MaxApply: w.cfg.MaxApply, ChunkSize: w.cfg.ChunkSize, MaxCounter: w.cfg.MaxCounter, DigestEvery: w.cfg.DigestEvery, Incarnation: inc, Ensemble: ensemble,
 		Seed: w.sched.Uint64(), Run: zab.Incarnation{1, byte(n.id), byte(n.run), byte(n.run >> 8), byte(n.run >> 16)},
 	}
-	h := &holder{id: n.id, run: n.run}
+	if w.cfg.expires() {
+		cfg.Tick, cfg.Timeout = time.Duration(w.cfg.Tick), uint32(w.cfg.Own/ms)
+	}
+	h := &holder{id: n.id, run: n.run, line: &line{}}
 	n.holder = h
 	n.sm = &observed{Znodes: core.NewZnodes(w.maxData), self: n.id, mayBe: func() bool { return w.mayWipe(n) }, opens: func(run zab.Incarnation) { w.ref.bearers[run] = h }, judged: w.ref.judged}
+	if w.cfg.Guests > 0 {
+		var secret session.Key
+		for i := range secret {
+			secret[i] = byte(w.visiting.Uint32())
+		}
+		n.sm.SetSecret(secret)
+	}
 	if w.began != nil {
 		w.began(n)
 	}

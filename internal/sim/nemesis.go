@@ -121,7 +121,7 @@ func (w *World) act(a Action) {
 		w.stop(n, a.Dur)
 	case fClock:
 		w.count(fClock)
-		n.wall += r.Int64N(1<<33) - 1<<32
+		n.wall += (r.Int64N(1<<33) - 1<<32) * 8 // up to a year and more, either way
 	case fDiskFails:
 		switch {
 		case n.up && !n.drive.model():

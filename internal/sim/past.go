@@ -13,6 +13,7 @@ type past struct {
 	now    map[string]*znode
 	at     map[string][]moment
 	counts []counted
+	openAt func(session uint64, z zab.Zxid) bool // nil: there are no sessions
 }
 
 // moment is the state of a path from a transaction on.
@@ -99,7 +100,11 @@ func (p *past) point(v *datatree.View, path string) error {
 func (p *past) compare(path string, z zab.Zxid, got *datatree.Znode) error {
 	want := p.asOf(path, z)
 	if (want == nil) != (got == nil) || want != nil && (!want.same(got) || got.Path != path || got.Zxid != z) {
-		return fmt.Errorf("inv/C5: %q at %v is %+v, the reference says %+v", path, z, got, want)
+		id := "inv/C5"
+		if want != nil && want.stat.EphemeralOwner != 0 && got == nil || got != nil && got.Stat.EphemeralOwner != 0 && p.openAt != nil && !p.openAt(got.Stat.EphemeralOwner, z) {
+			id = "inv/C9" // it lives for a shorter time than its session, or for a longer one
+		}
+		return fmt.Errorf("%s: %q at %v is %+v, the reference says %+v", id, path, z, got, want)
 	}
 	return nil
 }

@@ -26,10 +26,13 @@ func (w *World) nextPhase() {
 
 // beginPhase sets the times by which the phase must be over: one that progress moves, and one that nothing moves.
 func (w *World) beginPhase() {
-	w.limit = w.now + liveTimeouts*w.cfg.timeout()
+	w.limit = w.now + w.patience()
 	w.end = w.now + longPhase*w.cfg.timeout()
 	w.push(event{at: w.now + w.cfg.Tick, kind: evCheck})
 }
+
+// patience is for how long there need be no progress: an election, or the end of a session that is silent.
+func (w *World) patience() Time { return liveTimeouts*w.cfg.timeout() + w.cfg.longest() }
 
 // heal ends all faults, for ever.
 func (w *World) heal() {
@@ -121,11 +124,11 @@ func (w *World) checkPhase() {
 	case phaseLive, phaseAgain:
 		done = w.serves() && w.found()
 	case phaseQuiet, phaseFinal:
-		done = w.equal() && w.settled() && w.sound()
+		done = w.equal() && w.settled() && w.sound() && w.allSilentEnded()
 	}
 	if !done {
 		if sum := w.progress(); (w.phase != phaseLive && w.phase != phaseAgain || !w.sound()) && sum != w.sum {
-			w.sum, w.limit = sum, w.now+liveTimeouts*w.cfg.timeout() // a small window takes its time to bring a laggard up to date
+			w.sum, w.limit = sum, w.now+w.patience() // a small window takes its time to bring a laggard up to date
 		}
 		if w.now > min(w.limit, w.end) {
 			w.fail("inv/LIVE", "phase %d: %s", w.phase, w.describe())

@@ -17,6 +17,8 @@ const (
 	evRestart              // node
 	evClient               // node
 	evWatcher              // a
+	evGuest                // a
+	evLapse                // of a session at node
 	evAction               // the next of the recorded list
 	evUndo                 // end of a fault: x names it
 	evPhase

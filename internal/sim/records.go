@@ -34,6 +34,9 @@ func (w *World) issued(n *node, r *zab.Record) {
 			if e.Kind == zab.EntryReadmit {
 				w.cover("readmission")
 			}
+			if e.Kind == zab.EntryData {
+				w.proposed(n, e)
+			}
 		}
 		if e.Kind == zab.EntryReadmit {
 			w.moment(n, atReadmit)

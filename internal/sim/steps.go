@@ -49,6 +49,7 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, writ
 	if _, ok := input.(*core.Tick); ok {
 		w.contact(n, role, epoch, est)
 		w.shutsNobodyOut(n, role, epoch, est)
+		w.checkSilence(n)
 	}
 }
 

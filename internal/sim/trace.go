@@ -78,6 +78,8 @@ func (w *World) record(n *node, input core.Input, from quorum.ID, msg any) {
 		h.input, kind = "continue", 6
 	case *core.Failed:
 		h.input, kind = "failed", 5
+	case *core.GiveUp:
+		h.input, kind = "give up", x.Session
 	}
 	w.mix(uint64(n.id)<<56 ^ uint64(from)<<48 ^ kind)
 }

@@ -62,6 +62,7 @@ type draft struct {
 	now     map[string]*znode        // before it
 	applied func(path string) *znode // where its leader judged it: quotas are asked there
 	who     *datatree.Caller         // nil: the host
+	session uint64                   // that ephemerals belong to; 0: there are none
 	zxid    zab.Zxid
 	at      time.Time
 	maxData int
@@ -137,6 +138,12 @@ func (d *draft) create(o datatree.CreateOp) (r datatree.Result, err error) {
 	if len(o.Data) > d.maxData {
 		return r, datatree.ErrTooLarge
 	}
+	owner := uint64(0)
+	if o.Mode&datatree.Ephemeral != 0 {
+		if owner = d.session; owner == 0 {
+			return r, datatree.ErrUnsupported
+		}
+	}
 	var list []datatree.ACL
 	if o.ACL != nil {
 		if list, err = resolve(d.who, o.ACL); err != nil {
@@ -165,25 +172,28 @@ func (d *draft) create(o datatree.CreateOp) (r datatree.Result, err error) {
 		}
 		path = fmt.Sprintf("%s%010d", o.Path, number)
 	}
-	if d.get(path) != nil {
+	switch {
+	case d.get(path) != nil:
 		return r, datatree.ErrNodeExists
+	case parent.stat.EphemeralOwner != 0:
+		return r, datatree.ErrNoChildrenForEphemerals
 	}
 	if d.over(path, 1+len(missing), len(o.Data)) {
 		return r, datatree.ErrQuotaExceeded
 	}
 	for _, p := range slices.Backward(missing) {
-		d.make(p, []byte{}, datatree.Container, 0, list)
+		d.make(p, []byte{}, datatree.Container, 0, 0, list)
 	}
-	d.make(path, bytes.Clone(o.Data), o.Mode&^datatree.Sequential, o.TTL, list)
+	d.make(path, bytes.Clone(o.Data), o.Mode&^datatree.Sequential, o.TTL, owner, list)
 	return datatree.Result{Path: path, Stat: d.get(path).stat}, nil
 }
 
 // make puts a new znode where there is none.
-func (d *draft) make(path string, data []byte, mode datatree.Mode, ttl time.Duration, list []datatree.ACL) {
+func (d *draft) make(path string, data []byte, mode datatree.Mode, ttl time.Duration, owner uint64, list []datatree.ACL) {
 	up := parentOf(path)
 	d.put(path, &znode{data: data, acl: list, stat: datatree.Stat{
 		Czxid: d.zxid, Mzxid: d.zxid, Pzxid: d.zxid, Ctime: d.at, Mtime: d.at, Version: datatree.VersionOf(0), Aversion: datatree.VersionOf(0),
-		DataLength: len(data), Mode: mode, TTL: ttl,
+		DataLength: len(data), Mode: mode, TTL: ttl, EphemeralOwner: owner,
 	}})
 	d.count(up, 1, 1)
 	d.events = append(d.events, happening{datatree.NodeCreated, path, list, d.get(up).acl})

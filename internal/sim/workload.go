@@ -55,6 +55,11 @@ type request struct {
 	ops     []datatree.Op
 	multi   bool
 	payload []byte
+
+	act     int    // not 0: what a session is asked in place of ops
+	about   uint64 // the session that is resumed,
+	right   bool   // with the right password
+	timeout uint32 // of the one that is opened
 }
 
 // workload draws requests. It looks at the newest committed state, so that some of what it asks for is possible.

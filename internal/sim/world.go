@@ -22,7 +22,7 @@ type World struct {
 	now      Time
 	stopAt   Time
 
-	net, disk, load, nemesis, sched, nonces, media, guess, watching *rand.Rand
+	net, disk, load, nemesis, sched, nonces, media, guess, watching, visiting *rand.Rand
 
 	actions  []Action
 	nextAct  int
@@ -46,6 +46,7 @@ type World struct {
 	serving
 	work     workload
 	watchers []*watcher
+	guests   []*guest
 	ring
 	dog     watchdog
 	steps   uint64
@@ -109,6 +110,7 @@ func newWorld(seed uint64, o Options) *World {
 	w.media = rand.New(rand.NewPCG(seed, 7))
 	w.guess = rand.New(rand.NewPCG(seed, 8))
 	w.watching = rand.New(rand.NewPCG(seed, 9))
+	w.visiting = rand.New(rand.NewPCG(seed, 10))
 	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
@@ -116,6 +118,8 @@ func newWorld(seed uint64, o Options) *World {
 	w.work = newWorkload(&w.cfg, w.load, &w.ref.past)
 	w.ref.load = &w.work
 	w.watchers = newWatchers(&w.cfg, w.watching)
+	w.guests = newGuests(&w.cfg)
+	w.ref.ownTimeout = uint32(w.cfg.Own / ms)
 	w.ref.watched = len(w.watchers) > 0
 	var err error
 	if w.verifier, err = quorum.New(w.cfg.members()); err != nil {
@@ -188,6 +192,9 @@ func (w *World) start() {
 	for i := range w.watchers {
 		w.push(event{at: between(w.watching, 0, 4*w.cfg.Tick), kind: evWatcher, a: uint64(i)})
 	}
+	for i := range w.guests {
+		w.push(event{at: between(w.visiting, 0, 4*w.cfg.Tick), kind: evGuest, a: uint64(i)})
+	}
 	w.stopAt = w.cfg.Warm + w.cfg.Chaos
 	w.push(event{at: w.stopAt, kind: evPhase})
 	if len(w.actions) > 0 {
@@ -240,6 +247,9 @@ func (w *World) handle(e *event) {
 	case evWatcher:
 		w.watcherTurn(int(e.a))
 		return
+	case evGuest:
+		w.guestTurn(int(e.a))
+		return
 	case evCheck:
 		w.checkPhase()
 		return
@@ -274,6 +284,8 @@ func (w *World) handle(e *event) {
 		w.takePiece(n, e.msg.(zab.Piece))
 	case evKeep:
 		w.keepOn(n)
+	case evLapse:
+		w.lapse(e)
 	case evClient:
 		w.clientTurn(n, int(e.a))
 	}
