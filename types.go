@@ -89,7 +89,7 @@ type (
 	// Result is the outcome of an op: the path as made, the Stat after the op (zero for delete and check) and the transaction.
 	//
 	// When this member was cut off, learns of the outcome from a snapshot and others have written the znode since, the Stat is what is still known: for a
-	// create all but times and counters of children, for a set Mzxid and DataLength; versions that are not known are NoVersion, and a write that
+	// create all but times, DataLength and counters of children, for a set Mzxid; versions that are not known are NoVersion, and a write that
 	// expects one fails with ErrBadVersion. After a SetACLOp they always are then.
 	Result = datatree.Result
 )

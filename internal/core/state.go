@@ -357,7 +357,7 @@ func (s *Znodes) recall(z zab.Zxid, path string, op datatree.Op, session uint64)
 		if mine {
 			return n.Stat
 		}
-		stat = datatree.Stat{Czxid: z, Mzxid: z, Pzxid: z, Version: datatree.VersionOf(0), Aversion: datatree.VersionOf(0), DataLength: len(o.Data), Mode: o.Mode &^ datatree.Sequential, TTL: o.TTL}
+		stat = datatree.Stat{Czxid: z, Mzxid: z, Pzxid: z, Version: datatree.VersionOf(0), Aversion: datatree.VersionOf(0), Mode: o.Mode &^ datatree.Sequential, TTL: o.TTL}
 		if o.Mode&datatree.Ephemeral != 0 {
 			stat.EphemeralOwner = session
 		}
@@ -365,7 +365,7 @@ func (s *Znodes) recall(z zab.Zxid, path string, op datatree.Op, session uint64)
 		if mine {
 			return n.Stat
 		}
-		stat = datatree.Stat{Mzxid: z, Version: datatree.NoVersion, Aversion: datatree.NoVersion, DataLength: len(o.Data)}
+		stat = datatree.Stat{Mzxid: z, Version: datatree.NoVersion, Aversion: datatree.NoVersion}
 	case datatree.SetACLOp:
 		stat = datatree.Stat{Version: datatree.NoVersion, Aversion: datatree.NoVersion}
 	}

@@ -66,10 +66,10 @@ func known(op datatree.Op, was datatree.Stat) datatree.Stat {
 	none := datatree.VersionOf(-2) // which no znode has
 	switch op.(type) {
 	case datatree.CreateOp:
-		was.Ctime, was.Mtime, was.Cversion, was.NumChildren = time.Time{}, time.Time{}, 0, 0
+		was.Ctime, was.Mtime, was.Cversion, was.NumChildren, was.DataLength = time.Time{}, time.Time{}, 0, 0, 0
 		return was
 	case datatree.SetOp:
-		return datatree.Stat{Mzxid: was.Mzxid, Version: none, Aversion: none, DataLength: was.DataLength}
+		return datatree.Stat{Mzxid: was.Mzxid, Version: none, Aversion: none}
 	}
 	return datatree.Stat{Version: none, Aversion: none}
 }

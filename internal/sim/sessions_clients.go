@@ -353,6 +353,9 @@ func (w *World) guestAnswered(k *call, z zab.Zxid, err error) {
 	if err != nil || a == nil || a.generation != k.generation || len(k.req.ops) != 1 {
 		return
 	}
+	if g.asks != nil && g.asks.req.act == actClose {
+		return // its context has ended with the call
+	}
 	o, ok := k.req.ops[0].(datatree.CreateOp)
 	if !ok || o.Mode != datatree.Ephemeral {
 		return
