@@ -364,7 +364,7 @@ func TestE16PausedLeader(t *testing.T) {
 		}
 		stat := must[ensemble.Stat](t)(f.Set(ctx, "/x", []byte("new"), ensemble.AnyVersion))
 		vanishes(t, f, "/lost", 2*timeout+bucket)
-		wait(t, begin.Add(3*timeout).Sub(time.Now()))
+		wait(t, time.Until(begin.Add(3*timeout)))
 		if at := c.Node(old).Status(); at.Role != ensemble.Leading || at.Epoch != epoch {
 			t.Fatalf("it was not stopped: %+v", at)
 		}
