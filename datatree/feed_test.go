@@ -113,7 +113,7 @@ func TestFeed(t *testing.T) {
 	const lag = 30
 	r := rand.New(rand.NewPCG(1, 2))
 	tree := New(testMax)
-	feed := tree.Feed(lag, 40_000)
+	feed := tree.Feed(lag, 25_000)
 	mirror := map[string]bool{}
 	for z := range tree.View().Walk("/") {
 		mirror[z.Path] = true
