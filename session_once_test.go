@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,9 +199,9 @@ func TestLostAnswers(t *testing.T) {
 		made := map[string]bool{}
 		sum, across := 0, 0
 		c.Network().SetDelay(3*time.Millisecond, 3*time.Millisecond) // there is always one under way
-		over := false
+		var over atomic.Bool
 		group.Go(func() {
-			for !over {
+			for !over.Load() {
 				epoch := f.Status().Epoch
 				path := must[string](t)(s.Create(ctx, "/q/i-", nil, ensemble.Sequential))
 				if made[path] {
@@ -233,7 +234,7 @@ func TestLostAnswers(t *testing.T) {
 			wait(t, 100*time.Millisecond)
 			c.Restart(leader)
 		}
-		over = true
+		over.Store(true)
 		group.Wait()
 		c.Network().SetDelay(0, 0)
 		if across < 4 {

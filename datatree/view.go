@@ -63,9 +63,13 @@ func (v *View) find(path string) *version {
 	if v.pin.released.Load() {
 		return nil
 	}
-	hash := hashPath(path)
+	hash, zxid := hashPath(path), v.at.zxid
 	for {
-		if x, known := v.tree.index.find(path, hash).at(v.at.zxid); known {
+		x := v.tree.index.find(path, hash)
+		if x != nil && x.zxid <= zxid && x != cut && !x.dead { // most are
+			return x
+		}
+		if x, known := x.at(zxid); known {
 			return x
 		}
 	}
