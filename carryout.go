@@ -235,26 +235,13 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 
 // errorOf makes the core's error the caller's.
 func (h *host) errorOf(c *call, r *core.Reply[core.Result]) error {
-	err := r.Err
-	switch {
-	case r.Zxid != 0:
-		return err // a refusal that was decided and applied: the end of this node changes nothing of it
-	case errors.Is(err, core.ErrOverloaded):
-		return ErrOverloaded
-	case errors.Is(err, core.ErrMoved) || errors.Is(err, core.ErrExpired):
-		if c.s != nil && c.kind == write && c.s.moved {
-			err = ErrSessionMoved // the machine only knows that it is not served here any more
-		}
-		if errors.Is(r.Err, core.ErrUncertain) {
-			err = errors.Join(err, ErrUncertain)
-		}
+	switch err := r.Err; {
+	case h.failed == nil, r.Zxid != 0: // a refusal that was decided and applied: the end of this node changes nothing of it
 		return err
-	case errors.Is(err, core.ErrNotLeading):
-		return ErrNotLeading
-	case h.failed != nil:
-		return c.ended(h.failed)
+	case errors.Is(err, ErrOverloaded), errors.Is(err, ErrSessionMoved), errors.Is(err, ErrSessionExpired), errors.Is(err, ErrNotLeading):
+		return err
 	}
-	return err
+	return c.ended(h.failed)
 }
 
 // ended is the error of a call that the end of the node leaves without an answer.

@@ -28,9 +28,9 @@ var (
 var (
 	// ErrUncertain is joined to the error of a write that was handed to the ensemble and whose fate this node has not seen: it may
 	// have taken effect, may do so yet, or never.
-	ErrUncertain = errors.New("the outcome of the write is not known")
+	ErrUncertain = core.ErrUncertain
 	// ErrOverloaded says that Config.MaxInFlight calls wait already. Nothing happened.
-	ErrOverloaded = errors.New("too many requests in flight")
+	ErrOverloaded = core.ErrOverloaded
 	// ErrNoQuorum says that the call could not be handed to the ensemble.
 	ErrNoQuorum = errors.New("no quorum")
 	// ErrClosed says that the node has ended.
@@ -67,4 +67,4 @@ var ErrBadBackup = errors.New("not a whole backup")
 type OpError = datatree.OpError
 
 // ErrNotLeading is given by Transfer on a member that does not lead, or when there is nobody to hand over to.
-var ErrNotLeading = errors.New("member does not lead, or there is nobody to hand over to")
+var ErrNotLeading = core.ErrNotLeading

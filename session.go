@@ -40,7 +40,6 @@ type Session struct {
 	cancel     context.CancelCauseFunc
 	timer      *time.Timer // ends ctx when no renewal is confirmed
 	until      time.Time   // then; the node's goroutine only
-	moved      bool        // it is served elsewhere, whatever its ctx ended by; the same
 	adding     sync.Mutex
 	who        atomic.Pointer[datatree.Caller] // replaced, never changed
 }
@@ -143,7 +142,6 @@ func (h *host) sessionNews(news []core.SessionNews) {
 			s.end(ErrSessionExpired)
 		case core.SessionMoved:
 			delete(h.open, n.Session)
-			s.moved = true
 			s.end(ErrSessionMoved)
 		}
 	}

@@ -477,12 +477,6 @@ func (t *Table) ClaimOpen(id uint64, owner quorum.ID, run zab.Incarnation) {
 	t.opens = append(t.opens, open{id, owner, run})
 }
 
-// FreshClose tells whether a session whose owner was silent is to be ended: it is there, and neither its end nor a move is proposed. Whoever moves it is alive.
-func (t *Table) FreshClose(id uint64) bool {
-	r := t.row(id)
-	return r != nil && !r.closing && (r.generation == r.Generation || mutant.On("resume-no-sign-of-life"))
-}
-
 // ClaimClose notes that the end of a session is proposed: none of its calls is fresh any more.
 func (t *Table) ClaimClose(id uint64) { t.row(id).closing = true }
 
@@ -492,22 +486,11 @@ func (t *Table) FreshMove(id uint64) bool {
 	return r != nil && !r.closing && r.generation < math.MaxUint32
 }
 
-// ClaimMove notes that a move is proposed. Calls of the generation before are not fresh any more, those of the next are. Whoever resumes it is alive: at
-// the leader the whole timeout begins again.
+// ClaimMove notes that a move is proposed. Calls of the generation before are not fresh any more, those of the next are.
 func (t *Table) ClaimMove(id uint64) {
 	r := t.row(id)
-	if !mutant.On("resume-no-sign-of-life") {
-		t.track(r)
-	}
 	r.generation++
 	r.high, r.low = 0, 1
-}
-
-// Lives reports whether a session is there, in that generation, and neither its end nor its move is proposed: where the next generation begins, nothing that
-// comes later is confirmed to this one.
-func (t *Table) Lives(id uint64, generation uint32) bool {
-	r := t.row(id)
-	return r != nil && !r.closing && (r.Generation == generation && r.generation == generation || mutant.On("old-generation-lives"))
 }
 
 // pending returns the newest session that is proposed for owner, or nil.

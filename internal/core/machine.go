@@ -18,10 +18,10 @@ import (
 
 // Errors that answer a ticket.
 var (
-	ErrOverloaded = errors.New("core: too many requests are waiting at this member")
-	ErrNotLeading = errors.New("core: this member does not lead, or there is nobody to hand over to")
+	ErrOverloaded = errors.New("too many requests in flight")
+	ErrNotLeading = errors.New("member does not lead, or there is nobody to hand over to")
 	// ErrUncertain is joined with the answer to a request that was handed to a leader once, and whose fate this member will not see.
-	ErrUncertain = errors.New("core: the request may yet take effect")
+	ErrUncertain = errors.New("the outcome of the write is not known")
 	// ErrSuperseded ends a member whose session was ended by another run of it, which opened one later.
 	ErrSuperseded = errors.New("core: another run of this member has taken its place")
 

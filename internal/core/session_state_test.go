@@ -122,62 +122,6 @@ func TestDecidedSessions(t *testing.T) {
 	}
 }
 
-// A session that is being resumed when its time is over has a whole timeout from then on: it was answered that it lives.
-func TestResumedInTheLastMoment(t *testing.T) {
-	for name, order := range map[string]func(elapse, prepare, apply func()){
-		"while the move is outstanding":        func(elapse, prepare, apply func()) { prepare(); elapse(); apply() },
-		"when its end is about to be proposed": func(elapse, prepare, apply func()) { elapse(); prepare(); apply() },
-	} {
-		sm := NewZnodes(1 << 10)
-		sm.SetSecret(session.Key{7})
-		z := zab.Zxid(0)
-		var txn []byte
-		apply := func() {
-			if _, err := sm.Apply(z, txn); err != nil {
-				t.Fatal(err)
-			}
-		}
-		prepare := func(seq uint64, payload []byte) {
-			z++
-			var ok bool
-			if txn, ok = sm.Prepare(z, 9, Call{Name: Name{1, 0, seq}, Low: 1, Payload: payload}); !ok {
-				t.Fatal("it is not judged")
-			}
-		}
-		z++
-		txn, _ = sm.PrepareOpen(z, 9, 1, zab.Incarnation{1}, 0)
-		apply()
-		prepare(1, AppendCreate(nil, 700))
-		apply()
-		sm.Lead(sessionTick)
-		ends := func() bool {
-			var ok bool
-			txn, ok = sm.PrepareEnd(z+1, 9)
-			return ok
-		}
-		elapse := func() {
-			for range session.Ticks(700*time.Millisecond, sessionTick) {
-				sm.Elapse()
-			}
-		}
-		order(elapse, func() { prepare(2, AppendResume(nil, 2, sm.Password(2))) }, func() {
-			move := txn
-			if name == "while the move is outstanding" && ends() {
-				t.Errorf("%s: it is ended behind the move", name)
-			}
-			txn = move
-			apply()
-		})
-		if ends() {
-			t.Errorf("%s: it is ended after the move", name)
-		}
-		elapse()
-		if !ends() {
-			t.Errorf("%s: silence does not end it", name)
-		}
-	}
-}
-
 // A leader whose disk is slow is asked about a session that others have opened, and it has not: it waits.
 func TestLeaderWaitsForASession(t *testing.T) {
 	sm := NewZnodes(1 << 10)

@@ -11,11 +11,6 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// leading is what only the leader knows of the ends of sessions.
-type leading struct {
-	ends int // proposed and not applied
-}
-
 // mostEnds is how many ends of sessions are outstanding at a time: with many that end at once, writes and other sessions go on between them.
 const mostEnds = 128
 
@@ -25,7 +20,7 @@ func (s *Znodes) SetSecret(k session.Key) { s.secret = k }
 // Lead begins the timeouts of all sessions, in ticks of that length: this member leads, and the quorum that made it the leader knows of everything that
 // was confirmed to anybody before.
 func (s *Znodes) Lead(tick time.Duration) {
-	s.leading = new(leading)
+	s.ends = 0
 	s.sessions.Lead(tick)
 }
 
@@ -38,8 +33,7 @@ func (s *Znodes) Touch(id uint64, generation uint32) bool { return s.sessions.To
 
 // PrepareEnd returns the transaction that ends the next session whose time is over; ok is false when there is none, or when enough are outstanding.
 func (s *Znodes) PrepareEnd(z zab.Zxid, wall int64) (txn []byte, ok bool) {
-	l := s.leading
-	for l != nil && l.ends < mostEnds && z > s.last && z > s.tree.Zxid() {
+	for s.ends < mostEnds && z > s.last && z > s.tree.Zxid() {
 		id, ok := s.sessions.Over()
 		if !ok {
 			return nil, false
@@ -52,7 +46,7 @@ func (s *Znodes) PrepareEnd(z zab.Zxid, wall int64) (txn []byte, ok bool) {
 		}
 		s.sessions.ClaimClose(id)
 		s.next, s.last = at, z
-		l.ends++
+		s.ends++
 		return s.made(txn), true
 	}
 	return nil, false
@@ -144,9 +138,7 @@ func (s *Znodes) applyEnd(z zab.Zxid, h *header) (o Outcome[Result], err error) 
 	if _, err := s.tree.Apply(z, at, h.b); err != nil {
 		return o, err
 	}
-	if s.leading != nil {
-		s.leading.ends = max(0, s.leading.ends-1) // those of a leader before are not counted
-	}
+	s.ends = max(0, s.ends-1) // those of a leader before are not counted
 	s.now, o.Zxid = at, z
 	return o, s.close(id, &o)
 }

@@ -30,7 +30,7 @@ var errClosed = errors.New("core: the snapshot is closed")
 type Znodes struct {
 	tree     *datatree.Tree
 	sessions *session.Table
-	leading  *leading // nil: another member leads
+	ends     int // of sessions, that this leader has proposed and that are not applied
 	secret   session.Key
 	caller   datatree.Caller
 	now      int64 // time of the newest applied transaction
@@ -150,7 +150,6 @@ func (s *Znodes) Abandon() {
 	s.tree.Abandon()
 	s.sessions.Abandon()
 	s.next, s.last = 0, 0
-	s.leading = nil
 }
 
 func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
