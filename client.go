@@ -6,6 +6,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 )
 
 // Client reads and writes the tree. A Node and a Session are Clients. It may gain methods: embed it in fakes.
@@ -291,7 +292,7 @@ func (c client) Sync(ctx context.Context) (Zxid, error) {
 		}
 	}
 	_, z, err := c.h.do(ctx, c.h.borrow(syncing))
-	if err == nil && c.s != nil {
+	if err == nil && c.s != nil && !mutant.On("sync-of-moved") {
 		if err := c.s.alive(); err != nil { // no read on the session can follow
 			return 0, err
 		}

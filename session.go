@@ -136,6 +136,9 @@ func (h *host) sessionNews(news []core.SessionNews) {
 				s.lasts(c.handed)
 			}
 		case core.SessionRenewed:
+			if mutant.On("lasts-from-answer") {
+				s.lasts(time.Now())
+			}
 			s.lasts(h.began.Add(n.Since))
 		case core.SessionExpired:
 			delete(h.open, n.Session)
@@ -281,7 +284,7 @@ func (s *Session) Close(ctx context.Context) error {
 	c := s.h.borrow(write)
 	c.s, c.payload = s, core.AppendClose(c.payload[:0])
 	_, _, err := s.h.do(ctx, c)
-	if errors.Is(err, ErrSessionExpired) && !errors.Is(err, ErrUncertain) {
+	if errors.Is(err, ErrSessionExpired) && !errors.Is(err, ErrUncertain) && !mutant.On("closed-twice-refused") {
 		return nil
 	}
 	if err != nil {

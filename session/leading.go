@@ -72,6 +72,9 @@ func (t *Table) trackSince(r *row, since uint64) {
 	w := &t.leading.wheel
 	x := &tracked{id: r.ID, ticks: Ticks(time.Duration(r.Timeout)*time.Millisecond, t.leading.tick)}
 	x.due = max(since+x.ticks, w.now+1)
+	if mutant.On("no-grace") && since == 0 {
+		x.due = w.now + 1
+	}
 	w.put(x)
 	r.tracked, r.over = x, false
 }

@@ -90,6 +90,9 @@ func (m *Machine[V, R]) request(x *Request) {
 		return
 	}
 	b.push(c, waiting{x.Ticket, x.Payload, x.Session != 0})
+	if mutant.On("resumed-unapplied") && len(x.Payload) > 0 && x.Payload[0] == requestResume {
+		m.decided(m.zab.Applied(), c, &Outcome[R]{Name: Name{Sequence: c.first}, Attached: true, Session: (&header{b: x.Payload[1:]}).uint(1 << 62), Generation: 1, Timeout: 60000}, false)
+	}
 }
 
 func (b *outbox) push(c *client, w waiting) {
@@ -215,7 +218,7 @@ func (m *Machine[V, R]) outcome(z zab.Zxid, o *Outcome[R]) {
 		}
 	}
 	if o.Name.Session != 0 {
-		if c := b.served(o.Name.Session, o.Name.Generation); c != nil && !m.decided(z, c, o, false) {
+		if c := b.served(o.Name.Session, o.Name.Generation); c != nil && !(mutant.On("unsent-not-answered") && c.sent == 0) && !m.decided(z, c, o, false) {
 			return
 		}
 	}
@@ -278,7 +281,7 @@ func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
 	m.renewal.due.Remove(id)
 	m.out.News = append(m.out.News, SessionNews{What: what, Session: id, Generation: c.generation})
 	why := ErrExpired
-	if what == SessionMoved {
+	if what == SessionMoved && !mutant.On("moved-told-as-expired") {
 		why = ErrMoved
 	}
 	var next []waiting

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
@@ -162,6 +163,9 @@ func (s *Znodes) applySession(z zab.Zxid, create bool, by uint64, h *header, o *
 		}
 		s.sessions.SetKey(key)
 		o.Session, o.Timeout = uint64(z), timeout
+		if mutant.On("session-told-by-clock") {
+			o.Session = uint64(s.now)
+		}
 	} else {
 		id := h.uint(math.MaxUint64)
 		if h.bad || len(h.b) != 0 || id == by {
