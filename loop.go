@@ -108,6 +108,7 @@ func (h *host) initLoop(f durable.Found, state *core.Znodes, tail int) {
 	random(secret[:])
 	cc.Tick, cc.Timeout = cfg.Tick, cfg.granted(cfg.SessionTimeout)
 	h.open, h.began = map[uint64]*Session{}, time.Now()
+	h.leases.began = h.began
 	random(cc.Run[:])
 	random(cc.Incarnation[:])
 	random(cc.Ensemble[:])
@@ -465,6 +466,7 @@ func (h *host) end() {
 	for _, s := range h.open {
 		s.end(closedErrOf(h.failed))
 	}
+	h.leases.stop()
 	if h.tr != nil {
 		if err := h.tr.Close(); err != nil {
 			h.cfg.Logger.Warn("ensemble: closing the transport", "member", h.cfg.ID, "err", err)
