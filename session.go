@@ -56,12 +56,17 @@ func (h *host) newSession(n *core.SessionNews, own bool, since time.Time) *Sessi
 	s := &Session{id: SessionID(n.Session), generation: n.Generation, timeout: time.Duration(n.Timeout) * time.Millisecond, own: own}
 	s.client = client{h, s}
 	copy(s.password[:], h.sm.Password(n.Session))
-	h.open[n.Session] = s
+	h.open.Put(served{s})
 	if !h.leases.add(s, s.lastsUntil(since)) {
 		s.lapse()
 	}
 	return s
 }
+
+// served lets byid find a session.
+type served struct{ *Session }
+
+func (s served) Key() uint64 { return uint64(s.id) }
 
 // noSession is the session of a node that has none yet.
 func noSession(h *host) *Session {
@@ -118,7 +123,7 @@ func (h *host) tell(c *call) {
 func (h *host) sessionNews(news []core.SessionNews) {
 	for i := range news {
 		n := &news[i]
-		s := h.open[n.Session]
+		s := h.open.Get(n.Session).Session
 		if n.What > core.SessionAttached && (s == nil || s.generation != n.Generation) {
 			continue
 		}
@@ -140,10 +145,10 @@ func (h *host) sessionNews(news []core.SessionNews) {
 		case core.SessionRenewed:
 			s.lasts(h.began.Add(n.Since))
 		case core.SessionExpired:
-			delete(h.open, n.Session)
+			h.open.Delete(n.Session)
 			s.end(ErrSessionExpired)
 		case core.SessionMoved:
-			delete(h.open, n.Session)
+			h.open.Delete(n.Session)
 			s.end(ErrSessionMoved)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/byid"
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
@@ -17,7 +18,7 @@ import (
 type outbox struct {
 	run     zab.Incarnation // names this run of the member
 	own     client          // the member's own session; its id is 0 until the transaction is applied here
-	clients map[uint64]*client
+	clients byid.Map[*client]
 	order   []*client     // the clients as they came; where one has gone stands the one that was last
 	busy    []*client     // that have calls without an answer, but own
 	unsent  []*client     // that have calls for the present leader, but own
@@ -49,6 +50,9 @@ type client struct {
 	spread     bool   // its renewals no longer fall on the ticks of those that began with it
 }
 
+// Key returns what byid finds it by.
+func (c *client) Key() uint64 { return c.session }
+
 // waits is how many calls have no answer.
 func (c *client) waits() int {
 	if c.calls == nil {
@@ -74,7 +78,7 @@ func (w *waiting) closes() bool { return len(w.payload) > 0 && w.payload[0] == r
 func (b *outbox) served(session uint64, generation uint32) *client {
 	c := &b.own
 	if session != c.session {
-		c = b.clients[session]
+		c = b.clients.Get(session)
 	}
 	if session == 0 || c == nil || c.generation != generation {
 		return nil
@@ -287,10 +291,7 @@ func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R], skipped bo
 	if o.Attached && o.Err == nil {
 		m.gone(o.Session, SessionMoved, skipped && !mutant.On("recalled-move-definite")) // the same session, served here under its former generation
 		x := &client{session: o.Session, generation: o.Generation, timeout: o.Timeout, first: 1}
-		if b.clients == nil {
-			b.clients = make(map[uint64]*client)
-		}
-		b.clients[x.session] = x
+		b.clients.Put(x)
 		x.at = uint32(len(b.order))
 		b.order = append(b.order, x)
 		m.renewal.serve(x, m.cfg.Tick)
@@ -304,7 +305,7 @@ func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R], skipped bo
 // may have been. Of the member's own session, what is certain not to be decided is made on the next.
 func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
 	b := &m.outbox
-	c := b.clients[id]
+	c := b.clients.Get(id)
 	if id == b.own.session {
 		c = &b.own
 	}
@@ -332,7 +333,7 @@ func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
 		}
 	}
 	if c != &b.own {
-		delete(b.clients, id)
+		b.clients.Delete(id)
 		last := len(b.order) - 1
 		b.order[c.at], b.order[last].at = b.order[last], c.at
 		b.order[last] = nil
@@ -382,9 +383,9 @@ func (m *Machine[V, R]) jumped() {
 		m.opened(own.ID, own.Timeout)
 	}
 	m.recall(&b.own)
-	for _, c := range b.sorted() {
+	for _, c := range b.clients.Sorted() {
 		switch x, ok := m.sm.Session(c.session); {
-		case m.failed != nil || b.clients[c.session] != c || m.zab.Applied() < zab.Zxid(c.session):
+		case m.failed != nil || b.clients.Get(c.session) != c || m.zab.Applied() < zab.Zxid(c.session):
 		case !ok:
 			m.gone(c.session, SessionExpired, true)
 		case x.Generation != c.generation:
@@ -393,16 +394,6 @@ func (m *Machine[V, R]) jumped() {
 			m.recall(c)
 		}
 	}
-}
-
-// sorted returns the clients by their session.
-func (b *outbox) sorted() []*client {
-	list := make([]*client, 0, len(b.clients))
-	for _, c := range b.clients { // any order: it is sorted
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(x, y *client) int { return cmp.Compare(x.session, y.session) })
-	return list
 }
 
 // recall answers what the state has decided of c.
@@ -421,7 +412,7 @@ func (m *Machine[V, R]) recall(c *client) {
 // endOutbox answers every call at the end.
 func (m *Machine[V, R]) endOutbox(err error) {
 	b := &m.outbox
-	for _, c := range append([]*client{&b.own}, b.sorted()...) {
+	for _, c := range append([]*client{&b.own}, b.clients.Sorted()...) {
 		for c.waits() > 0 {
 			why := err
 			if c.first < c.handed {
