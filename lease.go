@@ -84,7 +84,6 @@ func (l *leases) stop() {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	l.queue = nil
 	l.mu.Unlock()
 }
 
