@@ -71,14 +71,6 @@ func (c client) reader(ctx context.Context) (*datatree.Tree, *datatree.Caller, e
 	return t, c.s.caller(), c.s.alive()
 }
 
-// caller returns who a session's calls are made by: nil for the host.
-func (s *Session) caller() *datatree.Caller {
-	if s.own {
-		return nil
-	}
-	return s.who.Load()
-}
-
 // denied is the error of a read.
 func denied(op, path string, err error) error {
 	if bad := datatree.CheckPath(path); bad != nil {
