@@ -57,24 +57,40 @@ func (l *leases) arm() {
 	}
 }
 
+// mostLooked is how many a round looks at before it tells those that are over, and lets others have the lock.
+const mostLooked = 64
+
 // round takes those whose time has come.
 func (l *leases) round() {
-	l.mu.Lock()
-	now := time.Since(l.began)
-	var over []*Session
-	for len(l.queue) > 0 && l.queue[0].due <= now {
-		s := l.queue[0]
-		if s.due = time.Duration(s.until.Load()); s.due > now {
-			heap.Fix(&l.queue, 0)
-			continue
+	for more := true; more; {
+		var over []*Session
+		l.mu.Lock()
+		now := time.Since(l.began)
+		first := func() *Session {
+			if len(l.queue) > 0 && l.queue[0].due <= now {
+				return l.queue[0]
+			}
+			return nil
 		}
-		heap.Pop(&l.queue)
-		over = append(over, s)
-	}
-	l.arm()
-	l.mu.Unlock()
-	for _, s := range over {
-		s.lapse()
+		for range mostLooked {
+			s := first()
+			if s == nil {
+				break
+			}
+			if s.due = time.Duration(s.until.Load()); s.due > now {
+				heap.Fix(&l.queue, 0)
+				continue
+			}
+			heap.Pop(&l.queue)
+			over = append(over, s)
+		}
+		if more = first() != nil; !more {
+			l.arm()
+		}
+		l.mu.Unlock()
+		for _, s := range over {
+			s.lapse()
+		}
 	}
 }
 

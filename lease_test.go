@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,25 @@ func TestLeases(t *testing.T) {
 				t.Errorf("seed %d: %d are left", seed, n)
 			}
 		})
+	}
+}
+
+// Two end a session at once, and one of them has only begun to: the other, such as a Close that returns, leaves nothing that goes on.
+func TestEndedByTwo(t *testing.T) {
+	h := &host{wake: make(chan struct{}, 1)}
+	h.leases.began = time.Now()
+	s := &Session{timeout: 3 * time.Second}
+	s.client = client{h, s}
+	h.leases.add(s, time.Now().Add(time.Hour))
+	ctx := s.Context()
+	s.ending.Store(&ending{ErrNoQuorum})
+	s.end(ErrSessionExpired)
+	if ctx.Err() == nil || context.Cause(ctx) != ErrNoQuorum {
+		t.Errorf("its context: %v", context.Cause(ctx))
+	}
+	h.leases.stop()
+	if h.leases.round(); len(h.leases.queue) > 0 || h.leases.timer.Stop() {
+		t.Error("a timer is left behind the end of the node")
 	}
 }
 

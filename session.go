@@ -90,16 +90,14 @@ func (s *Session) lapse() {
 	s.h.tell(&call{kind: giveUp, kept: true, done: make(chan struct{}), s: s})
 }
 
-// end ends the context, once.
+// end ends the context. The first says why; when any returns it has ended.
 func (s *Session) end(why error) {
-	if !s.ending.CompareAndSwap(nil, &ending{why}) {
-		return
-	}
+	s.ending.CompareAndSwap(nil, &ending{why})
 	s.mu.Lock()
 	c := s.context
 	s.mu.Unlock()
 	if c != nil {
-		c.cancel(why)
+		c.cancel(s.alive())
 	}
 	s.h.leases.remove(s)
 }
@@ -134,13 +132,8 @@ func (h *host) sessionNews(news []core.SessionNews) {
 				close(h.opened)
 			}
 		case core.SessionAttached:
-			since, c := time.Now(), h.slots.peek(n.Ticket)
-			if c != nil {
-				since = c.handed
-			}
-			s = h.newSession(n, false, since)
-			if c != nil {
-				c.s = s
+			if c := h.slots.peek(n.Ticket); c != nil { // it is answered next
+				c.s = h.newSession(n, false, c.handed)
 			}
 		case core.SessionRenewed:
 			if mutant.On("lasts-from-answer") {
@@ -160,7 +153,6 @@ func (h *host) sessionNews(news []core.SessionNews) {
 // orphaned is for a session whose caller did not wait for it. One that is new is ended; one that was there before is only given up: its owner may resume it elsewhere.
 func (h *host) orphaned(c *call) {
 	if c.resumes && !mutant.On("resumption-ends") {
-		c.s.end(ErrNoQuorum)
 		c.s.lapse()
 		return
 	}
@@ -229,8 +221,13 @@ func (n *Node) Session() *Session { return n.h.session.Load() }
 // ID returns the id of the session, the zxid of the transaction that opened it; 0 before the node's first readiness.
 func (s *Session) ID() SessionID { return s.id }
 
-// Password returns what ResumeSession asks for. Every member of the ensemble can compute it; keep it from everybody else.
-func (s *Session) Password() []byte { return slices.Clone(s.password[:]) }
+// Password returns what ResumeSession asks for; nothing before the node's first readiness. Every member of the ensemble can compute it; keep it from everybody else.
+func (s *Session) Password() []byte {
+	if s.id == 0 {
+		return nil
+	}
+	return slices.Clone(s.password[:])
+}
 
 // Timeout returns the timeout as it was granted.
 func (s *Session) Timeout() time.Duration { return s.timeout }
@@ -251,9 +248,9 @@ func (s *Session) Context() context.Context {
 	if s.context == nil {
 		s.context = new(endable)
 		s.context.Context, s.context.cancel = context.WithCancelCause(context.Background())
-		if e := s.ending.Load(); e != nil {
-			s.context.cancel(e.err)
-		}
+	}
+	if why := s.alive(); why != nil {
+		s.context.cancel(why)
 	}
 	return s.context.Context
 }

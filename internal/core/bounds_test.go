@@ -261,3 +261,33 @@ func TestSyncAnswerOfAnother(t *testing.T) {
 		t.Error("3 leads, and its answer is not taken")
 	}
 }
+
+// Queues that grew too large to be kept are kept by nobody.
+func TestSpareQueues(t *testing.T) {
+	var b outbox
+	all := make([]*client, 10)
+	for i := range all {
+		all[i] = &client{session: uint64(i + 1)}
+	}
+	for _, n := range []int{1, 1000} {
+		for _, c := range all {
+			for range n {
+				b.push(c, waiting{ticket: 1})
+			}
+		}
+		for _, c := range all {
+			for c.waits() > 0 {
+				b.pop(c)
+			}
+		}
+		calls := 0
+		for _, q := range b.spare[:cap(b.spare)] {
+			if q != nil {
+				calls += cap(q.list)
+			}
+		}
+		if calls > mostIdle*len(all) || n == 1 && len(b.spare) != len(all) {
+			t.Errorf("%d queues are kept, with room for %d calls", len(b.spare), calls)
+		}
+	}
+}

@@ -146,7 +146,7 @@ func (b *outbox) pop(c *client) waiting {
 		c.calls = nil
 		last := b.busy[len(b.busy)-1]
 		b.busy[c.place-1], last.place = last, c.place
-		b.busy = b.busy[:len(b.busy)-1]
+		b.busy[len(b.busy)-1], b.busy = nil, b.busy[:len(b.busy)-1]
 		c.place = 0
 	}
 	return w
@@ -161,7 +161,7 @@ func (b *outbox) queue() *queue[waiting] {
 		return new(queue[waiting])
 	}
 	q := b.spare[last]
-	b.spare = b.spare[:last]
+	b.spare[last], b.spare = nil, b.spare[:last]
 	return q
 }
 

@@ -91,6 +91,7 @@ func (m *Machine[V, R]) renewTick() {
 			touches = append(touches, Touch{c.session, c.generation})
 		}
 	}
+	clear(r.list) // those that go are not held
 	for part := range slices.Chunk(touches, mostTouches) {
 		if len(r.sent) >= mostBatches {
 			break // the leader does not answer

@@ -35,7 +35,7 @@ func (t *turns) tick(list []*client) []*client {
 		}
 	}
 	clear((*slot)[len(rest):])
-	if *slot = rest; len(rest) == 0 {
+	if *slot = rest; len(rest) == 0 && cap(rest) > 0 {
 		t.spare, *slot = rest, nil
 	}
 	return list
