@@ -29,11 +29,12 @@ var arrows = []struct{ pkg, may string }{
 	{"quorum", ""},
 	{"internal/mutant", ""}, // a constant in a normal build
 	{"internal/msgpack", ""},
+	{"internal/byid", ""},
 	{"zab", "internal/mutant quorum"},
 	{"election", "internal/mutant zab quorum"},
-	{"session", "internal/mutant zab quorum"},
+	{"session", "internal/byid internal/mutant zab quorum"},
 	{"datatree", "internal/msgpack internal/mutant zab quorum"},
-	{"internal/core", "internal/mutant election session datatree zab quorum"},
+	{"internal/core", "internal/byid internal/mutant election session datatree zab quorum"},
 	{"internal/link", "internal/mutant quorum"},
 	{"internal/wire", "internal/msgpack zab election internal/core quorum internal/link"},
 	{"internal/script", ""},
@@ -59,7 +60,7 @@ var arrows = []struct{ pkg, may string }{
 // onlyTests are imported by tests alone: they bring the flags of package testing into whatever links them.
 var onlyTests = strings.Fields("internal/sim internal/script internal/crashtest internal/golden")
 
-var pure = strings.Fields("quorum zab election datatree session internal/core internal/link internal/msgpack")
+var pure = strings.Fields("quorum zab election datatree session internal/core internal/link internal/msgpack internal/byid")
 
 // notPure are the packages of the standard library that bring in time, chance, I/O or concurrency. A name ending in / is
 // for everything below it.
