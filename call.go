@@ -3,11 +3,13 @@ package ensemble
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 )
 
 type callKind uint8
@@ -100,6 +102,9 @@ func (q *calls) take(t *taken[*call]) {
 	t.list, q.list = q.list, spare
 	q.mu.Unlock()
 	t.next = 0
+	if mutant.On("calls-reversed") {
+		slices.Reverse(t.list)
+	}
 }
 
 // borrow returns a call that nobody else has. The pool is the node's own: a channel of one bubble of testing/synctest must not get into another.

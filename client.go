@@ -6,6 +6,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/internal/core"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 )
 
 // Client reads and writes the tree. A Node and a Session are Clients. It may gain methods: embed it in fakes.
@@ -68,14 +69,6 @@ func (c client) reader(ctx context.Context) (*datatree.Tree, *datatree.Caller, e
 		return t, nil, err
 	}
 	return t, c.s.caller(), c.s.alive()
-}
-
-// caller returns who a session's calls are made by: nil for the host.
-func (s *Session) caller() *datatree.Caller {
-	if s.own {
-		return nil
-	}
-	return s.who.Load()
 }
 
 // denied is the error of a read.
@@ -291,7 +284,7 @@ func (c client) Sync(ctx context.Context) (Zxid, error) {
 		}
 	}
 	_, z, err := c.h.do(ctx, c.h.borrow(syncing))
-	if err == nil && c.s != nil {
+	if err == nil && c.s != nil && !mutant.On("sync-of-moved") {
 		if err := c.s.alive(); err != nil { // no read on the session can follow
 			return 0, err
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/byid"
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/link"
@@ -51,8 +52,8 @@ type loop struct {
 	control, log, bulk taken[frame]
 	calls              taken[*call]
 	slots              slots
-	open               map[uint64]*Session // that this node serves
-	began              time.Time           // from when the machine counts
+	open               byid.Map[served] // sessions that this node serves
+	began              time.Time        // from when the machine counts
 
 	more              bool // the machine has more to apply
 	issued, persisted zab.WriteID
@@ -107,7 +108,8 @@ func (h *host) initLoop(f durable.Found, state *core.Znodes, tail int) {
 	var secret session.Key
 	random(secret[:])
 	cc.Tick, cc.Timeout = cfg.Tick, cfg.granted(cfg.SessionTimeout)
-	h.open, h.began = map[uint64]*Session{}, time.Now()
+	h.began = time.Now()
+	h.leases.began = h.began
 	random(cc.Run[:])
 	random(cc.Incarnation[:])
 	random(cc.Ensemble[:])
@@ -462,9 +464,10 @@ func (h *host) end() {
 			c.signal()
 		}
 	}
-	for _, s := range h.open {
+	for _, s := range h.open.Sorted() {
 		s.end(closedErrOf(h.failed))
 	}
+	h.leases.stop()
 	if h.tr != nil {
 		if err := h.tr.Close(); err != nil {
 			h.cfg.Logger.Warn("ensemble: closing the transport", "member", h.cfg.ID, "err", err)

@@ -88,6 +88,7 @@ type host struct {
 	served   chan struct{} // closed then
 	inFlight atomic.Int64
 	waiters  waiters
+	leases   leases
 	keeper   keeper
 	backups  backups
 	watches  watches

@@ -32,36 +32,46 @@ type SessionOptions struct {
 type Session struct {
 	client
 	id         SessionID
-	generation uint32
-	password   []byte
 	timeout    time.Duration
+	generation uint32
+	place      uint32        // in leases, plus 1; 0: it is not there
+	due        time.Duration // when it comes by there
+	until      atomic.Int64  // when its context ends, if nothing more is confirmed; it grows by the node's goroutine only
+	ending     atomic.Pointer[ending]
+	who        atomic.Pointer[datatree.Caller] // nil: whoever needs no more than the session; replaced, never changed
+	mu         sync.Mutex
+	context    *endable // nil: nobody has asked for it
+	password   [session.PasswordBytes]byte
 	own        bool // the node's own
-	ctx        context.Context
-	cancel     context.CancelCauseFunc
-	timer      *time.Timer // ends ctx when no renewal is confirmed
-	until      time.Time   // then; the node's goroutine only
-	adding     sync.Mutex
-	who        atomic.Pointer[datatree.Caller] // replaced, never changed
 }
 
-// newSession makes what callers see of a session that this node serves. Called by the node's goroutine.
-func (h *host) newSession(n *core.SessionNews, own bool) *Session {
-	s := &Session{
-		id: SessionID(n.Session), generation: n.Generation, password: h.sm.Password(n.Session),
-		timeout: time.Duration(n.Timeout) * time.Millisecond, own: own,
-	}
+// endable is a context and what ends it.
+type endable struct {
+	context.Context
+	cancel context.CancelCauseFunc
+}
+
+// newSession makes what callers see of a session that this node serves, since something was sent that is confirmed now. Called by the node's goroutine.
+func (h *host) newSession(n *core.SessionNews, own bool, since time.Time) *Session {
+	s := &Session{id: SessionID(n.Session), generation: n.Generation, timeout: time.Duration(n.Timeout) * time.Millisecond, own: own}
 	s.client = client{h, s}
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.who.Store(&datatree.Caller{Session: n.Session})
-	s.timer = time.AfterFunc(s.timeout, s.lapse)
+	copy(s.password[:], h.sm.Password(n.Session))
+	h.open.Put(served{s})
+	if !h.leases.add(s, s.lastsUntil(since)) {
+		s.lapse()
+	}
 	return s
 }
+
+// served lets byid find a session.
+type served struct{ *Session }
+
+func (s served) Key() uint64 { return uint64(s.id) }
 
 // noSession is the session of a node that has none yet.
 func noSession(h *host) *Session {
 	s := &Session{own: true}
 	s.client = client{h, s}
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.end(ErrNoQuorum)
 	return s
 }
@@ -69,32 +79,29 @@ func noSession(h *host) *Session {
 // lasts lets the context last two thirds of the timeout from since on, when something was sent that a quorum has confirmed by now. A context that has ended stays
 // so. Called by the node's goroutine.
 func (s *Session) lasts(since time.Time) {
-	until := since.Add(s.timeout * 2 / 3)
-	if mutant.On("context-outlives") {
-		until = since.Add(s.timeout * 2)
-	}
-	switch left := time.Until(until); {
-	case s.ctx.Err() != nil || !until.After(s.until):
-	case left <= 0:
-		s.lapse()
-	default:
-		s.until = until
-		s.timer.Reset(left)
+	if until := int64(s.lastsUntil(since).Sub(s.h.leases.began)); until > s.until.Load() {
+		s.until.Store(until) // if that has passed, so has what stood there: its time comes by
 	}
 }
 
 // lapse ends the context because no renewal was confirmed in time. The ensemble may end the session from now on, so the node gives it up.
 func (s *Session) lapse() {
-	s.cancel(ErrNoQuorum)
+	s.end(ErrNoQuorum)
 	s.h.tell(&call{kind: giveUp, kept: true, done: make(chan struct{}), s: s})
 }
 
-// end ends the context.
+// end ends the context, once.
 func (s *Session) end(why error) {
-	s.cancel(why)
-	if s.timer != nil {
-		s.timer.Stop()
+	if !s.ending.CompareAndSwap(nil, &ending{why}) {
+		return
 	}
+	s.mu.Lock()
+	c := s.context
+	s.mu.Unlock()
+	if c != nil {
+		c.cancel(why)
+	}
+	s.h.leases.remove(s)
 }
 
 // tell puts a call of the node itself into the queue. Nobody waits for it.
@@ -116,32 +123,35 @@ func (h *host) tell(c *call) {
 func (h *host) sessionNews(news []core.SessionNews) {
 	for i := range news {
 		n := &news[i]
-		s := h.open[n.Session]
+		s := h.open.Get(n.Session).Session
 		if n.What > core.SessionAttached && (s == nil || s.generation != n.Generation) {
 			continue
 		}
 		switch n.What {
 		case core.SessionOpened:
-			s = h.newSession(n, true)
-			h.open[n.Session] = s
-			s.lasts(h.began.Add(n.Since))
+			s = h.newSession(n, true, h.began.Add(n.Since))
 			if h.session.Swap(s).id == 0 {
 				close(h.opened)
 			}
 		case core.SessionAttached:
-			s = h.newSession(n, false)
-			h.open[n.Session] = s
-			if c := h.slots.peek(n.Ticket); c != nil {
+			since, c := time.Now(), h.slots.peek(n.Ticket)
+			if c != nil {
+				since = c.handed
+			}
+			s = h.newSession(n, false, since)
+			if c != nil {
 				c.s = s
-				s.lasts(c.handed)
 			}
 		case core.SessionRenewed:
+			if mutant.On("lasts-from-answer") {
+				s.lasts(time.Now())
+			}
 			s.lasts(h.began.Add(n.Since))
 		case core.SessionExpired:
-			delete(h.open, n.Session)
+			h.open.Delete(n.Session)
 			s.end(ErrSessionExpired)
 		case core.SessionMoved:
-			delete(h.open, n.Session)
+			h.open.Delete(n.Session)
 			s.end(ErrSessionMoved)
 		}
 	}
@@ -201,10 +211,12 @@ func (h *host) openSession(ctx context.Context, resumes bool, request func() []b
 			return nil, e.Err
 		case c.err != nil:
 			return nil, c.err
-		case c.s.ctx.Err() == nil:
+		}
+		switch why := c.s.alive(); {
+		case why == nil:
 			return c.s, nil
-		case errors.Is(context.Cause(c.s.ctx), ErrClosed), resumes && !errors.Is(context.Cause(c.s.ctx), ErrNoQuorum):
-			return nil, context.Cause(c.s.ctx)
+		case errors.Is(why, ErrClosed), resumes && !errors.Is(why, ErrNoQuorum):
+			return nil, why
 		}
 		h.orphaned(c)
 	}
@@ -218,7 +230,7 @@ func (n *Node) Session() *Session { return n.h.session.Load() }
 func (s *Session) ID() SessionID { return s.id }
 
 // Password returns what ResumeSession asks for. Every member of the ensemble can compute it; keep it from everybody else.
-func (s *Session) Password() []byte { return slices.Clone(s.password) }
+func (s *Session) Password() []byte { return slices.Clone(s.password[:]) }
 
 // Timeout returns the timeout as it was granted.
 func (s *Session) Timeout() time.Duration { return s.timeout }
@@ -233,14 +245,37 @@ func (s *Session) Session() *Session { return s }
 // ErrNoQuorum when nothing was confirmed in time: the session is given up here then, and its Context stays ended, even if ResumeSession brings the session back.
 //
 // A process that was stopped, or a machine that slept, learns of it late: its monotonic clock may have stood still. Guard what matters with a fencing token, such as the Czxid of the session's ephemeral.
-func (s *Session) Context() context.Context { return s.ctx }
+func (s *Session) Context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.context == nil {
+		s.context = new(endable)
+		s.context.Context, s.context.cancel = context.WithCancelCause(context.Background())
+		if e := s.ending.Load(); e != nil {
+			s.context.cancel(e.err)
+		}
+	}
+	return s.context.Context
+}
 
 // alive returns why the session cannot be used any more.
 func (s *Session) alive() error {
-	if s.ctx.Err() != nil {
-		return context.Cause(s.ctx)
+	if e := s.ending.Load(); e != nil {
+		return e.err
 	}
 	return nil
+}
+
+// caller returns who a session's calls are made by: nil for the host.
+func (s *Session) caller() *datatree.Caller {
+	if s.own {
+		return nil
+	}
+	if who := s.who.Load(); who != nil {
+		return who
+	}
+	s.who.CompareAndSwap(nil, &datatree.Caller{Session: uint64(s.id)})
+	return s.who.Load()
 }
 
 // AddAuth adds the identities that the credential proves under a scheme, such as "digest" with "user:password", for the calls made after it. It gives ErrNoAuth if
@@ -253,18 +288,22 @@ func (s *Session) AddAuth(ctx context.Context, scheme string, credential []byte)
 	if err := s.alive(); err != nil {
 		return err
 	}
-	s.adding.Lock()
-	defer s.adding.Unlock()
-	who := *s.who.Load()
-	who.Identities = slices.Clone(who.Identities)
-	if !t.Authenticate(&who, scheme, credential) {
-		return ErrNoAuth
+	for {
+		is := s.who.Load()
+		who := datatree.Caller{Session: uint64(s.id)}
+		if is != nil {
+			who.Identities = slices.Clone(is.Identities)
+		}
+		if !t.Authenticate(&who, scheme, credential) {
+			return ErrNoAuth
+		}
+		if len(who.Identities) > core.MaxIdentities {
+			return ErrTooLarge
+		}
+		if s.who.CompareAndSwap(is, &who) {
+			return nil
+		}
 	}
-	if len(who.Identities) > core.MaxIdentities {
-		return ErrTooLarge
-	}
-	s.who.Store(&who)
-	return nil
 }
 
 // Close ends the session: its Context at once, and its ephemerals by agreement, when Close returns nil. A session that has ended already is no error; one that
@@ -281,7 +320,7 @@ func (s *Session) Close(ctx context.Context) error {
 	c := s.h.borrow(write)
 	c.s, c.payload = s, core.AppendClose(c.payload[:0])
 	_, _, err := s.h.do(ctx, c)
-	if errors.Is(err, ErrSessionExpired) && !errors.Is(err, ErrUncertain) {
+	if errors.Is(err, ErrSessionExpired) && !errors.Is(err, ErrUncertain) && !mutant.On("closed-twice-refused") {
 		return nil
 	}
 	if err != nil {

@@ -217,10 +217,32 @@ func TestH7ClientSideExpiry(t *testing.T) {
 	})
 }
 
+// H7, too: a Context lasts from when a renewal was sent, and not from when its answer came, however long both were on their way.
+func TestH7SlowRenewals(t *testing.T) {
+	const delay = 100 * time.Millisecond
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		c.WaitLeader()
+		n := c.Node(c.Followers()[0])
+		s := must[*ensemble.Session](t)(n.NewSession(t.Context(), ensemble.SessionOptions{Timeout: timeout}))
+		c.Network().SetDelay(delay, delay)
+		wait(t, 10*timeout)
+		if s.Context().Err() != nil {
+			t.Fatalf("it is not renewed: %v", context.Cause(s.Context()))
+		}
+		cut := time.Now()
+		c.Isolate(n.Status().ID)
+		wantCause(t, s, ensemble.ErrNoQuorum)
+		if d := time.Since(cut); d > timeout*2/3-4*delay || d < timeout*2/3-timeout/6-4*delay-2*tick { // there and back, with a round of confirmation between
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
 // H8: whatever is asked of a session at a bad moment has a definite answer.
 func TestH8BadMoments(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		ctx := t.Context()
+		ctx := patient(t)
 		c := ensembletest.New(t, 3)
 		n := c.Node(c.Followers()[0])
 		s := newSession(t, n)

@@ -25,7 +25,7 @@ type lost struct {
 
 // loseAnswer submits op on a session, with the answer lost on its way.
 func loseAnswer(t *testing.T, op ensemble.Op) *lost {
-	ctx := t.Context()
+	ctx := patient(t)
 	c := ensembletest.New(t, 3)
 	x := &lost{t: t, c: c, leader: c.WaitLeader(), serve: c.Followers()[0], other: c.Followers()[1]}
 	x.s = must[*ensemble.Session](t)(c.Node(x.serve).NewSession(ctx, ensemble.SessionOptions{Timeout: 20 * time.Second}))
@@ -72,7 +72,7 @@ func forLosses(t *testing.T, op ensemble.Op, then func(t *testing.T, x *lost, lo
 			bubble(t, func(t *testing.T) {
 				x := loseAnswer(t, op)
 				look, told := loss(x)
-				r, err := x.pending.Wait(t.Context())
+				r, err := x.pending.Wait(patient(t))
 				switch {
 				case told && (err != nil || r.Zxid != x.zxid):
 					t.Errorf("what was decided as %v is told as %v, %v", x.zxid, r.Zxid, err)
@@ -89,7 +89,7 @@ func forLosses(t *testing.T, op ensemble.Op, then func(t *testing.T, x *lost, lo
 // R6: the answer to a sequential create is lost. There is exactly one znode; its caller has its name, or finds it by its session.
 func TestR6UnknownOutcomeResolves(t *testing.T) {
 	forLosses(t, ensemble.CreateOp{Path: "/q/i-", Mode: ensemble.Ephemeral | ensemble.Sequential}, func(t *testing.T, x *lost, look *ensemble.Session, r ensemble.Result) {
-		ctx := t.Context()
+		ctx := patient(t)
 		names := must[[]string](t)(look.Children(ctx, "/q"))
 		if len(names) != 1 || r.Path != "" && r.Path != "/q/"+names[0] {
 			t.Fatalf("%q was made, and %q told", names, r.Path)
@@ -143,7 +143,7 @@ func TestH10EphemeralInMulti(t *testing.T) {
 	for name, loss := range losses { // any order: each by itself
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				ctx := t.Context()
+				ctx := patient(t)
 				x := loseAnswer(t, ensemble.CreateOp{Path: "/q/first"})
 				answer := make(chan error, 1)
 				go func() {
@@ -188,7 +188,7 @@ func TestH10EphemeralInMulti(t *testing.T) {
 // number is skipped by an orphan, the counter is exact, no delete of what is there is told that it is not.
 func TestLostAnswers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		ctx := t.Context()
+		ctx := patient(t)
 		c := ensembletest.New(t, 3)
 		must[string](t)(c.Node(1).Create(ctx, "/n", []byte{0}, 0))
 		must[string](t)(c.Node(1).Create(ctx, "/q", nil, 0))

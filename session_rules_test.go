@@ -160,6 +160,35 @@ func TestNothingAfterTheEnd(t *testing.T) {
 	}
 }
 
+// H8: a session is resumed, or closed, when its end is proposed and not applied. The one is refused, the other is not judged: its end answers it.
+func TestH8AskedWhileItEnds(t *testing.T) {
+	sm, own := opened(t)
+	txn, _ := sm.Prepare(2, 6, core.Call{Name: core.Name{Session: own, Sequence: 1}, Low: 1, Payload: core.AppendCreate(nil, 2000)})
+	client := applyTo(t, sm, 2, txn).Session
+	sm.Lead(tick)
+	for range session.Ticks(2*time.Second, tick) {
+		sm.Touch(own, 0)
+		sm.Elapse()
+	}
+	end, ok := sm.PrepareEnd(3, 7)
+	if !ok {
+		t.Fatal("it does not end")
+	}
+	if _, ok := sm.Prepare(4, 8, core.Call{Name: core.Name{Session: client, Sequence: 1}, Low: 1, Payload: core.AppendClose(nil)}); ok {
+		t.Error("it is closed once more")
+	}
+	resume, ok := sm.Prepare(4, 8, core.Call{Name: core.Name{Session: own, Sequence: 2}, Low: 1, Payload: core.AppendResume(nil, client, sm.Password(client))})
+	if !ok {
+		t.Fatal("who resumes it has no answer")
+	}
+	if o := applyTo(t, sm, 3, end); o.Closed != client {
+		t.Errorf("it has ended %d", o.Closed)
+	}
+	if o := applyTo(t, sm, 4, resume); o.Err != core.ErrExpired || o.Attached {
+		t.Errorf("it was resumed when it had ended: %+v", o)
+	}
+}
+
 // What was decided is found in the state that a snapshot brings, and in that of whoever leads after it: it is not judged again.
 func TestWindowSurvivesSnapshot(t *testing.T) {
 	sm, own := opened(t)

@@ -60,6 +60,13 @@ func wait(t *testing.T, d time.Duration) {
 	<-ctx.Done()
 }
 
+// patient is a context for calls that must be answered: who waits for minutes of virtual time waits for nothing.
+func patient(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func wantCause(t *testing.T, s *ensemble.Session, want error) {
 	t.Helper()
 	<-s.Context().Done()

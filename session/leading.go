@@ -58,6 +58,9 @@ func (t *Table) trackSince(r *row, since uint64) {
 	l := t.leading
 	stands := r.due != untracked && r.due != over
 	r.due = max(since+l.ticks(r), l.wheel.now+1)
+	if mutant.On("no-grace") && since == 0 {
+		r.due = l.wheel.now + 1
+	}
 	if !stands {
 		l.wheel.put(r.id, r.due)
 	}

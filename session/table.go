@@ -412,7 +412,7 @@ func (t *Table) All() iter.Seq[Session] {
 // the window is full.
 func (t *Table) Fresh(n Name, low uint64) bool {
 	r := t.row(n.Session)
-	return r != nil && (r.due != closing || mutant.On("call-after-close")) && n.Generation == r.next && n.Sequence == r.high+1 && low <= n.Sequence && n.Sequence-max(low, r.low) < MaxWindow
+	return r != nil && (r.due != closing || mutant.On("call-after-close")) && (n.Generation == r.next || mutant.On("former-owner-judged")) && n.Sequence == r.high+1 && low <= n.Sequence && n.Sequence-max(low, r.low) < MaxWindow
 }
 
 // Claim notes that a fresh call is proposed.
@@ -465,7 +465,7 @@ func (t *Table) ClaimClose(id uint64) { t.row(id).due = closing }
 // FreshMove tells whether a session can be moved.
 func (t *Table) FreshMove(id uint64) bool {
 	r := t.row(id)
-	return r != nil && r.due != closing && r.next < math.MaxUint32
+	return r != nil && (r.due != closing || mutant.On("ending-resumed")) && r.next < math.MaxUint32
 }
 
 // ClaimMove notes that a move is proposed. Calls of the generation before are not fresh any more, those of the next are.

@@ -251,6 +251,7 @@ func (m *Machine[V, R]) take(in Input) {
 		m.zab.Tick()
 		m.drain()
 		if m.renewal.leads && m.zab.Established() {
+			m.renewal.ends.tick(m.cfg.Tick)
 			m.sm.Elapse()
 			for n := int64(1); mutant.On("expiry-by-wall-clock") && n < min(jump/max(1, m.cfg.Tick.Milliseconds()), 1<<20); n++ {
 				m.sm.Elapse()

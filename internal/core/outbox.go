@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ensemble-go/ensemble/internal/byid"
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
@@ -17,7 +18,7 @@ import (
 type outbox struct {
 	run     zab.Incarnation // names this run of the member
 	own     client          // the member's own session; its id is 0 until the transaction is applied here
-	clients map[uint64]*client
+	clients byid.Map[*client]
 	order   []*client     // the clients as they came; where one has gone stands the one that was last
 	busy    []*client     // that have calls without an answer, but own
 	unsent  []*client     // that have calls for the present leader, but own
@@ -29,22 +30,35 @@ type outbox struct {
 	forward *Forward      // in this Output: more calls may join
 	bytes   int           // of its calls
 	held    int           // bytes of all payloads
+	spare   []*queue[waiting]
 }
 
 // client is a session that this member serves.
 type client struct {
 	session    uint64
+	first      uint64          // the sequence of the first of calls
+	handed     uint64          // every sequence below it was once handed to a leader
+	due        uint64          // the tick at which it is to be renewed; 0: it is not
+	calls      *queue[waiting] // sequences first, first+1, ...; nil: none
 	generation uint32
 	timeout    uint32
-	calls      queue[waiting] // sequences first, first+1, ...
-	first      uint64
-	sent       int    // calls handed to the present leader
-	handed     uint64 // every sequence below it was once handed to a leader
+	sent       uint32 // calls handed to the present leader
+	place      uint32 // in busy, plus 1; 0: it is not there
+	at         uint32 // in order
 	givenUp    bool   // it is renewed no more
 	isUnsent   bool   // it is in unsent
 	spread     bool   // its renewals no longer fall on the ticks of those that began with it
-	place      int    // in busy, plus 1; 0: it is not there
-	at         int    // in order
+}
+
+// Key returns what byid finds it by.
+func (c *client) Key() uint64 { return c.session }
+
+// waits is how many calls have no answer.
+func (c *client) waits() int {
+	if c.calls == nil {
+		return 0
+	}
+	return c.calls.len()
 }
 
 // mostWaiting is how many bytes of requests may wait at a member, beside MaxInFlight: with it, what waits for them at a leader, and
@@ -64,7 +78,7 @@ func (w *waiting) closes() bool { return len(w.payload) > 0 && w.payload[0] == r
 func (b *outbox) served(session uint64, generation uint32) *client {
 	c := &b.own
 	if session != c.session {
-		c = b.clients[session]
+		c = b.clients.Get(session)
 	}
 	if session == 0 || c == nil || c.generation != generation {
 		return nil
@@ -90,6 +104,9 @@ func (m *Machine[V, R]) request(x *Request) {
 		return
 	}
 	b.push(c, waiting{x.Ticket, x.Payload, x.Session != 0})
+	if mutant.On("resumed-unapplied") && len(x.Payload) > 0 && x.Payload[0] == requestResume {
+		m.decided(m.zab.Applied(), c, &Outcome[R]{Name: Name{Sequence: c.first}, Attached: true, Session: (&header{b: x.Payload[1:]}).uint(1 << 62), Generation: 1, Timeout: 60000}, false)
+	}
 }
 
 func (b *outbox) push(c *client, w waiting) {
@@ -98,13 +115,16 @@ func (b *outbox) push(c *client, w waiting) {
 	}
 	b.held += len(w.payload)
 	b.count++
+	if c.calls == nil {
+		c.calls = b.queue()
+	}
 	c.calls.push(w)
 	if c == &b.own {
 		return
 	}
 	if c.place == 0 {
 		b.busy = append(b.busy, c)
-		c.place = len(b.busy)
+		c.place = uint32(len(b.busy))
 	}
 	if !c.isUnsent {
 		c.isUnsent = true
@@ -118,14 +138,37 @@ func (b *outbox) pop(c *client) waiting {
 	b.held -= len(w.payload)
 	b.count--
 	c.first++
-	c.sent = max(0, c.sent-1)
-	if c.place > 0 && c.calls.len() == 0 {
+	if c.sent > 0 {
+		c.sent--
+	}
+	if c != &b.own && c.calls.len() == 0 {
+		b.putBack(c.calls)
+		c.calls = nil
 		last := b.busy[len(b.busy)-1]
 		b.busy[c.place-1], last.place = last, c.place
 		b.busy = b.busy[:len(b.busy)-1]
 		c.place = 0
 	}
 	return w
+}
+
+// mostSpare and mostIdle bound what is kept for sessions that call again: queues, and calls that one has room for.
+const mostSpare, mostIdle = 1 << 10, 64
+
+func (b *outbox) queue() *queue[waiting] {
+	last := len(b.spare) - 1
+	if last < 0 {
+		return new(queue[waiting])
+	}
+	q := b.spare[last]
+	b.spare = b.spare[:last]
+	return q
+}
+
+func (b *outbox) putBack(q *queue[waiting]) {
+	if len(b.spare) < mostSpare && cap(q.list) <= mostIdle {
+		b.spare = append(b.spare, q)
+	}
 }
 
 // unsend follows the end of the leader that calls were handed to: the next one gets all of them.
@@ -138,7 +181,7 @@ func (b *outbox) unsend() {
 	slices.SortFunc(b.busy, func(x, y *client) int { return cmp.Compare(x.session, y.session) })
 	b.unsent = b.unsent[:0]
 	for i, c := range b.busy {
-		c.sent, c.isUnsent, c.place = 0, true, i+1
+		c.sent, c.isUnsent, c.place = 0, true, uint32(i+1)
 		b.unsent = append(b.unsent, c)
 	}
 }
@@ -183,8 +226,8 @@ func (m *Machine[V, R]) serveOutbox() {
 // handOver hands over what the leader has not been given of one session; false if that leader, which is this member, cannot take it now.
 func (m *Machine[V, R]) handOver(leader quorum.ID, x *client) bool {
 	b := &m.outbox
-	for x.sent < x.calls.len() {
-		c := Call{Name: Name{x.session, x.generation, x.first + uint64(x.sent)}, Low: x.first, Payload: x.calls.at(x.sent).payload}
+	for int(x.sent) < x.waits() {
+		c := Call{Name: Name{x.session, x.generation, x.first + uint64(x.sent)}, Low: x.first, Payload: x.calls.at(int(x.sent)).payload}
 		if leader == m.cfg.Self {
 			if !m.zab.CanPropose() || m.sm.Waits(c) {
 				return false
@@ -215,7 +258,7 @@ func (m *Machine[V, R]) outcome(z zab.Zxid, o *Outcome[R]) {
 		}
 	}
 	if o.Name.Session != 0 {
-		if c := b.served(o.Name.Session, o.Name.Generation); c != nil && !m.decided(z, c, o, false) {
+		if c := b.served(o.Name.Session, o.Name.Generation); c != nil && !(mutant.On("unsent-not-answered") && c.sent == 0) && !m.decided(z, c, o, false) {
 			return
 		}
 	}
@@ -243,7 +286,7 @@ func (m *Machine[V, R]) opened(id uint64, timeout uint32) {
 // decided answers the next call of c. When what decided it was skipped with a snapshot, so was what was decided before it.
 func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R], skipped bool) bool {
 	b := &m.outbox
-	if o.Name.Sequence != c.first || c.calls.len() == 0 {
+	if o.Name.Sequence != c.first || c.waits() == 0 {
 		m.fail(fmt.Errorf("core: request %d of session %x was decided, and %d is the next to be", o.Name.Sequence, o.Name.Session, c.first))
 		return false
 	}
@@ -251,11 +294,8 @@ func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R], skipped bo
 	if o.Attached && o.Err == nil {
 		m.gone(o.Session, SessionMoved, skipped && !mutant.On("recalled-move-definite")) // the same session, served here under its former generation
 		x := &client{session: o.Session, generation: o.Generation, timeout: o.Timeout, first: 1}
-		if b.clients == nil {
-			b.clients = make(map[uint64]*client)
-		}
-		b.clients[x.session] = x
-		x.at = len(b.order)
+		b.clients.Put(x)
+		x.at = uint32(len(b.order))
 		b.order = append(b.order, x)
 		m.renewal.serve(x, m.cfg.Tick)
 		m.out.News = append(m.out.News, SessionNews{What: SessionAttached, Session: x.session, Generation: x.generation, Timeout: x.timeout, Ticket: w.ticket})
@@ -268,21 +308,21 @@ func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R], skipped bo
 // may have been. Of the member's own session, what is certain not to be decided is made on the next.
 func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
 	b := &m.outbox
-	c := b.clients[id]
+	c := b.clients.Get(id)
 	if id == b.own.session {
 		c = &b.own
 	}
 	if id == 0 || c == nil {
 		return
 	}
-	m.renewal.due.Remove(id)
+	c.due = 0
 	m.out.News = append(m.out.News, SessionNews{What: what, Session: id, Generation: c.generation})
 	why := ErrExpired
-	if what == SessionMoved {
+	if what == SessionMoved && !mutant.On("moved-told-as-expired") {
 		why = ErrMoved
 	}
 	var next []waiting
-	for c.calls.len() > 0 {
+	for c.waits() > 0 {
 		uncertain := skipped && c.first < c.handed
 		switch w := b.pop(c); {
 		case w.closes() && what == SessionExpired:
@@ -296,7 +336,7 @@ func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
 		}
 	}
 	if c != &b.own {
-		delete(b.clients, id)
+		b.clients.Delete(id)
 		last := len(b.order) - 1
 		b.order[c.at], b.order[last].at = b.order[last], c.at
 		b.order[last] = nil
@@ -320,7 +360,7 @@ func (m *Machine[V, R]) giveUp(x *GiveUp) {
 		return
 	}
 	c.givenUp = true
-	m.renewal.due.Remove(c.session)
+	c.due = 0
 	if c == &b.own {
 		b.push(c, waiting{payload: AppendClose(nil)})
 	}
@@ -346,9 +386,9 @@ func (m *Machine[V, R]) jumped() {
 		m.opened(own.ID, own.Timeout)
 	}
 	m.recall(&b.own)
-	for _, c := range b.sorted() {
+	for _, c := range b.clients.Sorted() {
 		switch x, ok := m.sm.Session(c.session); {
-		case m.failed != nil || b.clients[c.session] != c || m.zab.Applied() < zab.Zxid(c.session):
+		case m.failed != nil || b.clients.Get(c.session) != c || m.zab.Applied() < zab.Zxid(c.session):
 		case !ok:
 			m.gone(c.session, SessionExpired, true)
 		case x.Generation != c.generation:
@@ -359,19 +399,9 @@ func (m *Machine[V, R]) jumped() {
 	}
 }
 
-// sorted returns the clients by their session.
-func (b *outbox) sorted() []*client {
-	list := make([]*client, 0, len(b.clients))
-	for _, c := range b.clients { // any order: it is sorted
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(x, y *client) int { return cmp.Compare(x.session, y.session) })
-	return list
-}
-
 // recall answers what the state has decided of c.
 func (m *Machine[V, R]) recall(c *client) {
-	for c.session != 0 && c.calls.len() > 0 && m.failed == nil {
+	for c.session != 0 && c.waits() > 0 && m.failed == nil {
 		n := Name{c.session, c.generation, c.first}
 		o, ok := m.sm.Decided(Call{Name: n, Payload: c.calls.at(0).payload})
 		if !ok {
@@ -385,8 +415,8 @@ func (m *Machine[V, R]) recall(c *client) {
 // endOutbox answers every call at the end.
 func (m *Machine[V, R]) endOutbox(err error) {
 	b := &m.outbox
-	for _, c := range append([]*client{&b.own}, b.sorted()...) {
-		for c.calls.len() > 0 {
+	for _, c := range append([]*client{&b.own}, b.clients.Sorted()...) {
+		for c.waits() > 0 {
 			why := err
 			if c.first < c.handed {
 				why = errors.Join(err, ErrUncertain)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
-	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
@@ -15,15 +14,16 @@ import (
 // this leader after the owner was heard of, and whoever leads later grants the whole timeout after that. None of this is a transaction, and what is lost on the way is
 // made up for by the next.
 type renewal struct {
-	due   session.Tracker // what is to be renewed at which tick
-	list  []uint64        // of one tick
-	batch uint64          // the last that was made
-	sent  []batch         // to the present leader, without an answer, oldest first
-	anew  bool            // everything is due: there is another leader
-	left  int             // of outbox.order, that is due for that reason and has not had its turn
+	turns turns
+	list  []*client // of one tick
+	batch uint64    // the last that was made
+	sent  []batch   // to the present leader, without an answer, oldest first
+	anew  bool      // everything is due: there is another leader
+	left  int       // of outbox.order, that is due for that reason and has not had its turn
 
 	leads bool      // the state machine counts ticks
 	heard []hearing // at the leader: batches that wait for their round
+	ends  ends
 }
 
 type batch struct {
@@ -52,7 +52,7 @@ const (
 // serve begins the renewal of c: at the next tick for the first time.
 func (r *renewal) serve(c *client, tick time.Duration) {
 	if tick > 0 && c.timeout > 0 && c.session != 0 && !c.givenUp {
-		r.due.Add(c.session, 1)
+		r.turns.set(c, 1)
 	}
 }
 
@@ -78,24 +78,17 @@ func (m *Machine[V, R]) renewTick() {
 		}
 		r.left = rest
 	}
-	r.list = r.due.Tick(r.list[:0])
+	r.list = r.turns.tick(r.list[:0])
 	var touches []Touch
-	for _, id := range r.list {
-		c := b.clients[id]
-		if id == b.own.session {
-			c = &b.own
-		}
-		if c == nil || c.givenUp {
-			continue
-		}
+	for _, c := range r.list {
 		every := c.every(m.cfg.Tick)
 		if !c.spread { // those that began at once need not go on together
 			c.spread = true
-			every = 1 + id%every
+			every = 1 + c.session%every
 		}
-		r.due.Add(id, every)
+		r.turns.set(c, every)
 		if can {
-			touches = append(touches, Touch{id, c.generation})
+			touches = append(touches, Touch{c.session, c.generation})
 		}
 	}
 	for part := range slices.Chunk(touches, mostTouches) {
@@ -159,13 +152,7 @@ func (m *Machine[V, R]) serveRenewals() {
 		n++
 	}
 	r.heard = slices.Delete(r.heard, 0, n)
-	for m.zab.CanPropose() {
-		txn, ok := m.sm.PrepareEnd(m.zab.Next(), m.wall)
-		if !ok {
-			return
-		}
-		m.zab.Propose(txn)
-	}
+	m.endSilent()
 }
 
 // renewed takes the answer to a batch.
@@ -190,5 +177,5 @@ func (m *Machine[V, R]) renewed(x *Renewed) {
 
 // end follows the end of a role.
 func (r *renewal) end() {
-	r.sent, r.heard, r.leads, r.anew = nil, nil, false, true
+	r.sent, r.heard, r.leads, r.anew, r.ends = nil, nil, false, true, ends{}
 }

@@ -151,3 +151,50 @@ func TestR4CommitOfUnseenRequest(t *testing.T) {
 		t.Errorf("%v are there", names)
 	}
 }
+
+// R2: a round of confirmation that was under way when Sync was called does not answer it, though a quorum completes it afterwards: who confirmed it may have followed another leader since.
+func TestR2RoundUnderWay(t *testing.T) {
+	x := newTrio(t)
+	old := x.leader()
+	x.ticks(2)
+	// The heartbeat of a tick reaches the others, who answer it; the answers stay on their way.
+	x.now += sessionTick
+	x.step(old, &Tick{Wall: x.now.Milliseconds(), Now: x.now})
+	var late []parcel
+	for len(x.queue) > 0 {
+		p := x.queue[0]
+		x.queue = x.queue[1:]
+		if _, pong := p.msg.(*zab.Pong); pong && p.to == old {
+			late = append(late, p)
+			continue
+		}
+		x.step(p.to, &Receive{p.from, p.msg})
+	}
+	if len(late) != 2 {
+		t.Fatalf("%d have answered", len(late))
+	}
+	// The old leader stands still while the others follow another one.
+	x.isolate(old)
+	next := old%3 + 1
+	for ticks := 0; !x.m[next].Status().Ready || x.m[next].Status().Leader == old; ticks++ {
+		if ticks > 200 {
+			t.Fatal("nobody else leads")
+		}
+		x.now += sessionTick
+		for _, id := range []quorum.ID{next, 6 - old - next} {
+			x.step(id, &Tick{Wall: x.now.Milliseconds(), Now: x.now})
+			x.deliver()
+		}
+	}
+	if s := x.m[old].Status(); s.Role != zab.Leading || !s.Ready {
+		t.Fatalf("the old leader has noticed: %+v", s)
+	}
+	x.ticket++
+	x.step(old, &SyncRequest{Ticket: x.ticket})
+	for _, p := range late {
+		x.step(old, &Receive{p.from, p.msg})
+	}
+	if r, ok := x.replies[x.ticket]; ok && r.Err == nil {
+		t.Errorf("a round that began before it was asked for confirms %v", r.Zxid)
+	}
+}

@@ -6,13 +6,11 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble/datatree"
+	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/session"
 	"github.com/ensemble-go/ensemble/zab"
 )
-
-// mostEnds is how many ends of sessions are outstanding at a time: with many that end at once, writes and other sessions go on between them.
-const mostEnds = 128
 
 // SetSecret gives the secret that passwords are made with if this member leads when the ensemble needs one, and has none.
 func (s *Znodes) SetSecret(k session.Key) { s.secret = k }
@@ -20,7 +18,6 @@ func (s *Znodes) SetSecret(k session.Key) { s.secret = k }
 // Lead begins the timeouts of all sessions, in ticks of that length: this member leads, and the quorum that made it the leader knows of everything that
 // was confirmed to anybody before.
 func (s *Znodes) Lead(tick time.Duration) {
-	s.ends = 0
 	s.sessions.Lead(tick)
 }
 
@@ -31,9 +28,9 @@ func (s *Znodes) Elapse() { s.sessions.Elapse() }
 // moved, or its end has begun.
 func (s *Znodes) Touch(id uint64, generation uint32) bool { return s.sessions.Touch(id, generation) }
 
-// PrepareEnd returns the transaction that ends the next session whose time is over; ok is false when there is none, or when enough are outstanding.
+// PrepareEnd returns the transaction that ends the next session whose time is over; ok is false when there is none.
 func (s *Znodes) PrepareEnd(z zab.Zxid, wall int64) (txn []byte, ok bool) {
-	for s.ends < mostEnds && z > s.last && z > s.tree.Zxid() {
+	for z > s.last && z > s.tree.Zxid() {
 		id, ok := s.sessions.Over()
 		if !ok {
 			return nil, false
@@ -46,7 +43,6 @@ func (s *Znodes) PrepareEnd(z zab.Zxid, wall int64) (txn []byte, ok bool) {
 		}
 		s.sessions.ClaimClose(id)
 		s.next, s.last = at, z
-		s.ends++
 		return s.made(txn), true
 	}
 	return nil, false
@@ -138,7 +134,6 @@ func (s *Znodes) applyEnd(z zab.Zxid, h *header) (o Outcome[Result], err error) 
 	if _, err := s.tree.Apply(z, at, h.b); err != nil {
 		return o, err
 	}
-	s.ends = max(0, s.ends-1) // those of a leader before are not counted
 	s.now, o.Zxid = at, z
 	return o, s.close(id, &o)
 }
@@ -162,6 +157,9 @@ func (s *Znodes) applySession(z zab.Zxid, create bool, by uint64, h *header, o *
 		}
 		s.sessions.SetKey(key)
 		o.Session, o.Timeout = uint64(z), timeout
+		if mutant.On("session-told-by-clock") {
+			o.Session = uint64(s.now)
+		}
 	} else {
 		id := h.uint(math.MaxUint64)
 		if h.bad || len(h.b) != 0 || id == by {

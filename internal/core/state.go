@@ -30,7 +30,6 @@ var errClosed = errors.New("core: the snapshot is closed")
 type Znodes struct {
 	tree     *datatree.Tree
 	sessions *session.Table
-	ends     int // of sessions, that this leader has proposed and that are not applied
 	secret   session.Key
 	caller   datatree.Caller
 	now      int64 // time of the newest applied transaction

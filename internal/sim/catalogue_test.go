@@ -81,6 +81,8 @@ var catalogue = []struct{ id, what, dir, test, sub string }{
 	{"H6", "wall clocks jump by a year", "internal/sim", "TestSessionScenarios", "H6"},
 	{"H6", "of nodes", ".", "TestH6WallClockJumps", ""},
 	{"H7", "a client that is cut off knows it by itself", ".", "TestH7ClientSideExpiry", ""},
+	{"H7", "a renewal that is long on its way", ".", "TestH7SlowRenewals", ""},
+	{"H8", "resumed or closed while it ends", ".", "TestH8AskedWhileItEnds", ""},
 	{"H8", "closed while it expires, twice, a wrong password", ".", "TestH8BadMoments", ""},
 	{"H9", "no id comes twice", ".", "TestH9SessionIDsAreUnique", ""},
 
