@@ -225,10 +225,6 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 		if c.kind == reap {
 			h.reaped(r.Err)
 		}
-		if mutant.On("answer-held-back") && c.kind == write && i > 0 && i == len(replies)/2 && c.claim() {
-			time.AfterFunc(h.cfg.Tick, c.signal)
-			continue
-		}
 		if c.claim() {
 			c.signal()
 		} else if c.kind == opening && c.s != nil && !mutant.On("session-orphaned") {

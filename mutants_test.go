@@ -66,7 +66,6 @@ func TestMutants(t *testing.T) {
 		{"sync-old-round", "Sync is answered by a round that was over before", "TestR2SyncIsFresh"},
 		{"sync-old-round", "the same, at a leader that was stopped", "TestE16PausedLeader"},
 		{"calls-reversed", "what was submitted last is made first", "TestR3SubmitOrder"},
-		{"answer-held-back", "a write is answered after those that were submitted later", "TestR3SubmitOrder"},
 		{"published-late", "a write is answered before it can be read", "TestR3SubmitOrder"},
 	} {
 		for _, name := range []string{"", m.name} {
