@@ -52,7 +52,17 @@ func (k *Key) hash() uint64 {
 	return finish(h)
 }
 
-func (r *row) state() uint64 { return finish(mix(mix(mix(r.seed, 0), r.Low), r.Last)) }
+// seed is that of the digests of a row and of its entries.
+func (r *row) seed() uint64 {
+	if r.window != nil {
+		return r.window.seed
+	}
+	s := r.session()
+	return s.hash()
+}
+
+// state is the row's share of the digest, without its window.
+func (r *row) state() uint64 { return finish(mix(mix(mix(r.seed(), 0), r.lowest), r.last())) }
 
 func (e *Entry) hash(seed uint64) uint64 {
 	h := mix(mix(mix(seed, e.Sequence), uint64(e.Zxid)), uint64(e.Code)<<32|uint64(uint32(e.Index)))

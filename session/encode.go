@@ -31,12 +31,18 @@ const (
 type size struct{ rows, timings int }
 
 func (s *size) add(r *row, sign int) {
-	s.rows += sign * (uvarint(r.ID) + uvarint(uint64(r.Owner)) + len(r.Run) + uvarint(uint64(r.Generation)) + r.varies())
+	s.rows += sign * (uvarint(r.id) + uvarint(uint64(r.owner)) + len(r.run) + uvarint(uint64(r.generation)) + r.varies())
 	s.timings += sign * uvarint(r.timing())
 }
 
 // varies is the part that changes with each decision.
-func (r *row) varies() int { return uvarint(r.Low) + uvarint(uint64(len(r.window)-r.head)) + r.entries }
+func (r *row) varies() int {
+	n := uvarint(r.lowest) + uvarint(uint64(r.count()))
+	if r.window != nil {
+		n += r.window.encoded
+	}
+	return n
+}
 
 // uvarint is how long a number is.
 func uvarint(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
@@ -54,7 +60,7 @@ func (e *Entry) bytes() int {
 
 // Frozen is the replicated state of a table as it was at one moment. It may be read while the table changes, on another goroutine, too.
 type Frozen struct {
-	rows   []place
+	rows   []*row
 	count  int
 	size   size
 	later  bool
@@ -67,7 +73,7 @@ type Frozen struct {
 func (t *Table) Freeze() *Frozen {
 	t.frozen++
 	return &Frozen{
-		rows: slices.Clone(t.rows), count: len(t.index), size: t.size, later: t.key != Key{} || t.later > 0, key: t.key, digest: t.digest,
+		rows: slices.Clone(t.rows), count: t.index.Len(), size: t.size, later: t.key != Key{} || t.later > 0, key: t.key, digest: t.digest,
 	}
 }
 
@@ -96,7 +102,7 @@ func (f *Frozen) Append(b []byte, least int) (_ []byte, more bool) {
 		if len(b) >= least {
 			return b, true
 		}
-		if r := f.rows[0].row; r != nil {
+		if r := f.rows[0]; r != nil {
 			b = r.append(b, f.later)
 		}
 		f.rows = f.rows[1:]
@@ -112,17 +118,17 @@ func (t *Table) Append(b []byte) []byte {
 }
 
 func (r *row) append(b []byte, later bool) []byte {
-	b = binary.AppendUvarint(b, r.ID)
-	b = binary.AppendUvarint(b, uint64(r.Owner))
-	b = append(b, r.Run[:]...)
-	b = binary.AppendUvarint(b, uint64(r.Generation))
+	b = binary.AppendUvarint(b, r.id)
+	b = binary.AppendUvarint(b, uint64(r.owner))
+	b = append(b, r.run[:]...)
+	b = binary.AppendUvarint(b, uint64(r.generation))
 	if later {
 		b = binary.AppendUvarint(b, r.timing())
 	}
-	b = binary.AppendUvarint(b, r.Low)
-	b = binary.AppendUvarint(b, uint64(len(r.window)-r.head)) // Last is Low plus this minus 1
-	for i := range r.window[r.head:] {
-		e := &r.window[r.head+i].Entry
+	b = binary.AppendUvarint(b, r.lowest)
+	b = binary.AppendUvarint(b, uint64(r.count())) // the last is the lowest plus this minus 1
+	for n := range uint64(r.count()) {
+		e := r.entry(r.lowest + n)
 		b = binary.AppendUvarint(b, uint64(e.Zxid))
 		b = append(b, e.Code)
 		b = binary.AppendUvarint(b, uint64(e.Index+1))
@@ -139,11 +145,11 @@ func (r *row) append(b []byte, later bool) []byte {
 	return b
 }
 
-func (s *Session) timing() uint64 {
-	if s.Client {
-		return uint64(s.Timeout)<<1 | 1
+func (r *row) timing() uint64 {
+	if r.client {
+		return uint64(r.timeout)<<1 | 1
 	}
-	return uint64(s.Timeout) << 1
+	return uint64(r.timeout) << 1
 }
 
 // Decode is the inverse of Append. It keeps nothing of b, takes memory in proportion to it, and checks the digest.
@@ -161,24 +167,25 @@ func Decode(b []byte) (*Table, error) {
 		return nil, ErrCorrupt
 	}
 	for n := d.length(leastSession, MaxSessions); n > 0; n-- {
-		r := &row{Session: Session{ID: d.uint(math.MaxUint64), Owner: quorum.ID(d.uint(math.MaxUint64))}}
-		copy(r.Run[:], d.take(16))
-		r.Generation = uint32(d.uint(math.MaxUint32))
+		s := Session{ID: d.uint(math.MaxUint64), Owner: quorum.ID(d.uint(math.MaxUint64))}
+		copy(s.Run[:], d.take(16))
+		s.Generation = uint32(d.uint(math.MaxUint32))
 		if kind == format {
 			timing := d.uint(math.MaxUint32<<1 | 1)
-			r.Timeout, r.Client = uint32(timing>>1), timing&1 != 0
+			s.Timeout, s.Client = uint32(timing>>1), timing&1 != 0
 		}
-		r.Low = d.uint(math.MaxUint64 - MaxWindow)
+		s.Low = d.uint(math.MaxUint64 - MaxWindow)
 		entries := d.length(leastEntry, MaxWindow)
-		if d.bad || t.CanOpen(r.ID, 0) != nil || !r.Client && t.own[r.Owner] != nil || r.Low == 0 {
+		if d.bad || t.CanOpen(s.ID, 0) != nil || !s.Client && t.own[s.Owner] != nil || s.Low == 0 {
 			return nil, ErrCorrupt
 		}
-		r.Last = r.Low + uint64(entries) - 1
-		r.generation, r.high, r.low = r.Generation, r.Last, r.Low
-		r.seed, r.window = r.hash(), make([]slot, entries)
+		r := t.newRow(s)
+		if entries > 0 {
+			r.window = &window{seed: r.seed(), slots: make([]slot, 0, entries)}
+		}
 		var last zab.Zxid
-		for i := range r.window {
-			e := Entry{Sequence: r.Low + uint64(i), Zxid: zab.Zxid(d.uint(math.MaxUint64)), Code: d.byte()}
+		for i := range entries {
+			e := Entry{Sequence: s.Low + uint64(i), Zxid: zab.Zxid(d.uint(math.MaxUint64)), Code: d.byte()}
 			e.Index = int32(d.uint(math.MaxInt32)) - 1
 			e.Number = -1
 			if n := d.length(1, math.MaxInt); n > 0 {
@@ -194,20 +201,18 @@ func Decode(b []byte) (*Table, error) {
 				return nil, ErrCorrupt
 			}
 			last = e.Zxid
-			r.window[i] = slot{e, e.hash(r.seed)}
-			t.digest += r.window[i].digest
-			r.entries += e.bytes()
+			t.digest += r.push(&e)
 		}
+		r.high = r.last()
 		t.add(r)
 	}
 	sum := d.take(8)
 	if mutant.On("window-lost-in-snapshot") {
 		for _, r := range t.rows {
-			t.leave(r.row)
-			t.forget(r.row)
-			r.window, r.entries = nil, 0
-			r.Low, r.Last, r.high, r.low = 1, 0, 0, 1
-			t.enter(r.row)
+			t.leave(r)
+			t.forget(r)
+			r.window, r.lowest, r.high, r.low = nil, 1, 0, 1
+			t.enter(r)
 		}
 		return t, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ensemble-go/ensemble/internal/byid"
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
@@ -60,11 +61,13 @@ type Session struct {
 
 // Table is the table of sessions. The zero value is the empty one.
 type Table struct {
-	rows   []place // by id; those that have ended go now and then
-	ended  int     // of rows
-	index  map[uint64]*row
+	rows   []*row // in the order of ids; nil: it has ended, and goes now and then
+	ended  int    // of rows
+	newest uint64 // id
+	index  byid.Map[*row]
 	own    map[quorum.ID]*row // the sessions of members
-	recent *row               // that was looked for last
+	homes  map[place]*home
+	recent *row // that was looked for last
 	digest uint64
 	key    Key
 	later  int // sessions that format 1 cannot hold
@@ -77,39 +80,6 @@ type Table struct {
 	leading *leading
 }
 
-// place is that of a session in the order of ids.
-type place struct {
-	id   uint64
-	*row // nil: it has ended
-}
-
-type row struct {
-	// Speculative, in that era: as all outstanding transactions will leave it. It is beside the generation, because a touch looks at both.
-	era        uint32
-	generation uint32 // the present one, or one to come
-	closing    bool
-	over       bool     // its time is over
-	tracked    *tracked // at the leader, unless its time is over
-
-	// The replicated part.
-	Session
-	window  []slot // window[head:] are the decided requests from Low to Last
-	head    int
-	entries int    // bytes of the encoded window
-	seed    uint64 // of digests: says what cannot change within a generation
-	sum     uint64 // this row's share of the digest, without the window
-	made    uint32 // Table.frozen then: if that is another now, this part may be read elsewhere, and does not change any more
-
-	// Speculative, too.
-	high uint64 // in that generation, at least Last
-	low  uint64 // in it, at least Low
-}
-
-type slot struct {
-	Entry
-	digest uint64
-}
-
 type open struct {
 	id    uint64
 	owner quorum.ID // 0: it is nobody's own
@@ -117,8 +87,8 @@ type open struct {
 }
 
 func (t *Table) row(id uint64) *row {
-	if t.recent == nil || t.recent.ID != id {
-		r := t.index[id]
+	if t.recent == nil || t.recent.id != id {
+		r := t.index.Get(id)
 		if r == nil {
 			return nil
 		}
@@ -130,8 +100,8 @@ func (t *Table) row(id uint64) *row {
 // present brings the speculative part of a row into the present era.
 func (t *Table) present(r *row) *row {
 	if r != nil && r.era != t.era {
-		r.era, r.closing, r.over, r.tracked = t.era, false, false, nil
-		r.generation, r.high, r.low = r.Generation, r.Last, r.Low
+		r.era, r.due = t.era, untracked
+		r.next, r.high, r.low = r.generation, r.last(), r.lowest
 	}
 	return r
 }
@@ -139,42 +109,35 @@ func (t *Table) present(r *row) *row {
 // ownOf returns the row of a member's own session, or nil.
 func (t *Table) ownOf(owner quorum.ID) *row { return t.present(t.own[owner]) }
 
-// find returns where a session stands, or would stand, among the rows.
-func (t *Table) find(id uint64) int {
-	i, _ := slices.BinarySearchFunc(t.rows, id, func(p place, id uint64) int { return cmp.Compare(p.id, id) })
-	return i
-}
-
 // writable returns the row whose replicated part may change in place of r.
 func (t *Table) writable(r *row) *row {
 	if r.made == t.frozen || mutant.On("snapshot-not-frozen") {
 		return r
 	}
 	x := *r
-	x.made, x.window, x.head = t.frozen, slices.Clone(r.window[r.head:]), 0
-	t.rows[t.find(x.ID)].row = &x
-	t.index[x.ID], t.recent = &x, &x
-	if !x.Client {
-		t.own[x.Owner] = &x
+	x.made, x.window = t.frozen, r.window.clone()
+	t.rows[x.at], t.recent = &x, &x
+	t.index.Put(&x)
+	if !x.client {
+		t.own[x.owner] = &x
 	}
 	return &x
 }
 
 // leave takes the row, without its window, out of the sums over all; enter brings it in, as it is then.
 func (t *Table) leave(r *row) {
-	t.digest -= r.sum
+	t.digest -= r.state()
 	t.size.add(r, -1)
 }
 
 func (t *Table) enter(r *row) {
-	r.sum = r.state()
-	t.digest += r.sum
+	t.digest += r.state()
 	t.size.add(r, 1)
 }
 
 // at returns the row of a name's session and generation, or nil.
 func (t *Table) at(n Name) *row {
-	if r := t.row(n.Session); r != nil && r.Generation == n.Generation {
+	if r := t.row(n.Session); r != nil && r.generation == n.Generation {
 		return r
 	}
 	return nil
@@ -193,10 +156,10 @@ func (t *Table) SetKey(k Key) {
 
 // CanOpen tells what is wrong with opening a session as id, if anything: owner's own, or, if that is 0, a client's.
 func (t *Table) CanOpen(id uint64, owner quorum.ID) error {
-	if n := len(t.rows); n > 0 && t.rows[n-1].id >= id || id == 0 {
+	if id <= t.newest {
 		return ErrOutOfOrder
 	}
-	if len(t.index) >= MaxSessions && t.own[owner] == nil {
+	if t.index.Len() >= MaxSessions && t.own[owner] == nil {
 		return ErrFull
 	}
 	return nil
@@ -208,11 +171,13 @@ func (t *Table) Open(id uint64, owner quorum.ID, run zab.Incarnation, timeout ui
 		return 0, err
 	}
 	if r := t.ownOf(owner); r != nil {
-		closed = r.ID
+		closed = r.id
 		t.close(r)
 	}
 	r := t.begin(Session{ID: id, Owner: owner, Run: run, Timeout: timeout})
-	r.closing = t.pending(owner) != nil
+	if t.pending(owner) != nil {
+		r.due = closing
+	}
 	return closed, nil
 }
 
@@ -227,7 +192,7 @@ func (t *Table) OpenFor(id uint64, owner quorum.ID, run zab.Incarnation, timeout
 
 func (t *Table) begin(s Session) *row {
 	s.Low = 1
-	r := &row{Session: s, low: 1, era: t.era}
+	r := t.newRow(s)
 	t.add(r)
 	t.track(r)
 	for len(t.opens) > 0 && t.opens[0].id <= s.ID {
@@ -236,19 +201,27 @@ func (t *Table) begin(s Session) *row {
 	return r
 }
 
-func (t *Table) add(r *row) {
-	r.seed, r.made = r.hash(), t.frozen
-	t.enter(r)
-	t.rows = append(t.rows, place{r.ID, r})
-	if t.index == nil {
-		t.index, t.own = make(map[uint64]*row), make(map[quorum.ID]*row)
+// newRow returns a row for s with an empty window.
+func (t *Table) newRow(s Session) *row {
+	return &row{
+		id: s.ID, home: t.settle(place{s.Owner, s.Run, s.Client}), timeout: s.Timeout, generation: s.Generation, lowest: s.Low,
+		era: t.era, next: s.Generation, high: s.Low - 1, low: s.Low, made: t.frozen,
 	}
-	t.index[r.ID] = r
+}
+
+func (t *Table) add(r *row) {
+	t.enter(r)
+	r.at, t.newest = uint32(len(t.rows)), r.id
+	t.rows = append(t.rows, r)
+	t.index.Put(r)
 	if r.timing() != 0 {
 		t.later++
 	}
-	if !r.Client {
-		t.own[r.Owner] = r
+	if !r.client {
+		if t.own == nil {
+			t.own = make(map[quorum.ID]*row)
+		}
+		t.own[r.owner] = r
 	}
 }
 
@@ -264,27 +237,49 @@ func (t *Table) Close(id uint64) error {
 
 func (t *Table) close(r *row) {
 	t.recent = nil
-	t.untrack(r)
 	t.leave(r)
 	t.forget(r)
-	delete(t.index, r.ID)
+	t.index.Delete(r.id)
 	if r.timing() != 0 {
 		t.later--
 	}
-	if !r.Client {
-		delete(t.own, r.Owner)
+	if !r.client {
+		delete(t.own, r.owner)
 	}
-	t.rows[t.find(r.ID)].row = nil
+	t.depart(r.home)
+	t.rows[r.at] = nil
 	if t.ended++; t.ended > len(t.rows)/2 { // the rows are gone through once for as many that went
-		t.rows = slices.DeleteFunc(t.rows, func(p place) bool { return p.row == nil })
-		t.ended = 0
+		t.pack()
 	}
+}
+
+// pack takes the places of those that have ended out of the rows.
+func (t *Table) pack() {
+	if l := t.leading; l != nil {
+		l.next -= ended(t.rows[:l.next])
+		l.last -= ended(t.rows[:l.last])
+	}
+	t.rows = slices.DeleteFunc(t.rows, func(r *row) bool { return r == nil })
+	for i, r := range t.rows {
+		r.at = uint32(i)
+	}
+	t.ended = 0
+}
+
+func ended(rows []*row) (n int) {
+	for _, r := range rows {
+		if r == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // forget takes the window out of the digest.
 func (t *Table) forget(r *row) {
-	for i := range r.window[r.head:] {
-		t.digest -= r.window[r.head+i].digest
+	for n := r.lowest; n <= r.last(); n++ {
+		e := r.entry(n)
+		t.digest -= e.hash(r.window.seed)
 	}
 }
 
@@ -295,36 +290,35 @@ func (t *Table) Move(id uint64, owner quorum.ID, run zab.Incarnation) (generatio
 	switch {
 	case r == nil:
 		return 0, ErrUnknown
-	case r.Generation == math.MaxUint32:
+	case r.generation == math.MaxUint32:
 		return 0, ErrFull
 	}
 	r = t.writable(r)
-	if !r.Client {
-		delete(t.own, r.Owner)
+	if !r.client {
+		delete(t.own, r.owner)
 	}
 	if r.timing() == 0 {
 		t.later++
 	}
 	t.leave(r)
 	t.forget(r)
-	r.window, r.head, r.entries = nil, 0, 0
-	r.Owner, r.Run, r.Client = owner, run, true
-	r.Generation, r.Low, r.Last = r.Generation+1, 1, 0
-	if r.generation <= r.Generation {
+	t.depart(r.home)
+	r.home = t.settle(place{owner, run, true})
+	r.generation, r.window, r.lowest = r.generation+1, nil, 1
+	if r.next <= r.generation {
 		r.follow()
 	}
-	r.seed = r.hash()
 	t.enter(r)
 	t.track(r) // whoever resumes it is alive
-	return r.Generation, nil
+	return r.generation, nil
 }
 
 // follow is what nothing outstanding leaves.
 func (r *row) follow() {
-	if r.generation != r.Generation {
-		r.generation, r.high, r.low = r.Generation, 0, 0
+	if r.next != r.generation {
+		r.next, r.high, r.low = r.generation, 0, 0
 	}
-	r.high, r.low = max(r.high, r.Last), max(r.low, r.Low)
+	r.high, r.low = max(r.high, r.last()), max(r.low, r.lowest)
 }
 
 // CanDecide tells what is wrong with deciding the request as z, if anything.
@@ -333,9 +327,9 @@ func (t *Table) CanDecide(n Name, low uint64, z zab.Zxid) error {
 	switch {
 	case r == nil:
 		return ErrUnknown
-	case n.Sequence != r.Last+1, low > n.Sequence, r.Last >= r.Low && z <= r.window[len(r.window)-1].Zxid:
+	case n.Sequence != r.last()+1, low > n.Sequence, r.count() > 0 && z <= r.entry(r.last()).Zxid:
 		return ErrOutOfOrder
-	case n.Sequence-max(low, r.Low) >= MaxWindow:
+	case n.Sequence-max(low, r.lowest) >= MaxWindow:
 		return ErrFull
 	}
 	return nil
@@ -348,32 +342,20 @@ func (t *Table) Decide(n Name, low uint64, e Entry) error {
 		return err
 	}
 	r := t.writable(t.at(n))
-	t.digest -= r.sum
+	t.digest -= r.state()
 	t.size.rows -= r.varies()
-	for ; r.Low < low; r.Low++ {
-		if r.head < len(r.window) {
-			t.digest -= r.window[r.head].digest
-			r.entries -= r.window[r.head].bytes()
-			r.window[r.head] = slot{}
-			r.head++
-		}
+	for r.lowest < low {
+		t.digest -= r.pop()
 	}
-	if len(r.window) == cap(r.window) && r.head > len(r.window)/2 {
-		kept := copy(r.window, r.window[r.head:])
-		clear(r.window[kept:])
-		r.window, r.head = r.window[:kept], 0
+	if r.window != nil {
+		r.window.pack()
 	}
 	e.Sequence = n.Sequence
-	s := slot{e, e.hash(r.seed)}
-	r.window = append(r.window, s)
-	t.digest += s.digest
-	r.entries += s.bytes()
-	r.Last = n.Sequence
-	if r.generation == r.Generation {
-		r.high, r.low = max(r.high, r.Last), max(r.low, r.Low)
+	t.digest += r.push(&e)
+	if r.next == r.generation {
+		r.follow()
 	}
-	r.sum = r.state()
-	t.digest += r.sum
+	t.digest += r.state()
 	t.size.rows += r.varies()
 	return nil
 }
@@ -381,24 +363,24 @@ func (t *Table) Decide(n Name, low uint64, e Entry) error {
 // Lookup returns the decision about n; ok is false when there is none, or it is below Low.
 func (t *Table) Lookup(n Name) (e Entry, ok bool) {
 	r := t.at(n)
-	if r == nil || n.Sequence < r.Low || n.Sequence > r.Last {
+	if r == nil || n.Sequence < r.lowest || n.Sequence > r.last() {
 		return Entry{}, false
 	}
-	return r.window[r.head+int(n.Sequence-r.Low)].Entry, true
+	return r.entry(n.Sequence), true
 }
 
 // Get returns the session with that id.
 func (t *Table) Get(id uint64) (Session, bool) {
 	if r := t.row(id); r != nil {
-		return r.Session, true
+		return r.session(), true
 	}
 	return Session{}, false
 }
 
 // Find returns the own session of owner's run.
 func (t *Table) Find(owner quorum.ID, run zab.Incarnation) (id uint64, ok bool) {
-	if r := t.own[owner]; r != nil && r.Run == run {
-		return r.ID, true
+	if r := t.own[owner]; r != nil && r.run == run {
+		return r.id, true
 	}
 	return 0, false
 }
@@ -406,19 +388,19 @@ func (t *Table) Find(owner quorum.ID, run zab.Incarnation) (id uint64, ok bool) 
 // Own returns the own session of a member, of whichever run.
 func (t *Table) Own(owner quorum.ID) (Session, bool) {
 	if r := t.own[owner]; r != nil {
-		return r.Session, true
+		return r.session(), true
 	}
 	return Session{}, false
 }
 
 // Len returns the number of sessions.
-func (t *Table) Len() int { return len(t.index) }
+func (t *Table) Len() int { return t.index.Len() }
 
 // All returns the sessions in the order of their ids.
 func (t *Table) All() iter.Seq[Session] {
 	return func(yield func(Session) bool) {
-		for _, p := range t.rows {
-			if p.row != nil && !yield(p.Session) {
+		for _, r := range t.rows {
+			if r != nil && !yield(r.session()) {
 				return
 			}
 		}
@@ -430,7 +412,7 @@ func (t *Table) All() iter.Seq[Session] {
 // the window is full.
 func (t *Table) Fresh(n Name, low uint64) bool {
 	r := t.row(n.Session)
-	return r != nil && (!r.closing || mutant.On("call-after-close")) && (n.Generation == r.generation || mutant.On("former-owner-judged")) && n.Sequence == r.high+1 && low <= n.Sequence && n.Sequence-max(low, r.low) < MaxWindow
+	return r != nil && (r.due != closing || mutant.On("call-after-close")) && (n.Generation == r.next || mutant.On("former-owner-judged")) && n.Sequence == r.high+1 && low <= n.Sequence && n.Sequence-max(low, r.low) < MaxWindow
 }
 
 // Claim notes that a fresh call is proposed.
@@ -449,12 +431,12 @@ func (t *Table) FreshOpen(id uint64, owner quorum.ID, run zab.Incarnation) (ends
 	}
 	r := t.ownOf(owner)
 	switch {
-	case (r == nil || r.generation != r.Generation) && !t.CanOpenFor(), t.CanOpen(id, owner) != nil:
+	case (r == nil || r.next != r.generation) && !t.CanOpenFor(), t.CanOpen(id, owner) != nil:
 		return 0, false
-	case r == nil, r.closing, r.generation != r.Generation: // it will be gone, or a client's
+	case r == nil, r.due == closing, r.next != r.generation: // it will be gone, or a client's
 		return 0, true
 	}
-	return r.ID, r.Run != run
+	return r.id, r.run != run
 }
 
 // Outstanding tells whether any session is proposed and not opened yet.
@@ -467,29 +449,29 @@ func (t *Table) Opening(id uint64) bool {
 }
 
 // CanOpenFor tells whether there is room for one more session, proposed ones included.
-func (t *Table) CanOpenFor() bool { return len(t.index)+len(t.opens) < MaxSessions }
+func (t *Table) CanOpenFor() bool { return t.index.Len()+len(t.opens) < MaxSessions }
 
 // ClaimOpen notes that a fresh session is proposed: owner's own, or, if that is 0, a client's. Calls of owner's former one are not fresh any more.
 func (t *Table) ClaimOpen(id uint64, owner quorum.ID, run zab.Incarnation) {
-	if r := t.ownOf(owner); r != nil && r.generation == r.Generation { // and is not about to move
-		r.closing = true
+	if r := t.ownOf(owner); r != nil && r.next == r.generation { // and is not about to move
+		r.due = closing
 	}
 	t.opens = append(t.opens, open{id, owner, run})
 }
 
 // ClaimClose notes that the end of a session is proposed: none of its calls is fresh any more.
-func (t *Table) ClaimClose(id uint64) { t.row(id).closing = true }
+func (t *Table) ClaimClose(id uint64) { t.row(id).due = closing }
 
 // FreshMove tells whether a session can be moved.
 func (t *Table) FreshMove(id uint64) bool {
 	r := t.row(id)
-	return r != nil && (!r.closing || mutant.On("ending-resumed")) && r.generation < math.MaxUint32
+	return r != nil && (r.due != closing || mutant.On("ending-resumed")) && r.next < math.MaxUint32
 }
 
 // ClaimMove notes that a move is proposed. Calls of the generation before are not fresh any more, those of the next are.
 func (t *Table) ClaimMove(id uint64) {
 	r := t.row(id)
-	r.generation++
+	r.next++
 	r.high, r.low = 0, 1
 }
 

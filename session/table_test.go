@@ -50,14 +50,12 @@ func (m *model) build() *Table {
 	t := new(Table)
 	t.SetKey(m.key)
 	for _, s := range m.sessions {
-		r := &row{Session: s.Session, generation: s.Generation, high: s.Last, low: s.Low}
-		r.seed = r.hash()
+		r := t.newRow(s.Session)
 		for n := s.Low; n <= s.Last; n++ {
 			e := s.decided[n]
-			r.window = append(r.window, slot{e, e.hash(r.seed)})
-			t.digest += e.hash(r.seed)
-			r.entries += e.bytes()
+			t.digest += r.push(&e)
 		}
+		r.high = s.Last
 		t.add(r)
 	}
 	return t

@@ -1,64 +1,20 @@
 package session
 
-import "slices"
+import (
+	"slices"
 
-// slots is how many ticks a wheel looks ahead. What is due later comes by once in so many ticks.
-const slots = 512
-
-// wheel holds what is tracked in buckets, one for each tick, and a tick looks at one bucket only.
-type wheel struct {
-	now     uint64
-	buckets [slots]*tracked
-}
+	"github.com/ensemble-go/ensemble/internal/byid"
+)
 
 type tracked struct {
-	id         uint64
-	ticks      uint64 // of silence that end it
-	due        uint64 // the tick that ends it, if nothing is heard
-	bucket     uint32
-	prev, next *tracked
+	id     uint64
+	ticks  uint64 // of silence that end it
+	due    uint64 // the tick that ends it, if nothing is heard
+	stands uint64 // the tick by which the wheel has it
 }
 
-func (w *wheel) put(x *tracked) {
-	x.bucket = uint32(x.due % slots)
-	head := &w.buckets[x.bucket]
-	if x.next = *head; x.next != nil {
-		x.next.prev = x
-	}
-	*head = x
-}
-
-func (w *wheel) take(x *tracked) {
-	if x.prev != nil {
-		x.prev.next = x.next
-	} else {
-		w.buckets[x.bucket] = x.next
-	}
-	if x.next != nil {
-		x.next.prev = x.prev
-	}
-	x.prev, x.next = nil, nil
-}
-
-// tick lets a tick pass and appends, in ascending order, the ids that it expires. They are in no bucket any more.
-func (w *wheel) tick(expired []uint64) []uint64 {
-	w.now++
-	from := len(expired)
-	for x := w.buckets[w.now%slots]; x != nil; {
-		next := x.next
-		switch {
-		case x.due <= w.now:
-			w.take(x)
-			expired = append(expired, x.id)
-		case uint32(x.due%slots) != x.bucket:
-			w.take(x)
-			w.put(x)
-		}
-		x = next
-	}
-	slices.Sort(expired[from:])
-	return expired
-}
+// Key is the id, for the index.
+func (x *tracked) Key() uint64 { return x.id }
 
 // Tracker finds the sessions that were silent for too long. It knows no clock: its time is the ticks that it is told of, so a clock that is set, and a
 // pause of the process, expire nothing.
@@ -69,48 +25,54 @@ func (w *wheel) tick(expired []uint64) []uint64 {
 // The zero value is ready. It is for one goroutine at a time.
 type Tracker struct {
 	wheel wheel
-	by    map[uint64]*tracked
+	by    byid.Map[*tracked]
 }
 
 // Add begins to track id: it expires with the tick after which ticks have passed since the last sign of life, of which this is the first. One that
 // is tracked already gets the new number.
 func (t *Tracker) Add(id, ticks uint64) {
-	t.Remove(id)
-	if t.by == nil {
-		t.by = make(map[uint64]*tracked)
+	ticks = max(ticks, 1)
+	x := t.by.Get(id)
+	if x == nil {
+		x = &tracked{id: id}
+		t.by.Put(x)
 	}
-	x := &tracked{id: id, ticks: max(ticks, 1)}
-	x.due = t.wheel.now + x.ticks
-	t.by[id] = x
-	t.wheel.put(x)
+	x.ticks, x.due = ticks, t.wheel.now+ticks
+	if x.stands <= t.wheel.now || x.stands > x.due { // where it stands otherwise it is early enough
+		t.put(x)
+	}
 }
+
+func (t *Tracker) put(x *tracked) { x.stands = t.wheel.put(x.id, x.due) }
 
 // Touch notes a sign of life; false if id is not tracked.
 func (t *Tracker) Touch(id uint64) bool {
-	x := t.by[id]
+	x := t.by.Get(id)
 	if x != nil {
 		x.due = t.wheel.now + x.ticks
 	}
 	return x != nil
 }
 
-// Remove ends the tracking of id, if it is tracked.
-func (t *Tracker) Remove(id uint64) {
-	if x := t.by[id]; x != nil {
-		t.wheel.take(x)
-		delete(t.by, id)
-	}
-}
+// Remove ends the tracking of id, if it is tracked. Eight bytes of it go only when it would have been looked at, within 512 ticks.
+func (t *Tracker) Remove(id uint64) { t.by.Delete(id) }
 
 // Tick lets a tick pass and appends, in ascending order, the ids that it expires. They are tracked no more.
 func (t *Tracker) Tick(expired []uint64) []uint64 {
 	from := len(expired)
-	expired = t.wheel.tick(expired)
-	for _, id := range expired[from:] {
-		delete(t.by, id)
+	for _, id := range t.wheel.tick() {
+		switch x := t.by.Get(id); {
+		case x == nil, x.stands != t.wheel.now: // it was removed, or stands elsewhere since
+		case x.due <= t.wheel.now:
+			t.by.Delete(id)
+			expired = append(expired, id)
+		default:
+			t.put(x)
+		}
 	}
+	slices.Sort(expired[from:])
 	return expired
 }
 
 // Len returns how many are tracked.
-func (t *Tracker) Len() int { return len(t.by) }
+func (t *Tracker) Len() int { return t.by.Len() }

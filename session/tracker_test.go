@@ -3,7 +3,6 @@ package session
 import (
 	"bytes"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -61,6 +60,38 @@ func TestTrackerTwin(t *testing.T) {
 			if fast.Len() != len(twin.seen) {
 				t.Fatalf("seed %d: %d, want %d", seed, fast.Len(), len(twin.seen))
 			}
+		}
+	}
+}
+
+// So many at once that they do not all stand in the bucket of their tick.
+func TestTrackerCrowd(t *testing.T) {
+	for _, ticks := range []uint64{1, 5, 30, slots + 88} {
+		var fast Tracker
+		twin := &slow{seen: map[uint64][2]uint64{}}
+		const n = 3*mostDue + 100
+		for id := range uint64(n) {
+			fast.Add(id, ticks)
+			twin.seen[id] = [2]uint64{0, ticks}
+		}
+		most := 0
+		for range 2*ticks + 10 {
+			for id := range uint64(n) { // one of eight is silent
+				if (id+twin.now)%4 == 0 && id%32 > 3 {
+					if x, there := twin.seen[id]; there != fast.Touch(id) {
+						t.Fatalf("timeout %d, tick %d: %d is there: %v", ticks, twin.now, id, there)
+					} else if there {
+						twin.seen[id] = [2]uint64{twin.now, x[1]}
+					}
+				}
+			}
+			most = max(most, len(fast.wheel.buckets[(fast.wheel.now+1)%slots]))
+			if got, want := fast.Tick(nil), twin.tick(); !slices.Equal(got, want) {
+				t.Fatalf("timeout %d, tick %d: %d expire, want %d", ticks, twin.now, len(got), len(want))
+			}
+		}
+		if ticks >= 30 && most > n/2 {
+			t.Errorf("timeout %d: a tick looks at %d of %d", ticks, most, n)
 		}
 	}
 }
@@ -167,34 +198,4 @@ func BenchmarkTick(b *testing.B) {
 			b.Fatal("one has expired")
 		}
 	}
-}
-
-// What a session takes at a leader: its place in the table, with an answer that was not fetched, and in the tracker.
-func TestMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes memory")
-	}
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	tracker, table := new(Tracker), new(Table)
-	for i := range uint64(many) {
-		id := (i + 1) << 20
-		if err := table.OpenFor(id, 1, [16]byte{1}, 5000); err != nil {
-			t.Fatal(err)
-		}
-		if err := table.Decide(Name{id, 0, 1}, 1, Entry{Zxid: 1 << 50, Index: -1, Number: -1}); err != nil {
-			t.Fatal(err)
-		}
-		tracker.Add(id, 100)
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	each := (after.HeapAlloc - before.HeapAlloc) / many
-	t.Logf("%d bytes a session", each)
-	if each > 500 {
-		t.Errorf("a session takes %d bytes", each)
-	}
-	runtime.KeepAlive(tracker)
-	runtime.KeepAlive(table)
 }
