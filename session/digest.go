@@ -64,6 +64,22 @@ func (r *row) seed() uint64 {
 // state is the row's share of the digest, without its window.
 func (r *row) state() uint64 { return finish(mix(mix(mix(r.seed(), 0), r.lowest), r.last())) }
 
+// counted is state as the digest has it, and countsAs what it has from now on.
+func (r *row) counted() uint64 {
+	if r.window != nil {
+		return r.window.state
+	}
+	return r.state()
+}
+
+func (r *row) countsAs() uint64 {
+	state := r.state()
+	if r.window != nil {
+		r.window.state = state
+	}
+	return state
+}
+
 func (e *Entry) hash(seed uint64) uint64 {
 	h := mix(mix(mix(seed, e.Sequence), uint64(e.Zxid)), uint64(e.Code)<<32|uint64(uint32(e.Index)))
 	h = mix(h, uint64(len(e.More))<<32|uint64(uint32(e.Number)))

@@ -53,6 +53,7 @@ type home struct {
 // window holds what was decided from row.lowest on.
 type window struct {
 	seed    uint64 // of digests: says what cannot change within a generation
+	state   uint64 // the row's share of the digest, without the entries, as it is counted
 	slots   []slot // of which those from head on count
 	head    int
 	encoded int // bytes
@@ -61,6 +62,7 @@ type window struct {
 // slot is an Entry without what follows from its place.
 type slot struct {
 	zxid   zab.Zxid
+	digest uint64
 	more   *[]int32 // nil: none
 	index  int32
 	number int32
@@ -115,9 +117,11 @@ func (r *row) push(e *Entry) (digest uint64) {
 		r.window = &window{seed: r.seed()}
 	}
 	w := r.window
-	w.slots = append(w.slots, e.slot())
+	x := e.slot()
+	x.digest = e.hash(w.seed)
+	w.slots = append(w.slots, x)
 	w.encoded += e.bytes()
-	return e.hash(w.seed)
+	return x.digest
 }
 
 // pop takes the first entry out of the window, and returns its digest.
@@ -125,10 +129,11 @@ func (r *row) pop() (digest uint64) {
 	w := r.window
 	e := r.entry(r.lowest)
 	w.encoded -= e.bytes()
+	digest = w.slots[w.head].digest
 	w.slots[w.head] = slot{}
 	w.head++
 	r.lowest++
-	return e.hash(w.seed)
+	return digest
 }
 
 // pack makes room in a window that is full by what was popped, if that is the most of it.
@@ -144,7 +149,7 @@ func (w *window) clone() *window {
 	if w == nil {
 		return nil
 	}
-	return &window{seed: w.seed, slots: slices.Clone(w.slots[w.head:]), encoded: w.encoded}
+	return &window{seed: w.seed, state: w.state, slots: slices.Clone(w.slots[w.head:]), encoded: w.encoded}
 }
 
 // settle lets a session be served at p; depart is the reverse.

@@ -126,12 +126,12 @@ func (t *Table) writable(r *row) *row {
 
 // leave takes the row, without its window, out of the sums over all; enter brings it in, as it is then.
 func (t *Table) leave(r *row) {
-	t.digest -= r.state()
+	t.digest -= r.counted()
 	t.size.add(r, -1)
 }
 
 func (t *Table) enter(r *row) {
-	t.digest += r.state()
+	t.digest += r.countsAs()
 	t.size.add(r, 1)
 }
 
@@ -277,9 +277,11 @@ func ended(rows []*row) (n int) {
 
 // forget takes the window out of the digest.
 func (t *Table) forget(r *row) {
-	for n := r.lowest; n <= r.last(); n++ {
-		e := r.entry(n)
-		t.digest -= e.hash(r.window.seed)
+	if r.window == nil {
+		return
+	}
+	for _, x := range r.window.slots[r.window.head:] {
+		t.digest -= x.digest
 	}
 }
 
@@ -327,7 +329,7 @@ func (t *Table) CanDecide(n Name, low uint64, z zab.Zxid) error {
 	switch {
 	case r == nil:
 		return ErrUnknown
-	case n.Sequence != r.last()+1, low > n.Sequence, r.count() > 0 && z <= r.entry(r.last()).Zxid:
+	case n.Sequence != r.last()+1, low > n.Sequence, r.count() > 0 && z <= r.window.slots[len(r.window.slots)-1].zxid:
 		return ErrOutOfOrder
 	case n.Sequence-max(low, r.lowest) >= MaxWindow:
 		return ErrFull
@@ -342,7 +344,7 @@ func (t *Table) Decide(n Name, low uint64, e Entry) error {
 		return err
 	}
 	r := t.writable(t.at(n))
-	t.digest -= r.state()
+	t.digest -= r.counted()
 	t.size.rows -= r.varies()
 	for r.lowest < low {
 		t.digest -= r.pop()
@@ -355,7 +357,7 @@ func (t *Table) Decide(n Name, low uint64, e Entry) error {
 	if r.next == r.generation {
 		r.follow()
 	}
-	t.digest += r.state()
+	t.digest += r.countsAs()
 	t.size.rows += r.varies()
 	return nil
 }
