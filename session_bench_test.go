@@ -3,6 +3,7 @@ package ensemble_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -13,7 +14,7 @@ import (
 )
 
 // BenchmarkTenThousandExpire has 10 000 of 100 000 sessions, each with an ephemeral, end at once, because the node that serves them is gone, while another node writes and
-// the two that are left renew the 90 000 others. It reports the latency of writes before and while they end, how many turns of these two took longer than a tick, and how long it took from the kill until
+// the two that are left renew the 90 000 others. It reports the latency of writes before and while they end, how many turns of these two took longer than a tick, how many cycles of the collector ended meanwhile, and how long it took from the kill until
 // all were gone; the timeout is 2 s, that of the others 20 s.
 func BenchmarkTenThousandExpire(b *testing.B) {
 	const dying, staying, writers = 10_000, 90_000, 8
@@ -63,11 +64,12 @@ func BenchmarkTenThousandExpire(b *testing.B) {
 		mu.Lock()
 		killed = true // from the first end on
 		mu.Unlock()
-		first := time.Now()
+		first, cycles := time.Now(), collections()
 		for n.Status().Sessions > staying+3 {
 			pass(b, time.Millisecond)
 		}
 		ended := time.Now()
+		b.ReportMetric(float64(collections()-cycles), "GCs-during")
 		close(stop)
 		group.Wait()
 		for _, s := range stay {
@@ -85,6 +87,12 @@ func BenchmarkTenThousandExpire(b *testing.B) {
 		b.ReportMetric(ended.Sub(first).Seconds(), "ending-s")
 		b.ReportMetric(ended.Sub(at).Seconds(), "after-kill-s")
 	}
+}
+
+func collections() uint32 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumGC
 }
 
 func pass(b *testing.B, d time.Duration) {

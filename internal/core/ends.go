@@ -16,7 +16,7 @@ type ends struct {
 
 const (
 	endEvery  = 50 * time.Microsecond
-	leastEnds = 4
+	leastEnds = 2
 	mostEnds  = 128
 )
 

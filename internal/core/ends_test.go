@@ -12,10 +12,10 @@ func TestPaceOfEnds(t *testing.T) {
 		each        int // how often in a tick as many as may be are applied
 		first, last int // how many may be, in the second tick and later on
 	}{
-		"memory":       {500, 4, 4},
-		"fast disk":    {50, 8, 32},
-		"slow disk":    {5, 8, 128},
-		"less than it": {0, 8, 128},
+		"memory":       {500, 2, 2},
+		"fast disk":    {50, 4, 32},
+		"slow disk":    {5, 4, 128},
+		"less than it": {0, 4, 128},
 	} {
 		var e ends
 		e.tick(tick)
