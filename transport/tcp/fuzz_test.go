@@ -67,7 +67,8 @@ func FuzzHandshake(f *testing.F) {
 		case errors.As(err, &r) != (a.verdict != admitted):
 			t.Fatalf("%+v, and %v", a, err)
 		}
-		if want := h.version >= version && h.to == 1 && h.from != 1 && h.class == transport.Control; want != (a.verdict == admitted) {
+		first := h.run != 0 || h.dial > 0 // nobody counts his dials from 0
+		if want := h.version >= version && h.to == 1 && h.from != 1 && h.class == transport.Control && first; want != (a.verdict == admitted) {
 			t.Fatalf("hello %+v: %v", h, a.verdict)
 		}
 		length := headBytes + int(binary.BigEndian.Uint16(data[headBytes-2:]))
