@@ -24,7 +24,9 @@ func TestPowerLossAtEachStepOfReceiving(t *testing.T) {
 		d := newDisks(t, nil)
 		paths := d.fill(d.nodes[1], "/a", 50, 200)
 		for _, n := range d.nodes {
-			must[ensemble.Zxid](t)(n.Sync(t.Context())) // one that lags keeps the whole log behind its snapshot
+			must[ensemble.Zxid](t)(n.Sync(t.Context())) // behind the snapshot of one that lags is the whole log
+		}
+		for _, n := range d.nodes {
 			must[ensemble.Zxid](t)(n.Snapshot(t.Context()))
 			n.Close()
 		}
