@@ -28,6 +28,9 @@ func TestPowerLossAtEachStepOfReceiving(t *testing.T) {
 		}
 		for _, n := range d.nodes {
 			must[ensemble.Zxid](t)(n.Snapshot(t.Context()))
+		}
+		<-time.After(time.Second) // and the log is let go of
+		for _, n := range d.nodes {
 			n.Close()
 		}
 		d.openAll() // now the memory of each begins with the snapshot
