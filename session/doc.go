@@ -8,13 +8,13 @@
 // new leader or by a new link, is found here and never judged a second time; and one of a former generation is never judged at all.
 //
 // Who resumes a session shows its password, which follows from its id by the ensemble's [Key]. Silence for its timeout ends a session: that is for the leader
-// alone to find, by a [Tracker], and for a transaction to do.
+// alone to find ([Table.Lead]), and for a transaction to do.
 //
 // # Contract
 //
 // Open, OpenFor, Move, Close, SetKey and Decide apply committed transactions: all members call them with the same arguments in the same order, and have
 // equal tables, which [Table.Digest] tells. What begins with Fresh or Claim, and Abandon, are the leader's speculation, which looks ahead over
-// transactions that are proposed and not committed; it is no part of the replicated state, of its digest or of its encoding. Nor is a Tracker.
+// transactions that are proposed and not committed; it is no part of the replicated state, of its digest or of its encoding. Nor are the timeouts of a leader.
 //
 // A Table is a value without goroutine, lock or clock, for one goroutine at a time. It is bounded: at most [MaxSessions]
 // sessions, at most [MaxWindow] entries in each window, and in an entry what the owner cannot know: no more than its request has bytes. A window holds

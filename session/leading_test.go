@@ -12,6 +12,36 @@ import (
 
 const leadTick = 50 * time.Millisecond
 
+// slow is a tracker as simple as can be: it looks at everybody at each tick.
+type slow struct {
+	now  uint64
+	seen map[uint64][2]uint64 // last sign of life, ticks
+}
+
+func (s *slow) tick() (expired []uint64) {
+	s.now++
+	for id, x := range s.seen { // any order: it is sorted
+		if s.now-x[0] >= x[1] {
+			expired = append(expired, id)
+			delete(s.seen, id)
+		}
+	}
+	slices.Sort(expired)
+	return expired
+}
+
+// elapse lets a tick pass for the leader, and returns whose time is over.
+func elapse(t *Table) (over []uint64) {
+	t.Elapse()
+	for {
+		id, ok := t.Over()
+		if !ok {
+			return over
+		}
+		over = append(over, id)
+	}
+}
+
 // A leader's timeouts against a tracker as simple as can be, while sessions come, go, move and are heard of, and leaders change. Some sessions are taken up late.
 func TestLeadingTwin(t *testing.T) {
 	count := map[string]int{}
@@ -169,5 +199,41 @@ func TestLeadTakesUpAll(t *testing.T) {
 	}
 	if want := n - int(Ticks(time.Second, leadTick)) + 2; over != want {
 		t.Errorf("the time of %d is over, want %d", over, want)
+	}
+}
+
+// So many at once that they do not all stand in the bucket of their tick.
+func TestLeadingCrowd(t *testing.T) {
+	for _, ticks := range []uint64{3, 5, 30, slots + 88} {
+		var table Table
+		table.Lead(time.Millisecond)
+		twin := &slow{seen: map[uint64][2]uint64{}}
+		const n = 3*mostDue + 100
+		for id := uint64(1); id <= n; id++ {
+			if err := table.OpenFor(id, 1, zab.Incarnation{1}, uint32(ticks-2)); err != nil { // see Ticks
+				t.Fatal(err)
+			}
+			twin.seen[id] = [2]uint64{0, ticks}
+		}
+		most := 0
+		for range 2*ticks + 10 {
+			for id := uint64(1); id <= n; id++ { // one of eight is silent
+				if (id+twin.now)%4 == 0 && id%32 > 3 {
+					if x, there := twin.seen[id]; there != table.Touch(id, 0) {
+						t.Fatalf("timeout %d, tick %d: %d is there: %v", ticks, twin.now, id, there)
+					} else if there {
+						twin.seen[id] = [2]uint64{twin.now, x[1]}
+					}
+				}
+			}
+			w := &table.leading.wheel
+			most = max(most, len(w.buckets[(w.now+1)%slots]))
+			if got, want := elapse(&table), twin.tick(); !slices.Equal(got, want) {
+				t.Fatalf("timeout %d, tick %d: %d are over, want %d", ticks, twin.now, len(got), len(want))
+			}
+		}
+		if ticks >= 30 && most > n/2 {
+			t.Errorf("timeout %d: a tick looks at %d of %d", ticks, most, n)
+		}
 	}
 }

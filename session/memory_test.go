@@ -16,13 +16,14 @@ func TestRowSize(t *testing.T) {
 	}
 	for what, size := range map[string][2]uintptr{ // any order: each stands alone
 		"row": {unsafe.Sizeof(row{}), 80}, "touched": {unsafe.Offsetof(row{}.home), 32}, "window": {unsafe.Sizeof(window{}), 56}, "slot": {unsafe.Sizeof(slot{}), 40},
-		"tracked": {unsafe.Sizeof(tracked{}), 32},
 	} {
 		if size[0] != size[1] {
 			t.Errorf("%s: %d bytes, want %d", what, size[0], size[1])
 		}
 	}
 }
+
+const many = 100_000
 
 // heap returns how many bytes make leaves, for each of many.
 func heap(make func() any) float64 {
@@ -53,7 +54,7 @@ func crowd(tb testing.TB, answers uint64) *Table {
 	return t
 }
 
-// What a session takes, in the table of a member, in that of the leader, and in a tracker.
+// What a session takes, in the table of a member, and in that of the leader.
 func TestMemory(t *testing.T) {
 	for _, c := range []struct {
 		what string
@@ -63,7 +64,6 @@ func TestMemory(t *testing.T) {
 		{"member", 115, func() any { return crowd(t, 0) }},
 		{"member, with an answer", 230, func() any { return crowd(t, 1) }},
 		{"leader", 131, func() any { return lead(crowd(t, 0)) }},
-		{"tracker", 66, func() any { return full() }},
 	} {
 		each := heap(c.make)
 		t.Logf("%s: %.1f bytes a session", c.what, each)
