@@ -3,24 +3,14 @@
 package ensemble_test
 
 import (
-	"errors"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 
-	"github.com/ensemble-go/ensemble/internal/mutant"
+	"github.com/ensemble-go/ensemble/internal/crashtest"
 )
-
-// mutantOf names, to a process of the tests, the mistake that it makes.
-const mutantOf = "ENSEMBLE_TEST_MUTANT"
-
-func init() { mutant.Set(os.Getenv(mutantOf)) }
 
 // Each mutant is a mistake that the writer, beginning a directory, or telling watchers could make, and is found by the test that is named beside it, in a process of its own.
 func TestMutants(t *testing.T) {
-	caught, all := 0, 0
-	for _, m := range []struct{ name, note, by string }{
+	crashtest.Processes{
 		{"bootstrap-in-two-steps", "first the directory, then what it says", "TestBootstrapCrashes"},
 		{"restore-unannounced", "nothing tells that it is not done", "TestRestoreCrashes"},
 		{"restore-finished-early", "the members count before they have a history", "TestRestoreCrashes"},
@@ -67,28 +57,5 @@ func TestMutants(t *testing.T) {
 		{"sync-old-round", "the same, at a leader that was stopped", "TestE16PausedLeader"},
 		{"calls-reversed", "what was submitted last is made first", "TestR3SubmitOrder"},
 		{"published-late", "a write is answered before it can be read", "TestR3SubmitOrder"},
-	} {
-		for _, name := range []string{"", m.name} {
-			c := exec.Command(os.Args[0], "-test.run", "^"+m.by+"$", "-test.v", "-test.timeout", "2m")
-			c.Env = append(os.Environ(), mutantOf+"="+name)
-			out, err := c.CombinedOutput()
-			var exit *exec.ExitError
-			switch {
-			case err != nil && !errors.As(err, &exit):
-				t.Fatal(err)
-			case name == "" && (err != nil || !strings.Contains(string(out), "--- PASS: "+m.by)):
-				t.Fatalf("%s fails without a mistake: %v\n%s", m.by, err, out)
-			case name == "":
-				continue
-			}
-			all++
-			if err != nil && strings.Contains(string(out), "--- FAIL: "+m.by) {
-				caught++
-				t.Logf("%-24s (%s) caught by %s: %s", m.name, m.note, m.by, strings.SplitN(string(out), "\n", 4)[1])
-			} else {
-				t.Errorf("%-24s (%s) not caught by %s\n%s", m.name, m.note, m.by, out)
-			}
-		}
-	}
-	t.Logf("mutants caught %d/%d", caught, all)
+	}.Test(t)
 }
