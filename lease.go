@@ -66,17 +66,8 @@ func (l *leases) round() {
 		var over []*Session
 		l.mu.Lock()
 		now := time.Since(l.began)
-		first := func() *Session {
-			if len(l.queue) > 0 && l.queue[0].due <= now {
-				return l.queue[0]
-			}
-			return nil
-		}
-		for range mostLooked {
-			s := first()
-			if s == nil {
-				break
-			}
+		for n := 0; n < mostLooked && l.queue.due(now); n++ {
+			s := l.queue[0]
 			if s.due = time.Duration(s.until.Load()); s.due > now {
 				heap.Fix(&l.queue, 0)
 				continue
@@ -84,7 +75,7 @@ func (l *leases) round() {
 			heap.Pop(&l.queue)
 			over = append(over, s)
 		}
-		if more = first() != nil; !more {
+		if more = l.queue.due(now); !more {
 			l.arm()
 		}
 		l.mu.Unlock()
@@ -105,6 +96,9 @@ func (l *leases) stop() {
 
 // leaseQueue is a heap of sessions by when they are due, each with its place in it.
 type leaseQueue []*Session
+
+// due reports whether the time of the first has come.
+func (q leaseQueue) due(now time.Duration) bool { return len(q) > 0 && q[0].due <= now }
 
 func (q leaseQueue) Len() int           { return len(q) }
 func (q leaseQueue) Less(i, j int) bool { return q[i].due < q[j].due }
