@@ -302,6 +302,9 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 		}
 		c.s, who = x.s, x.s.caller()
 	}
+	if who != nil && len(who.Identities) > 0 {
+		size += core.IdentityBytes(who.Identities) + 8*len(who.Identities) // lengths of two or three bytes
+	}
 	for _, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
@@ -314,6 +317,9 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 			size += len(o.Path) + 24
 		case CheckOp:
 			size += len(o.Path) + 32
+		default: // of the host itself, such as a ReapOp
+			_, path := datatree.NameOf(op)
+			size += len(path) + 32
 		}
 	}
 	if size > min(4*h.cfg.MaxData, mostRequest)+requestSlack {
@@ -330,5 +336,5 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 	return err
 }
 
-// requestSlack is for the paths of a request, beside its data.
+// requestSlack is for the paths of a request and the identities of who makes it, beside its data.
 const requestSlack = 256 << 10
