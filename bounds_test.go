@@ -2,9 +2,12 @@ package ensemble_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/ensemble-go/ensemble"
 	"github.com/ensemble-go/ensemble/datatree"
@@ -82,6 +85,81 @@ func TestIdentityBytesAreBounded(t *testing.T) {
 		}
 		if _, err := s.Create(patient(t), "/"+string(bytes.Repeat([]byte("x"), datatree.MaxPath-1)), make([]byte, 4<<20), ensemble.Persistent); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// What waits in the queue has its bytes counted before the loop has seen any of it; what is withdrawn is gone at once, and leaves room.
+func TestQueuedBytesAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := must[*ensemble.Node](t)(ensemble.Open(t.Context(), ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}, Transport: transport.NewMemory().Peer(1)}))
+		defer n.Close()
+		over := func(p *ensemble.Pending) bool {
+			select {
+			case <-p.Done():
+			default:
+				return false
+			}
+			if _, err := p.Wait(t.Context()); !errors.Is(err, ensemble.ErrOverloaded) {
+				t.Fatal(err)
+			}
+			return true
+		}
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		var m runtime.MemStats
+		heap := func() uint64 {
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		begin := heap()
+		op := ensemble.SetOp{Path: "/a", Data: make([]byte, 1<<20-64)} // with what is beside it, 256 fit
+		for round := range 2 {
+			var waiting []*ensemble.Pending
+			for i := range 300 {
+				p := n.Submit(op)
+				if over(p) != (i >= 256) {
+					t.Fatalf("round %d: submit %d: overloaded %v", round, i, i < 256)
+				}
+				if i < 256 {
+					waiting = append(waiting, p)
+				}
+			}
+			if s := n.Status(); s.InFlight != 256 {
+				t.Errorf("%d in flight", s.InFlight)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+			if _, err := n.Sync(ctx); !errors.Is(err, ensemble.ErrNoQuorum) { // it has no bytes
+				t.Error(err)
+			}
+			cancel()
+			if _, err := n.Create(left, "/b", nil, 0); !errors.Is(err, ensemble.ErrNoQuorum) {
+				t.Error(err)
+			}
+			if _, err := waiting[7].Wait(left); !errors.Is(err, ensemble.ErrNoQuorum) {
+				t.Error(err)
+			}
+			if p := n.Submit(op); over(p) {
+				t.Error("one has gone, and there is no room")
+			} else {
+				waiting[7] = p
+			}
+			if p := n.Submit(op); !over(p) {
+				t.Error("one has gone, and there is room for two")
+			}
+			for _, p := range waiting {
+				if _, err := p.Wait(left); !errors.Is(err, ensemble.ErrNoQuorum) || errors.Is(err, ensemble.ErrUncertain) {
+					t.Fatal(err)
+				}
+			}
+			if now := heap(); now > begin+64<<20 {
+				t.Errorf("%d MiB are held of what was withdrawn", (now-begin)>>20)
+			}
+			runtime.KeepAlive(waiting)
+		}
+		if s := n.Status(); s.InFlight != 0 || n.Stats().Overloaded != 2*(44+1) {
+			t.Errorf("%d in flight, %+v", s.InFlight, n.Stats())
 		}
 	})
 }

@@ -135,14 +135,14 @@ func (h *host) enqueue(c *call) error {
 	if h.refusing.Load() {
 		return h.closedErr()
 	}
-	if h.inFlight.Add(1) > int64(h.cfg.MaxInFlight) {
-		h.inFlight.Add(-1)
+	if calls, bytes := h.inFlight.join(c); calls > int64(h.cfg.MaxInFlight) || bytes > core.MostWaiting && len(c.payload) > 0 {
+		h.inFlight.leave(c)
 		h.stats.overloaded.Add(1)
 		return ErrOverloaded
 	}
 	c.begin = time.Now()
 	if !h.queue.put(c) {
-		h.inFlight.Add(-1)
+		h.inFlight.leave(c)
 		return h.closedErr()
 	}
 	h.wakeUp()
@@ -167,6 +167,17 @@ func closedErrOf(why error) error {
 	return ErrClosed
 }
 
+// withdraw takes back a call that was not handed over. It stays in the queue until the node's goroutine comes upon it, without its payload.
+func (h *host) withdraw(c *call) bool {
+	if !c.state.CompareAndSwap(waiting, left) {
+		return false
+	}
+	h.inFlight.leave(c)
+	c.payload = nil
+	h.stats.abandoned.Add(1)
+	return true
+}
+
 // await waits for the answer to an enqueued call. ok is false when the caller has left it: then it is not the caller's any more.
 func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 	ended := ctx.Done()
@@ -179,9 +190,7 @@ func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 		return true, nil
 	case <-ended:
 	}
-	if c.state.CompareAndSwap(waiting, left) {
-		h.inFlight.Add(-1)
-		h.stats.abandoned.Add(1)
+	if h.withdraw(c) {
 		return false, errors.Join(context.Cause(ctx), ErrNoQuorum)
 	}
 	if !c.state.CompareAndSwap(handed, left) {
@@ -233,15 +242,13 @@ func (p *Pending) Wait(ctx context.Context) (Result, error) {
 		select {
 		case <-c.done:
 		case <-ctx.Done():
-			if !c.state.CompareAndSwap(waiting, left) {
+			if !p.h.withdraw(c) {
 				if c.state.Load() == handed {
 					return Result{}, errors.Join(context.Cause(ctx), ErrUncertain)
 				}
 				<-c.done // it is answered, or withdrawn by another Wait, at this moment
 				break
 			}
-			p.h.inFlight.Add(-1)
-			p.h.stats.abandoned.Add(1)
 			c.err = errors.Join(context.Cause(ctx), ErrNoQuorum)
 			close(c.done)
 		}

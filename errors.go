@@ -16,7 +16,7 @@ var (
 	ErrNoChildrenForEphemerals = datatree.ErrNoChildrenForEphemerals
 	ErrBadPath                 = datatree.ErrBadPath
 	ErrBadArguments            = datatree.ErrBadArguments
-	ErrTooLarge                = datatree.ErrTooLarge // data over Config.MaxData, or a request over what one transaction may carry
+	ErrTooLarge                = datatree.ErrTooLarge // data over Config.MaxData, a request over what one transaction may carry or change, or too many identities
 	ErrNoAuth                  = datatree.ErrNoAuth
 	ErrUnsupported             = datatree.ErrUnsupported // also is ErrBadArguments: a feature that is not there yet
 	ErrSequenceExhausted       = datatree.ErrSequenceExhausted
@@ -29,7 +29,7 @@ var (
 	// ErrUncertain is joined to the error of a write that was handed to the ensemble and whose fate this node has not seen: it may
 	// have taken effect, may do so yet, or never.
 	ErrUncertain = core.ErrUncertain
-	// ErrOverloaded says that Config.MaxInFlight calls wait already. Nothing happened.
+	// ErrOverloaded says that Config.MaxInFlight calls wait already, or 256 MiB of writes. Nothing happened.
 	ErrOverloaded = core.ErrOverloaded
 	// ErrNoQuorum says that the call could not be handed to the ensemble.
 	ErrNoQuorum = errors.New("no quorum")

@@ -104,14 +104,15 @@ func (s *Session) end(why error) {
 
 // tell puts a call of the node itself into the queue. Nobody waits for it.
 func (h *host) tell(c *call) {
-	n := int64(0)
-	if c.kind == write { // the others are answered by nobody
-		n = 1
+	counts := c.kind == write // the others are answered by nobody
+	if counts {
+		h.inFlight.join(c)
 	}
-	h.inFlight.Add(n)
 	c.begin = time.Now()
 	if !h.queue.put(c) {
-		h.inFlight.Add(-n)
+		if counts {
+			h.inFlight.leave(c)
+		}
 		return
 	}
 	h.wakeUp()

@@ -102,8 +102,8 @@ func TestInboxForgetsFormerAttempts(t *testing.T) {
 
 func TestInboxIsBounded(t *testing.T) {
 	s, m := busy(t)
-	big := make([]byte, mostWaiting+1)
-	s.step(s.actors[3], &Receive{From: 1, Message: calls(1, 4, big[:mostWaiting/2-1])})
+	big := make([]byte, MostWaiting+1)
+	s.step(s.actors[3], &Receive{From: 1, Message: calls(1, 4, big[:MostWaiting/2-1])})
 	s.step(s.actors[3], &Receive{From: 2, Message: calls(2, 1, big)}) // one is always taken
 	s.step(s.actors[3], &Receive{From: 2, Message: calls(2, 1, []byte("x"))})
 	if got, want := waits(m), "map[1:2 2:1]"; got != want {

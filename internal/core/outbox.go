@@ -61,9 +61,9 @@ func (c *client) waits() int {
 	return c.calls.len()
 }
 
-// mostWaiting is how many bytes of requests may wait at a member, beside MaxInFlight: with it, what waits for them at a leader, and
+// MostWaiting is how many bytes of requests may wait at a member, beside MaxInFlight, in the shell's queue and here: with it, what waits for them at a leader, and
 // the window of what was decided of them, are bounded too.
-const mostWaiting = 256 << 20
+const MostWaiting = 256 << 20
 
 type waiting struct {
 	ticket  uint64
@@ -99,7 +99,7 @@ func (m *Machine[V, R]) request(x *Request) {
 			return
 		}
 	}
-	if b.count >= m.cfg.MaxInFlight || b.held > 0 && b.held+len(x.Payload) > mostWaiting {
+	if b.count >= m.cfg.MaxInFlight || b.held > 0 && b.held+len(x.Payload) > MostWaiting {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrOverloaded})
 		return
 	}
