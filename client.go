@@ -37,6 +37,7 @@ type Client interface {
 	// effect in order.
 	Submit(op Op) *Pending
 	// Multi carries out all ops or none, in order and at one zxid. If it fails it returns nil and an *OpError whose Index is the first op that failed.
+	// Together they change datatree.MaxChanges znodes at most, and Config.MaxData tells what they may carry; above that it is ErrTooLarge.
 	Multi(ctx context.Context, ops ...Op) ([]Result, error)
 	// Sync returns when a quorum has confirmed, by a round begun after the call, that this node is up to date: later reads here see every write
 	// that was acknowledged anywhere before the call. It returns the zxid up to which that is so.
