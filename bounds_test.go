@@ -48,11 +48,11 @@ func TestTransactionsAreBounded(t *testing.T) {
 	})
 }
 
-// What one transaction may be, a transport holds for a peer, with a batch beside it; and each request without much in few bytes becomes one.
+// What a leader sends to a learner before it waits is its window, with one transaction beyond it, and some batches. A transport has to hold that.
 func TestTransactionsFitTheTransport(t *testing.T) {
-	const batch = 256 << 10
-	if datatree.MaxTxn+2*batch > transport.QueueBytes {
-		t.Error("a transaction may not fit")
+	const window, batch = 8 << 20, 256 << 10
+	if window+datatree.MaxTxn+2*batch > transport.QueueBytes {
+		t.Error("they may not fit")
 	}
 }
 

@@ -17,6 +17,7 @@ type Config struct {
 	InitLimit   int             // ticks to join and synchronise
 	SyncLimit   int             // ticks without progress before a peer counts as lost
 	MaxInFlight int             // requests waiting at this member, session.MaxWindow at most: all have their place in a window; above it ErrOverloaded
+	MaxHanded   int             // bytes of requests handed to a leader and not answered, unless it is one; 0: 4 MiB
 	MaxTail     int             // bytes of applied history kept in memory for lagging learners
 	Window      int             // bytes sent to a learner and not yet acknowledged
 	MaxApply    int             // bytes of entries that one step applies, each counted with 64 more; 0: all that there are

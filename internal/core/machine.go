@@ -84,6 +84,7 @@ type open struct {
 // Linked for the links that are up.
 func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V, R] {
 	m := &Machine[V, R]{sm: sm}
+	cfg.MaxHanded = cmp.Or(cfg.MaxHanded, mostHanded)
 	cfg.DigestEvery = max(2, cmp.Or(cfg.DigestEvery, digestEvery)) // of 1 each digest would call for the next
 	m.cfg = cfg
 	verifier, err := quorum.New(cfg.Members)

@@ -30,6 +30,8 @@ type outbox struct {
 	forward *Forward      // in this Output: more calls may join
 	bytes   int           // of its calls
 	held    int           // bytes of all payloads
+	handed  int           // of those that the present leader was given
+	late    bool          // the member's own session waits for the others
 	spare   []*queue[waiting]
 }
 
@@ -61,6 +63,9 @@ func (c *client) waits() int {
 	return c.calls.len()
 }
 
+// mostHanded is how many bytes of requests a leader is given before it has answered some of them: with all that may wait, no transport could keep up.
+const mostHanded = 4 << 20
+
 // MostWaiting is how many bytes of requests may wait at a member, beside MaxInFlight, in the shell's queue and here: with it, what waits for them at a leader, and
 // the window of what was decided of them, are bounded too.
 const MostWaiting = 256 << 20
@@ -70,6 +75,9 @@ type waiting struct {
 	payload []byte
 	bound   bool // to this very session: it is not made on the member's next one
 }
+
+// size is what it counts on the way to a leader.
+func (w *waiting) size() int { return len(w.payload) + 32 }
 
 // closes tells whether it is a request to end its session.
 func (w *waiting) closes() bool { return len(w.payload) > 0 && w.payload[0] == requestClose }
@@ -140,6 +148,7 @@ func (b *outbox) pop(c *client) waiting {
 	c.first++
 	if c.sent > 0 {
 		c.sent--
+		b.handed -= w.size()
 	}
 	if c != &b.own && c.calls.len() == 0 {
 		b.putBack(c.calls)
@@ -173,7 +182,7 @@ func (b *outbox) putBack(q *queue[waiting]) {
 
 // unsend follows the end of the leader that calls were handed to: the next one gets all of them.
 func (b *outbox) unsend() {
-	b.asked, b.own.sent = false, 0
+	b.asked, b.own.sent, b.handed = false, 0, 0
 	for _, c := range b.unsent {
 		c.isUnsent = false
 	}
@@ -195,7 +204,7 @@ func (m *Machine[V, R]) serveOutbox() {
 	}
 	switch {
 	case b.own.session != 0:
-		if !m.handOver(leader, &b.own) {
+		if b.late && !m.handOverOthers(leader) || !m.handOver(leader, &b.own) {
 			return
 		}
 	case !b.asked && !b.last:
@@ -210,38 +219,56 @@ func (m *Machine[V, R]) serveOutbox() {
 			m.sendTo(leader, Log, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run, Timeout: m.cfg.Timeout})
 		}
 	}
-	for len(b.unsent) > 0 {
-		c := b.unsent[0]
-		if !m.handOver(leader, c) {
-			return
-		}
-		b.unsent[0], c.isUnsent = nil, false
-		b.unsent = b.unsent[1:]
-	}
-	if len(b.unsent) == 0 {
-		b.unsent = nil
-	}
+	m.handOverOthers(leader)
 }
 
-// handOver hands over what the leader has not been given of one session; false if that leader, which is this member, cannot take it now.
+// handOverOthers does so for the sessions of clients. One of which something is left is the last the next time.
+func (m *Machine[V, R]) handOverOthers(leader quorum.ID) bool {
+	b := &m.outbox
+	for len(b.unsent) > 0 {
+		c := b.unsent[0]
+		all := m.handOver(leader, c)
+		if !all && leader == m.cfg.Self {
+			return false
+		}
+		b.unsent[0] = nil
+		b.unsent = b.unsent[1:]
+		if !all {
+			b.unsent = append(b.unsent, c)
+			return false
+		}
+		c.isUnsent = false
+	}
+	b.unsent = nil
+	return true
+}
+
+// handOver hands over what the leader has not been given of one session; false if it cannot take all of it now.
 func (m *Machine[V, R]) handOver(leader quorum.ID, x *client) bool {
 	b := &m.outbox
 	for int(x.sent) < x.waits() {
-		c := Call{Name: Name{x.session, x.generation, x.first + uint64(x.sent)}, Low: x.first, Payload: x.calls.at(int(x.sent)).payload}
+		w := x.calls.at(int(x.sent))
+		size := w.size()
+		c := Call{Name: Name{x.session, x.generation, x.first + uint64(x.sent)}, Low: x.first, Payload: w.payload}
 		if leader == m.cfg.Self {
 			if !m.zab.CanPropose() || m.sm.Waits(c) {
 				return false
 			}
 			m.prepare(c)
 		} else {
+			if b.handed > 0 && b.handed+size > m.cfg.MaxHanded {
+				b.late = x == &b.own
+				return false
+			}
 			if b.forward == nil || b.bytes+len(c.Payload) > maxBatch {
 				b.forward, b.bytes = &Forward{Owner: m.cfg.Self, Run: b.run}, 0
 				m.sendTo(leader, Log, b.forward)
 			}
 			b.forward.Calls = append(b.forward.Calls, c)
-			b.bytes += len(c.Payload) + 32
+			b.bytes += size
 		}
 		x.sent++
+		b.handed += size
 		x.handed = max(x.handed, c.Name.Sequence+1)
 	}
 	return true
