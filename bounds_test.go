@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -160,6 +161,38 @@ func TestQueuedBytesAreBounded(t *testing.T) {
 		}
 		if s := n.Status(); s.InFlight != 0 || n.Stats().Overloaded != 2*(44+1) {
 			t.Errorf("%d in flight, %+v", s.InFlight, n.Stats())
+		}
+	})
+}
+
+// However much is submitted at once, at whichever member, over a network that takes its time: nobody is sent more than a transport holds, so no link is lost and no leader.
+func TestManyLargeWrites(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		resets, data := atomic.Int64{}, make([]byte, 4<<20)
+		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) {
+			cfg.MaxData = 4 << 20
+			cfg.Trace = &ensemble.Trace{PeerChanged: func(p ensemble.PeerChange) {
+				if !p.Reachable {
+					resets.Add(1)
+				}
+			}}
+		})
+		leader := c.WaitLeader()
+		c.Network().SetDelay(20*time.Millisecond, 20*time.Millisecond)
+		must[string](t)(c.Node(leader).Create(t.Context(), "/a", nil, ensemble.Persistent))
+		for _, id := range []ensemble.ID{c.Followers()[0], leader} {
+			var all []*ensemble.Pending
+			for range 10 {
+				all = append(all, c.Node(id).Submit(ensemble.SetOp{Path: "/a", Data: data}))
+			}
+			for _, p := range all {
+				if _, err := p.Wait(patient(t)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n := resets.Load(); n != 0 || c.Leader() != leader {
+			t.Errorf("links were lost %d times, and %d leads", n, c.Leader())
 		}
 	})
 }
