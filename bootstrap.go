@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
@@ -44,7 +45,7 @@ func Bootstrap(ctx context.Context, cfg Config) error {
 		mark.Counts = mark.Counts || m.ID == cfg.ID && !m.Observer
 	}
 	random(mark.Incarnation[:])
-	if err := begin(disk.Of(ctx), cfg.Dir, cfg.Name, cfg.ID, mark); err != nil {
+	if err := begin(disk.Of(ctx), &cfg, mark); err != nil {
 		return fmt.Errorf("ensemble: bootstrap: %w", err)
 	}
 	return nil
@@ -56,7 +57,8 @@ var (
 )
 
 // begin makes the log of a directory that holds nothing.
-func begin(d disk.Disk, dir, name string, id ID, mark zab.Mark) error {
+func begin(d disk.Disk, cfg *Config, mark zab.Mark) error {
+	dir := cfg.Dir
 	lock, err := wal.Lock(d.FS, dir)
 	if err != nil {
 		return dirError(dir, err)
@@ -64,11 +66,14 @@ func begin(d disk.Disk, dir, name string, id ID, mark zab.Mark) error {
 	if err := judgeVacant(d.FS, dir); err != nil {
 		return errors.Join(err, lock.Close())
 	}
+	if err := durable.WriteMembers(d.FS, dir, cfg.Members); err != nil {
+		return errors.Join(dirError(dir, err), lock.Close())
+	}
 	first := mark
 	if mutant.On("bootstrap-in-two-steps") {
 		first = zab.Mark{}
 	}
-	log, err := wal.Create(d.FS, wal.Options{Dir: dir, Name: name, Member: id, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize}, first)
+	log, err := wal.Create(d.FS, wal.Options{Dir: dir, Name: cfg.Name, Member: cfg.ID, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize}, first)
 	if err == nil && first != mark {
 		err = log.Append([]zab.Record{{Kind: zab.RecordMark, Mark: mark}})
 	}

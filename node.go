@@ -45,8 +45,8 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		if err := h.tr.Start(cfg.ID, handler{h}); err != nil {
 			return nil, fmt.Errorf("ensemble: transport: %w", errors.Join(err, h.tr.Close(), h.closeDisk()))
 		}
-		addrs := make(map[ID]string, len(cfg.Members))
-		for _, m := range cfg.Members {
+		addrs := make(map[ID]string, len(h.cfg.Members))
+		for _, m := range h.cfg.Members {
 			addrs[m.ID] = m.Addr
 		}
 		h.tr.SetPeers(addrs)
@@ -110,6 +110,10 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		var err error
 		if s, f, err = openStorage(ctx, &cfg); err != nil {
 			return nil, err
+		}
+		h.cfg.Members = cfg.Members
+		if h.tr == nil && len(cfg.Members) > 1 {
+			return nil, errors.Join(&ConfigError{"Transport", errNoTransport}, s.Close())
 		}
 		if s.state != nil {
 			state, s.state = s.state, nil
