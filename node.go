@@ -26,10 +26,12 @@ import (
 type Node struct{ client }
 
 // Open starts a member. It returns long before the member can serve: see Ready. Every fault of cfg is reported, as *ConfigErrors joined by
-// errors.Join. The node owns cfg.Transport as soon as it has started it, which comes last, and closes it, also when Open fails then. When Open fails before, the
-// Transport was not touched: Close it, or use it again. It may hold something open, as one of package tcp does with a Listener that it was given.
+// errors.Join. The node owns cfg.Transport from then on, also when Open fails after having started it.
 //
 // With Config.Dir it reads that directory first, which ctx bounds only between its steps, and fails with a *DirError if it cannot be used.
+//
+// The Transport comes last. When Open fails before, as for a fault of cfg or a *DirError, it was not touched and is the caller's still: to be closed, or used
+// again. It may hold something open, as one of package tcp does with a Listener that it was given.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("ensemble: %w", err)
