@@ -21,8 +21,8 @@ import (
 // founders that were bootstrapped can begin. Without it, all founders have to be there once. Each founder calls it on its own Dir, which must be empty or
 // absent, with the same Name and Members; addresses may differ. Transport is not used. A founder that is not bootstrapped comes later, as a blank member.
 //
-// It is done once in the life of a member, and never for one whose directory was lost: that one is opened with an empty directory, and is readmitted
-// by itself. To bootstrap it again can lose acknowledged writes.
+// It is done once in the life of a member, and never for one whose directory was lost: to bootstrap that again can lose acknowledged writes. See the table in
+// the README.
 //
 // Every fault of cfg is reported, as *ConfigErrors joined by errors.Join. A directory that holds something already is refused by a *DirError that is
 // ErrDirUsed. After a crash the directory is as it was, or begun.

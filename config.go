@@ -19,8 +19,8 @@ type Config struct {
 	ID ID
 	// Members are the founders, the same list on each of them.
 	Members []Member
-	// Join says that this member joins an ensemble that exists: it never takes part in a birth. With an empty Dir it waits for a leader, which brings it
-	// up to date and readmits it; with one that took part before, or was begun by Bootstrap or Restore, it changes nothing.
+	// Join says that the ensemble exists: this member never takes part in its birth. It matters to an empty Dir only, or none, with which the member waits for
+	// a leader, as a blank one. When to set it: see the table in the README.
 	Join bool
 	// Transport moves frames to and from the other members. The node starts it and closes it. It may be nil for an ensemble of one.
 	Transport transport.Transport
