@@ -17,7 +17,9 @@ type Config struct {
 	Name string
 	// ID of this member: 1 or more, and one of Members.
 	ID ID
-	// Members are the founders, the same list on each of them.
+	// Members are the founders, the same list on each of them. It is used once: the data directory holds the membership from then on, and of a list that
+	// differs only the addresses of members that are known are used; the Logger is told. Without Dir it is used at each start, and must be the same each time: members
+	// whose lists differ, addresses aside, do not speak to each other. The membership cannot be changed yet.
 	Members []Member
 	// Join says that the ensemble exists: this member never takes part in its birth. It matters to an empty Dir only, or none, with which the member waits for
 	// a leader, as a blank one. When to set it: see the table in the README.

@@ -303,7 +303,8 @@ type Membership struct {
 	Version Zxid
 }
 
-// Membership returns who belongs to the ensemble.
+// Membership returns who belongs to the ensemble: what the data directory holds, or Config.Members where there is none. Addresses are those of the Config. The Version
+// is 0 as long as the membership cannot be changed.
 func (n *Node) Membership() Membership {
 	return Membership{Members: append([]Member(nil), n.h.cfg.Members...)}
 }
