@@ -66,7 +66,7 @@ type Config struct {
 	Logger *slog.Logger
 	// Trace has hooks for what the node does; nil costs nothing. It must not be changed after Open.
 	Trace *Trace
-	// Seed of the jitter that keeps elections apart. It may be the same on all members, whose IDs are mixed in, and repeat from run to run.
+	// Seed of the jitter that keeps elections apart; 0 draws one. It may be the same on all members, whose IDs are mixed in, and repeat from run to run.
 	Seed uint64
 
 	_ struct{} // keyed literals only
@@ -204,6 +204,9 @@ func (c *Config) withDefaults() Config {
 	set(&d.WatchHistory, defaultWatchHistory)
 	set(&d.SnapshotBytes, defaultSnapshotBytes)
 	set(&d.SnapshotsKept, defaultSnapshotsKept)
+	for d.Seed == 0 {
+		d.Seed = randomID()
+	}
 	d.Members = append([]Member(nil), d.Members...)
 	if d.Trace == nil {
 		d.Trace = new(Trace)

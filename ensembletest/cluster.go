@@ -73,7 +73,10 @@ func New(t testing.TB, n int, opts ...func(*ensemble.Config)) *Cluster {
 		c.open(m.ID)
 	}
 	for _, m := range c.members {
-		c.await(fmt.Sprintf("member %d to be ready", m.ID), func() bool { return c.Node(m.ID).Status().Ready })
+		c.await(fmt.Sprintf("member %d to be ready", m.ID), func() bool {
+			n := c.Node(m.ID)
+			return n.Status().Ready && n.Session().ID() != 0 // as Node.Ready has it
+		})
 	}
 	return c
 }
@@ -90,7 +93,7 @@ func (c *Cluster) close() {
 
 func (c *Cluster) open(id ensemble.ID) *ensemble.Node {
 	c.t.Helper()
-	cfg := ensemble.Config{ID: id, Members: slices.Clone(c.members), Transport: c.net.Peer(id), Dir: dataDir}
+	cfg := ensemble.Config{ID: id, Members: slices.Clone(c.members), Transport: c.net.Peer(id), Dir: dataDir, Seed: 1}
 	for _, o := range c.opts {
 		o(&cfg)
 	}
