@@ -552,7 +552,7 @@ func TestDamagedIdentityFoundsNothing(t *testing.T) {
 				<-time.After(time.Minute)
 				for id := ensemble.ID(1); id <= 3 && opened > 0; id++ {
 					if s := d.nodes[id].Status(); s.Ready || s.Role == ensemble.Leading {
-						t.Errorf("member %d: %+v", id, s)
+						t.Errorf("member %d takes part in a birth: %+v", id, s)
 					}
 				}
 			})

@@ -407,7 +407,7 @@ func overflowEnds(t *testing.T) {
 	defer cancelSoon()
 	for _, err := range idle.All(soon) {
 		if errs++; !errors.Is(err, ensemble.ErrWatchOverflow) {
-			t.Fatal(err)
+			t.Fatalf("an overflow is told as %v", err)
 		}
 	}
 	idle.Close()
