@@ -148,6 +148,18 @@ func (d *disks) fill(n *ensemble.Node, prefix string, count, size int) []string 
 	return paths
 }
 
+// snapshot has members keep their state, one after the other, and waits until the log before it is gone: that is done when Snapshot has returned.
+func (d *disks) snapshot(ids ...ensemble.ID) {
+	d.t.Helper()
+	for _, id := range ids {
+		must[ensemble.Zxid](d.t)(d.nodes[id].Sync(d.t.Context())) // a snapshot of less leaves more of the log
+	}
+	for _, id := range ids {
+		must[ensemble.Zxid](d.t)(d.nodes[id].Snapshot(d.t.Context()))
+	}
+	<-time.After(time.Second)
+}
+
 func (d *disks) has(n *ensemble.Node, paths []string) {
 	d.t.Helper()
 	must[ensemble.Zxid](d.t)(n.Sync(d.t.Context()))
