@@ -86,6 +86,7 @@ func Differences(file string) (map[string]map[int]Difference, error) {
 type Report struct {
 	Steps, Compared, Differing int
 	Skipped                    map[string]int // by reason
+	Followed                   int            // of the skipped: they changed the recorded tree
 	Faults                     []string
 }
 
@@ -194,6 +195,12 @@ func (g *replayer) take(s *Step) {
 		if expected {
 			g.fault("line %d: among the differences, and not compared", g.line)
 		}
+		if msg != "" {
+			g.fault("line %d: not compared, and what it changed cannot be followed: %s\n%s", g.line, msg, s.text())
+		}
+		if err := g.on.Check(); err != nil {
+			g.fault("line %d: %v", g.line, err)
+		}
 		return
 	case msg != "" && !expected:
 		g.fault("line %d: %s\n%s", g.line, msg, s.text())
@@ -210,10 +217,13 @@ func (g *replayer) take(s *Step) {
 	}
 }
 
-// step carries a step out and says what is not as it should be. If it is only to be followed, that does not matter.
+// step carries a step out and says what is not as it should be. One that is only to be followed, because it is not compared, is carried out if it changed the recorded tree.
 func (g *replayer) step(s *Step, follow bool) string {
-	if follow && s.Res.Ord == 0 {
-		return ""
+	if follow {
+		if s.Res.Ord == 0 {
+			return ""
+		}
+		g.Followed++
 	}
 	switch s.Op {
 	case "open", "reconnect", "disconnect", "close", "expire":
