@@ -305,7 +305,7 @@ func (h *house) checkFile(d *dir, f *file) {
 	for _, decl := range f.Decls {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
-			if decl.Recv == nil {
+			if decl.Recv == nil || ast.IsExported(receiver(decl)) {
 				undocumented(decl.Name, decl.Doc)
 			}
 		case *ast.GenDecl:
@@ -313,12 +313,40 @@ func (h *house) checkFile(d *dir, f *file) {
 				switch spec := spec.(type) {
 				case *ast.TypeSpec:
 					undocumented(spec.Name, decl.Doc, spec.Doc, spec.Comment)
+					if i, ok := spec.Type.(*ast.InterfaceType); ok && spec.Name.IsExported() {
+						for _, m := range i.Methods.List {
+							for _, name := range m.Names { // none: it is embedded
+								undocumented(name, m.Doc, m.Comment)
+							}
+						}
+					}
 				case *ast.ValueSpec:
 					for _, name := range spec.Names {
 						undocumented(name, decl.Doc, spec.Doc, spec.Comment)
 					}
 				}
 			}
+		}
+	}
+}
+
+// receiver returns the name of the type whose method it is.
+func receiver(m *ast.FuncDecl) string {
+	t := m.Recv.List[0].Type
+	for {
+		switch x := t.(type) {
+		case *ast.StarExpr:
+			t = x.X
+		case *ast.ParenExpr:
+			t = x.X
+		case *ast.IndexExpr:
+			t = x.X
+		case *ast.IndexListExpr:
+			t = x.X
+		case *ast.Ident:
+			return x.Name
+		default:
+			return ""
 		}
 	}
 }

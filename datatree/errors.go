@@ -37,6 +37,7 @@ type OpError struct {
 	Err   error
 }
 
+// Error names the operation, its path and its place in a multi, if it has them, and what is wrong.
 func (e *OpError) Error() string {
 	s := e.Op
 	if e.Path != "" {
@@ -48,6 +49,7 @@ func (e *OpError) Error() string {
 	return s + ": " + e.Err.Error()
 }
 
+// Unwrap returns Err.
 func (e *OpError) Unwrap() error { return e.Err }
 
 // Code is the name of a sentinel on the wire. Codes are never reused.

@@ -30,6 +30,7 @@ type Subject interface {
 	End(s int) (zab.Zxid, error)
 	// Caller returns who the session is.
 	Caller(s int) *datatree.Caller
+	// Authenticate shows a credential, and returns whether it is accepted.
 	Authenticate(s int, scheme string, credential []byte) bool
 	// Write returns the results as each of the trees that are compared has them. What is refused is an *datatree.OpError. If it should be refused and
 	// would not be, nothing is written and the error is nil.
@@ -38,7 +39,9 @@ type Subject interface {
 	Reap() (paths []string, zxids []zab.Zxid, err error)
 	// Reader returns the newest state where the session is; release it.
 	Reader(s int) *datatree.View
+	// Watcher returns the watches of the connection.
 	Watcher(s int) *datatree.Watcher
+	// Ephemerals returns the paths of those that the session owns.
 	Ephemerals(s int) []string
 	// Events returns what the watchers were told since the last call.
 	Events() []Event
