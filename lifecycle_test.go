@@ -352,7 +352,7 @@ func TestManyCyclesLeaveNoGoroutine(t *testing.T) {
 	t.Fatalf("%d goroutines left:\n%s", len(left), strings.Join(left, "\n\n"))
 }
 
-// The program that the README shows is example_hello_test.go, but for its name and what is around it.
+// The program that the README shows is example_test.go, but for its name and what is around it.
 func TestHelloIsTheReadmes(t *testing.T) {
 	readme := must[[]byte](t)(os.ReadFile("README.md"))
 	_, rest, ok := strings.Cut(string(readme), "```go\n")

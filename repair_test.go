@@ -101,7 +101,7 @@ func (d *disks) readies(paths []string, ids ...ensemble.ID) {
 	}
 }
 
-// damagedDirectories are what a start finds wrong, each with its name in the programme of tests.
+// damagedDirectories are what a start finds wrong, with the names of internal/sim/catalogue_test.go.
 var damagedDirectories = map[string]struct {
 	snapshots bool // there are some
 	where     string
