@@ -58,7 +58,7 @@ func emptyDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
 }
 
 func (d *disks) config(id ensemble.ID) ensemble.Config {
-	cfg := ensemble.Config{ID: id, Members: []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}, Dir: "/data"}
+	cfg := ensemble.Config{ID: id, Members: []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}, Dir: "/data", Seed: 1}
 	if d.opt != nil {
 		d.opt(&cfg)
 	}

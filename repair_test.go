@@ -20,13 +20,13 @@ import (
 	"github.com/ensemble-go/ensemble/internal/vfs"
 )
 
-// belongings are the files of a member in dir, without the lock and what was set aside.
+// belongings are the files of a member in dir that a repair sets aside: all but the lock, the membership and what was set aside before.
 func belongings(m *vfs.Memory, dir string) map[string]string {
 	_, content := m.Files()
 	files := map[string]string{}
 	for name, b := range content {
 		base, ok := strings.CutPrefix(name, dir+"/")
-		if ok && base != "lock" && base != "repair.done" && !strings.HasPrefix(base, "damaged-") {
+		if ok && base != "lock" && base != "members" && base != "repair.done" && !strings.HasPrefix(base, "damaged-") {
 			files[base] = string(b)
 		}
 	}
