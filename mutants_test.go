@@ -16,6 +16,8 @@ func TestMutants(t *testing.T) {
 		{"restore-finished-early", "the members count before they have a history", "TestRestoreCrashes", `called whole, and has not what was restored: "" get "/a": no such znode`},
 		{"restore-epoch-kept", "fencing tokens go back", "TestRestore", "token .* after "},
 		{"restore-identity-kept", "old members are let in", "TestRestore", "member 1 can serve"},
+		{"membership-configured", "a quorum is what the configuration of a start says", "TestMembershipIsHeld", `membership_test.go:[0-9]+: \[1\]`},
+		{"membership-unasked", "members of two memberships speak to each other", "TestMembershipsThatDiffer", "member [12]: refused false, .*Ready:true"},
 		{"restore-unchecked", "a backup that was cut is taken", "TestRestoreRefusesWhatIsNoBackup", "bytes of .* are taken for a backup"},
 		{"reset-before-snapshot", "a RESET is durable before the snapshot that it names", "TestPowerLossAtEachStepOfReceiving", "taken for damaged: .* the log needs one from"},
 		{"failed-batch-told", "what could not be written is told as durable", "TestFailedSyncIsNoAcknowledgement", "was acknowledged, and could not be written"},

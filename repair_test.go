@@ -430,7 +430,7 @@ func TestDamagedDirectoryIsRefused(t *testing.T) {
 func TestPowerLossAtEachStepOfARepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, func(c *ensemble.Config) { c.SnapshotsKept = 1 })
-		paths := d.fill(d.nodes[1], "/a", 30, 500)
+		paths := d.fill(d.nodes[1], "/a", 60, 500) // more than one segment, of which the first goes
 		d.snapshot(1, 2, 3)
 		d.stopAll()
 		was := d.hurt(1, func(m *vfs.Memory) error { return m.FlipBit(ends(m, ".snap")[0], 8*600) })
