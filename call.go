@@ -182,7 +182,7 @@ func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 	if c.state.CompareAndSwap(waiting, left) {
 		h.inFlight.Add(-1)
 		h.stats.abandoned.Add(1)
-		return false, errors.Join(context.Cause(ctx), ErrNoQuorum)
+		return false, errors.Join(ctx.Err(), ErrNoQuorum)
 	}
 	if !c.state.CompareAndSwap(handed, left) {
 		<-c.done // it is being answered at this moment
@@ -190,16 +190,16 @@ func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 	}
 	h.stats.abandoned.Add(1)
 	if c.kind == write || c.kind == opening {
-		return false, errors.Join(context.Cause(ctx), ErrUncertain)
+		return false, errors.Join(ctx.Err(), ErrUncertain)
 	}
-	return false, context.Cause(ctx)
+	return false, ctx.Err()
 }
 
 // do enqueues c, waits and gives c back to the pool, unless it was left.
 func (h *host) do(ctx context.Context, c *call) (result core.Result, z Zxid, err error) {
 	if ctx.Err() != nil {
 		h.giveBack(c)
-		return result, 0, errors.Join(context.Cause(ctx), ErrNoQuorum)
+		return result, 0, errors.Join(ctx.Err(), ErrNoQuorum)
 	}
 	if err := h.enqueue(c); err != nil {
 		h.giveBack(c)
@@ -235,14 +235,14 @@ func (p *Pending) Wait(ctx context.Context) (Result, error) {
 		case <-ctx.Done():
 			if !c.state.CompareAndSwap(waiting, left) {
 				if c.state.Load() == handed {
-					return Result{}, errors.Join(context.Cause(ctx), ErrUncertain)
+					return Result{}, errors.Join(ctx.Err(), ErrUncertain)
 				}
 				<-c.done // it is answered, or withdrawn by another Wait, at this moment
 				break
 			}
 			p.h.inFlight.Add(-1)
 			p.h.stats.abandoned.Add(1)
-			c.err = errors.Join(context.Cause(ctx), ErrNoQuorum)
+			c.err = errors.Join(ctx.Err(), ErrNoQuorum)
 			close(c.done)
 		}
 	}

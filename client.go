@@ -98,7 +98,7 @@ func (h *host) reader(ctx context.Context) (*datatree.Tree, error) {
 	case <-h.done:
 		return nil, h.closedErr()
 	case <-ctx.Done():
-		return nil, errors.Join(context.Cause(ctx), ErrNoQuorum)
+		return nil, errors.Join(ctx.Err(), ErrNoQuorum)
 	}
 }
 

@@ -34,7 +34,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("ensemble: %w", err)
 	}
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("ensemble: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("ensemble: %w", ctx.Err())
 	}
 	cfg = cfg.withDefaults()
 	h, err := newHost(ctx, cfg)
@@ -119,7 +119,7 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 	h.initLoop(f, state, disk.Of(ctx).Tail)
 	err := h.m.Err()
 	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+		err = ctx.Err()
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.closeDisk())
@@ -179,7 +179,7 @@ func (n *Node) Ready(ctx context.Context) error {
 		case <-c.next:
 		case <-opened:
 		case <-ctx.Done():
-			err := errors.Join(context.Cause(ctx), ErrNoQuorum)
+			err := errors.Join(ctx.Err(), ErrNoQuorum)
 			if c.Reason == Impaired {
 				err = errors.Join(err, ErrImpaired)
 			}
@@ -209,7 +209,7 @@ func (n *Node) Await(ctx context.Context, z Zxid) error {
 		return h.closedErr()
 	case <-ctx.Done():
 		h.waiters.remove(ch)
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 }
 
@@ -326,7 +326,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	case <-*h.idle.Load():
 	case <-h.done:
 	case <-ctx.Done():
-		err = context.Cause(ctx)
+		err = ctx.Err()
 	}
 	if err == nil && n.Status().Ready {
 		h.endOwn(ctx)

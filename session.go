@@ -189,7 +189,7 @@ func (n *Node) ResumeSession(ctx context.Context, id SessionID, password []byte)
 func (h *host) openSession(ctx context.Context, resumes bool, request func() []byte) (*Session, error) {
 	for {
 		if ctx.Err() != nil {
-			return nil, errors.Join(context.Cause(ctx), ErrNoQuorum)
+			return nil, errors.Join(ctx.Err(), ErrNoQuorum)
 		}
 		c := &call{kind: opening, resumes: resumes, kept: true, done: make(chan struct{}), payload: request()}
 		if err := h.enqueue(c); err != nil {
