@@ -50,6 +50,14 @@ type call struct {
 	done    chan struct{}
 }
 
+// counts is what the call is in Status.InFlight. What no answer is expected to does not count.
+func (c *call) counts() int64 {
+	if c.kind == giveUp || c.kind == leaveOff {
+		return 0
+	}
+	return 1
+}
+
 // finish gives the answer that is in the call, unless the caller has gone. Called by whoever the call was handed to.
 func (c *call) finish() {
 	if c.claim() {

@@ -293,6 +293,25 @@ func TestWithdrawn(t *testing.T) {
 	})
 }
 
+// What a node has told itself, such as that its session is given up, waits in the queue with the calls, and is none.
+func TestGivenUpIsNotInFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		n := c.Node(c.WaitLeader())
+		s := n.Session()
+		c.Isolate(c.Leader())
+		<-s.Context().Done()
+		synctest.Wait()
+		if n.Status().Ready || n.Status().InFlight != 0 {
+			t.Fatalf("%+v", n.Status())
+		}
+		n.Close()
+		if f := n.Status().InFlight; f != 0 {
+			t.Errorf("%d calls are in flight", f)
+		}
+	})
+}
+
 func TestOverloaded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxInFlight = 10 })

@@ -363,8 +363,9 @@ func (h *host) endOwn(ctx context.Context) {
 		return
 	}
 	c := &call{kind: write, kept: true, done: make(chan struct{}), s: s, payload: core.AppendClose(nil)}
-	h.tell(c)
-	_, _ = h.await(ctx, c) // it expires by itself
+	if h.tell(c) {
+		_, _ = h.await(ctx, c) // it expires by itself
+	}
 }
 
 // Close ends the node at once; to the others it looks like a crash. When it returns there is no goroutine left. Calls under way
