@@ -26,7 +26,8 @@ import (
 type Node struct{ client }
 
 // Open starts a member. It returns long before the member can serve: see Ready. Every fault of cfg is reported, as *ConfigErrors joined by
-// errors.Join. The node owns cfg.Transport from then on, also when Open fails after having started it.
+// errors.Join. The node owns cfg.Transport from then on: it closes it, also when it cannot be started. Only one that has been started already stays whose it is, such
+// as another node's: Open fails with transport.ErrStarted.
 //
 // With Config.Dir it reads that directory first, which ctx bounds only between its steps, and fails with a *DirError if it cannot be used.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
@@ -43,7 +44,10 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	if h.tr != nil {
 		if err := h.tr.Start(cfg.ID, handler{h}); err != nil {
-			return nil, fmt.Errorf("ensemble: transport: %w", errors.Join(err, h.tr.Close(), h.closeDisk()))
+			if !errors.Is(err, transport.ErrStarted) { // then it is another's
+				err = errors.Join(err, h.tr.Close())
+			}
+			return nil, fmt.Errorf("ensemble: transport: %w", errors.Join(err, h.closeDisk()))
 		}
 		addrs := make(map[ID]string, len(cfg.Members))
 		for _, m := range cfg.Members {

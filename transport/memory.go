@@ -233,16 +233,15 @@ const (
 )
 
 func (e *endpoint) Start(self quorum.ID, h Handler) error {
-	if self != e.id {
-		return fmt.Errorf("%w: %d, not %d", ErrID, e.id, self)
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch e.state {
-	case started:
+	switch {
+	case e.state == started:
 		return ErrStarted
-	case closed:
+	case e.state == closed:
 		return ErrClosed
+	case self != e.id:
+		return fmt.Errorf("%w: %d, not %d", ErrID, e.id, self)
 	}
 	e.done = make(chan struct{})
 	for i := range e.queues {
