@@ -84,13 +84,13 @@ func (h *host) reader(ctx context.Context) (*datatree.Tree, error) {
 	if h.serves.Load() {
 		return h.tree.Load(), nil
 	}
-	if h.impaired.Load() {
-		return nil, ErrImpaired
-	}
 	select {
 	case <-h.done:
 		return nil, h.closedErr()
 	default:
+	}
+	if h.impaired.Load() {
+		return nil, ErrImpaired
 	}
 	select {
 	case <-h.served:
