@@ -317,7 +317,11 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 		}
 	}
 	if size > min(4*h.cfg.MaxData, mostRequest)+requestSlack {
-		return &OpError{Op: "multi", Index: -1, Err: ErrTooLarge}
+		large := &OpError{Op: "multi", Index: -1, Err: ErrTooLarge}
+		if !multi {
+			large.Op, large.Path = datatree.NameOf(ops[0])
+		}
+		return large
 	}
 	if cap(c.payload) < size {
 		c.payload = make([]byte, 0, size)
