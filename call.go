@@ -18,27 +18,27 @@ const (
 	write callKind = iota
 	syncing
 	transfer
-	opening  // or resuming a session
+	opening  // a session, or resuming one
 	giveUp   // a session; the machine does not answer
 	leaveOff // opens no session of the node itself any more; the same
-	reap     // a write of the node itself
+	reap     // a write of the node's goroutine itself; it is in no queue
 )
 
 // The life of a call. Each step is taken by compare-and-swap, so a caller that leaves and the node's goroutine never both have it.
 const (
 	waiting  uint32 = iota // in the queue: nothing has happened
-	handed                 // stepped into the machine
+	handed                 // stepped into the machine, or about to be; giveUp and leaveOff stay so
 	answered               // the answer is in the call
 	left                   // its caller has gone: whoever has it drops it
 )
 
-// call is a write, sync or transfer on its way. Its fields are the caller's until it is queued, the node's goroutine's until it is answered,
-// and the caller's again.
+// call is a request to the machine on its way: a caller's, or one that the node tells itself (see tell, reap), for which mostly nobody waits. Its fields are
+// the caller's until it is queued, the node's goroutine's until it is answered, and the caller's again.
 type call struct {
 	state   atomic.Uint32
 	kind    callKind
 	resumes bool // opening: a session that exists
-	kept    bool // by a Pending: done is closed, not sent to, and the call is not used again
+	kept    bool // by a Pending, or made for one use: done is closed, not sent to, and the call is not used again
 	to      ID
 	s       *Session  // that it is made on, nil: whatever is the node's own; of an opening, what it led to
 	handed  time.Time // opening: to the machine
