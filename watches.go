@@ -136,6 +136,9 @@ func (ws *watches) bind(w *Watcher, ctx context.Context) {
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
+	if ws.closed {
+		return // that has ended it
+	}
 	c := ws.contexts[ctx.Done()]
 	if c == nil {
 		c = &watchContext{ctx: ctx}
@@ -292,4 +295,10 @@ func (ws *watches) end() {
 	ws.ring()
 	ws.rings.Wait()
 	ws.origin = nil
+	ws.mu.Lock()
+	for _, c := range ws.contexts { // a context may go on for long, and would keep the node
+		c.stop()
+	}
+	ws.contexts = nil
+	ws.mu.Unlock()
 }
