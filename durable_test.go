@@ -384,10 +384,10 @@ func TestCloseDoesNotWaitForABacklog(t *testing.T) {
 		}
 		n := open()
 		const takes = 200 * time.Millisecond // a leader whose disk takes SyncLimit ticks would give up
-		syncs := 0
+		var syncs atomic.Int64
 		m.SetHook(func(o vfs.Op) *vfs.Fault {
 			if o.Kind == vfs.OpSync {
-				syncs++
+				syncs.Add(1)
 				<-time.After(takes)
 			}
 			return nil
@@ -403,10 +403,10 @@ func TestCloseDoesNotWaitForABacklog(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(takes / 2)
-		begin, was := time.Now(), syncs
+		begin, was := time.Now(), syncs.Load()
 		n.Close()
-		if took := time.Since(begin); took > 4*takes || syncs > was+3 { // the rest of a batch, and the marks of a clean end
-			t.Errorf("Close took %v, and %d syncs", took, syncs-was)
+		if took := time.Since(begin); took > 4*takes || syncs.Load() > was+3 { // the rest of a batch, and the marks of a clean end
+			t.Errorf("Close took %v, and %d syncs", took, syncs.Load()-was)
 		}
 		m.SetHook(nil)
 		acked := 0
