@@ -113,6 +113,8 @@ func TestHouseRulesCanFail(t *testing.T) {
 		{"a command below internal", "internal/gen/x.go", "// Command gen is.\npackage main\nimport \"os\"\nfunc main() { os.Exit(1) }", ""},
 		{"slog's default", "x.go", `import "log/slog"; func f() { slog.InfoContext(nil, "") }`, "library: slog.InfoContext"},
 		{"slog of the host", "x.go", `import "log/slog"; func f(l *slog.Logger) { l.Info("", slog.Int("a", 1)) }`, ""},
+		{"context.Cause", "x.go", `import "context"; var v = context.Cause`, "library: context.Cause"},
+		{"context.Cause of a watcher", "watches.go", `import "context"; var v = context.Cause`, ""},
 		{"Sleep in a test", "zab/x_test.go", `import "time"; func f() { time.Sleep(1) }`, "sleep in a test"},
 		{"Sleep for tests", "ensembletest/x.go", `import "time"; func f() { time.Sleep(1) }`, "sleep in a test"},
 		{"func", "", "func F() {}", "no doc comment: F"},

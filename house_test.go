@@ -308,6 +308,9 @@ func (h *house) checkFile(d *dir, f *file) {
 			prints := p == "fmt" && strings.HasPrefix(name, "Print")
 			slogs := p == "log/slog" && slices.ContainsFunc([]string{"Debug", "Info", "Warn", "Error", "Log", "Default", "SetDefault"},
 				func(s string) bool { return name == s || name == s+"Context" || name == s+"Attrs" })
+			if p == "context" && name == "Cause" && !program && f.name != "watches.go" {
+				h.fault(n, "library: context.Cause where ctx.Err is promised")
+			}
 			if !program && (exits || prints || slogs || p == "log") {
 				h.fault(n, "library: %s.%s", path.Base(p), name)
 			}

@@ -281,6 +281,9 @@ func TestTooManyDamaged(t *testing.T) {
 		}
 
 		d.nodes[2].Close()
+		if _, _, err := d.nodes[2].Exists(t.Context(), paths[0]); !errors.Is(err, ensemble.ErrClosed) || errors.Is(err, ensemble.ErrImpaired) {
+			t.Errorf("closed while it is impaired: %v", err)
+		}
 		m := d.disk[2]
 		evidence := ""
 		if err := m.MkdirAll("/old"); err != nil {

@@ -31,7 +31,7 @@ var ErrOutOfOrder = errors.New("datatree: zxid out of order")
 
 // OpError says which operation failed, and where.
 type OpError struct {
-	Op    string // create, set, delete, check, setACL, reap, closeSession, multi
+	Op    string // create, set, delete, check, setACL, reap, closeSession, multi; op for what is none of these
 	Path  string
 	Index int // of the operation in its multi; -1 outside one
 	Err   error
