@@ -312,7 +312,7 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 		}
 		c.s, who = x.s, x.s.caller()
 	}
-	for _, op := range ops {
+	for i, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
 			size += len(o.Path) + len(o.Data) + 24 + datatree.ACLSize(o.ACL)
@@ -324,6 +324,12 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 			size += len(o.Path) + 24
 		case CheckOp:
 			size += len(o.Path) + 32
+		case datatree.ReapOp, datatree.CloseSessionOp: // those of a node itself: they would take what a session holds
+			name, path := datatree.NameOf(op)
+			if !multi {
+				i = -1
+			}
+			return &OpError{Op: name, Path: path, Index: i, Err: ErrBadArguments}
 		}
 	}
 	if size > min(4*h.cfg.MaxData, mostRequest)+requestSlack {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/ensembletest"
 )
 
@@ -581,6 +582,8 @@ func TestRefusedBeforeTheyAreSent(t *testing.T) {
 			"pointer to none": {[]ensemble.Op{none}, ensemble.OpError{Op: "set"}, ensemble.ErrBadArguments, "op of type *datatree.SetOp: pass the value"},
 			"none":            {[]ensemble.Op{nil}, ensemble.OpError{Op: "op"}, ensemble.ErrBadArguments, "op is nil"},
 			"embedded":        {[]ensemble.Op{struct{ ensemble.CheckOp }{}}, ensemble.OpError{Op: "op"}, ensemble.ErrBadArguments, "op of unknown type struct { datatree.CheckOp }"},
+			"the reaper's":    {[]ensemble.Op{datatree.ReapOp{Path: "/a"}}, ensemble.OpError{Op: "reap", Path: "/a"}, ensemble.ErrBadArguments, "bad arguments"},
+			"a session's end": {[]ensemble.Op{datatree.CloseSessionOp{Session: uint64(n.Session().ID())}}, ensemble.OpError{Op: "closeSession"}, ensemble.ErrBadArguments, "bad arguments"},
 			"large":           {[]ensemble.Op{ensemble.SetOp{Path: "/a", Data: huge[:2<<20]}}, ensemble.OpError{Op: "set", Path: "/a"}, ensemble.ErrTooLarge, "too large"},
 			"huge":            {[]ensemble.Op{ensemble.SetOp{Path: "/a", Data: huge}}, ensemble.OpError{Op: "set", Path: "/a"}, ensemble.ErrTooLarge, "too large"},
 			"long path":       {[]ensemble.Op{ensemble.DeleteOp{Path: string(huge)}}, ensemble.OpError{Op: "delete", Path: string(huge)}, ensemble.ErrTooLarge, "too large"},
