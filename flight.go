@@ -20,4 +20,10 @@ func (f *flight) leave(c *call) { f.word.Add(-c.weight()) }
 // calls returns how many there are.
 func (f *flight) calls() int64 { return f.word.Load() & (1<<flightBits - 1) }
 
-func (c *call) weight() int64 { return int64(len(c.payload))<<flightBits + 1 }
+// weight is what the call counts. What no answer is expected to does not.
+func (c *call) weight() int64 {
+	if c.kind == giveUp || c.kind == leaveOff {
+		return 0
+	}
+	return int64(len(c.payload))<<flightBits + 1
+}

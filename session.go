@@ -102,20 +102,16 @@ func (s *Session) end(why error) {
 	s.h.leases.remove(s)
 }
 
-// tell puts a call of the node itself into the queue. Nobody waits for it.
-func (h *host) tell(c *call) {
-	counts := c.kind == write // the others are answered by nobody
-	if counts {
-		h.inFlight.join(c)
-	}
+// tell puts a call of the node itself into the queue. It reports false when the node has ended: nobody will answer.
+func (h *host) tell(c *call) bool {
+	h.inFlight.join(c)
 	c.begin = time.Now()
 	if !h.queue.put(c) {
-		if counts {
-			h.inFlight.leave(c)
-		}
-		return
+		h.inFlight.leave(c)
+		return false
 	}
 	h.wakeUp()
+	return true
 }
 
 // sessionNews takes what has become of the sessions that this node serves. Called by the node's goroutine, before calls are answered.
@@ -191,7 +187,7 @@ func (n *Node) ResumeSession(ctx context.Context, id SessionID, password []byte)
 func (h *host) openSession(ctx context.Context, resumes bool, request func() []byte) (*Session, error) {
 	for {
 		if ctx.Err() != nil {
-			return nil, errors.Join(context.Cause(ctx), ErrNoQuorum)
+			return nil, errors.Join(ctx.Err(), ErrNoQuorum)
 		}
 		c := &call{kind: opening, resumes: resumes, kept: true, done: make(chan struct{}), payload: request()}
 		if err := h.enqueue(c); err != nil {
