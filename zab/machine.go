@@ -447,7 +447,7 @@ func (m *Machine) followerInfo(from quorum.ID, x *FollowerInfo) {
 		m.newLearner(from, x)
 		return
 	}
-	if m.learn != nil {
+	if m.learn != nil || !m.Settled() { // nor may it stand before it is settled
 		m.send(from, &Refuse{Session: x.Session})
 		return
 	}

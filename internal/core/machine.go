@@ -129,7 +129,7 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxApply: cfg.MaxApply, MaxCounter: cfg.MaxCounter, ReadsLog: cfg.ReadsLog,
 		NextSession: sessionNumbers(cfg.Run),
 	}, rec, host[V, R]{m})
-	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: rand.NewPCG(cfg.Seed, uint64(cfg.Self)).Uint64()})
+	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: rand.NewPCG(cfg.Seed, uint64(cfg.Self)).Uint64(), FailedWait: failedWait(cfg.SyncLimit)})
 	m.outbox.run = cfg.Run
 	m.birth.founders = verifier.Voters()
 	m.cfg = cfg
@@ -151,6 +151,10 @@ func sessionNumbers(run zab.Incarnation) func() zab.Session {
 		return zab.Session(n)
 	}
 }
+
+// failedWait is for how many ticks a leader that was followed in vain is not believed. To find that out takes SyncLimit ticks and one more: where two voters take
+// turns in following it, there are enough ticks for an election in which neither does.
+func failedWait(syncLimit int) uint64 { return uint64(max(10, 2*syncLimit)) }
 
 // digestEvery is how many entries there are from one digest to the next.
 const digestEvery = 1024
