@@ -368,7 +368,7 @@ func (m *Machine[V, R]) settle() {
 			continue
 		}
 		for _, s := range m.eout.Sends {
-			m.sendTo(s.To, Control, s.Notification)
+			m.sendTo(s.To, s.Notification)
 		}
 		m.eout.Reset()
 		if m.lookNext && m.looks == 0 && m.zab.Settled() && (m.zab.Mark().Born || mutant.On("promise-before-born") && m.zab.Mark().Counts) && m.zab.Role() == zab.Looking {
@@ -397,7 +397,7 @@ func (m *Machine[V, R]) drain() {
 		}
 	}
 	for _, s := range z.Sends {
-		m.sendTo(s.To, classOf(s.Message), s.Message)
+		m.sendTo(s.To, s.Message)
 	}
 	clear(z.Sends)
 	z.Sends = z.Sends[:0]
@@ -418,9 +418,10 @@ func (m *Machine[V, R]) drain() {
 	}
 }
 
-func classOf(msg zab.Message) Class {
+// classOf returns the lane that msg travels in.
+func classOf(msg Message) Class {
 	switch msg.(type) {
-	case *zab.Ping, *zab.Pong:
+	case *zab.Ping, *zab.Pong, *election.Notification, *Birth, *Renew, *Renewed:
 		return Control
 	case *zab.Chunk:
 		return Bulk
@@ -428,9 +429,9 @@ func classOf(msg zab.Message) Class {
 	return Log
 }
 
-func (m *Machine[V, R]) sendTo(to quorum.ID, c Class, msg Message) {
+func (m *Machine[V, R]) sendTo(to quorum.ID, msg Message) {
 	if p := m.peer(to); p != nil && p.linked {
-		m.out.Sends = append(m.out.Sends, Send{to, c, msg})
+		m.out.Sends = append(m.out.Sends, Send{to, classOf(msg), msg})
 	}
 }
 

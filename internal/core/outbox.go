@@ -219,7 +219,7 @@ func (m *Machine[V, R]) serveOutbox() {
 			m.askOpen(open{m.cfg.Self, b.run, m.cfg.Timeout})
 			m.serveInbox()
 		} else {
-			m.sendTo(leader, Log, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run, Timeout: m.cfg.Timeout})
+			m.sendTo(leader, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run, Timeout: m.cfg.Timeout})
 		}
 	}
 	for len(b.unsent) > 0 {
@@ -248,7 +248,7 @@ func (m *Machine[V, R]) handOver(leader quorum.ID, x *client) bool {
 		} else {
 			if b.forward == nil || b.bytes+len(c.Payload) > maxBatch {
 				b.forward, b.bytes = &Forward{Owner: m.cfg.Self, Run: b.run}, 0
-				m.sendTo(leader, Log, b.forward)
+				m.sendTo(leader, b.forward)
 			}
 			b.forward.Calls = append(b.forward.Calls, c)
 			b.bytes += len(c.Payload) + 32
