@@ -122,7 +122,7 @@ func (*Continue) input()        {}
 func (*Failed) input()          {}
 
 // Message is what travels between members: a zab.Message (as pointer), an *election.Notification, or one of the types of
-// this package's messages (*Birth, *Forward, *Renew, *Renewed, *SyncAsk, *SyncAnswer).
+// this package's messages (*Birth, *Forward, *Renew, *Renewed, *SyncAsk, *SyncAnswer, *Compared, *Reinstall).
 type Message any
 
 // Class is the lane a message travels in.
@@ -130,7 +130,7 @@ type Class uint8
 
 // The classes, in the order of transport.Class.
 const (
-	Control Class = iota // votes, pings: each complete in itself, may be lost, only the newest matters
+	Control Class = iota // votes, pings, renewals: each complete in itself, may be lost, repeated or overtaken, and what matters is said again
 	Log                  // the ordered stream
 	Bulk                 // chunks of snapshots
 )

@@ -24,6 +24,7 @@ type outbox struct {
 	unsent  []*client     // that have calls for the present leader, but own
 	count   int           // calls of all
 	asked   bool          // the present leader was asked for the session
+	asks    int           // ticks since
 	last    bool          // none is asked for any more
 	since   time.Duration // when any leader was asked first
 	dated   bool          // since is set
@@ -195,6 +196,17 @@ func (b *outbox) unsend() {
 	}
 }
 
+// askAgain asks for a session that did not come: a leader that has no room for it says nothing. One that is on its way is not opened twice.
+func (m *Machine[V, R]) askAgain() {
+	b := &m.outbox
+	if b.own.session != 0 || !b.asked {
+		return
+	}
+	if b.asks++; b.asks > m.cfg.SyncLimit {
+		b.asked = false
+	}
+}
+
 // serveOutbox hands over what the present leader has not been given.
 func (m *Machine[V, R]) serveOutbox() {
 	b := &m.outbox
@@ -208,7 +220,7 @@ func (m *Machine[V, R]) serveOutbox() {
 			return
 		}
 	case !b.asked && !b.last:
-		b.asked = true
+		b.asked, b.asks = true, 0
 		if !b.dated {
 			b.since, b.dated = m.now, true
 		}
@@ -216,7 +228,7 @@ func (m *Machine[V, R]) serveOutbox() {
 			m.askOpen(open{m.cfg.Self, b.run, m.cfg.Timeout})
 			m.serveInbox()
 		} else {
-			m.sendTo(leader, Log, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run, Timeout: m.cfg.Timeout})
+			m.sendTo(leader, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run, Timeout: m.cfg.Timeout})
 		}
 	}
 	m.handOverOthers(leader)
@@ -262,7 +274,7 @@ func (m *Machine[V, R]) handOver(leader quorum.ID, x *client) bool {
 			}
 			if b.forward == nil || b.bytes+len(c.Payload) > maxBatch {
 				b.forward, b.bytes = &Forward{Owner: m.cfg.Self, Run: b.run}, 0
-				m.sendTo(leader, Log, b.forward)
+				m.sendTo(leader, b.forward)
 			}
 			b.forward.Calls = append(b.forward.Calls, c)
 			b.bytes += size
