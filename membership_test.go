@@ -160,6 +160,11 @@ func TestMembershipsThatDiffer(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if leader := nodes[3].Status().Leader; leader != 3 { // whom all know
+			if err := nodes[leader].Transfer(t.Context(), 3); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for id := ensemble.ID(1); id <= 2; id++ {
 			nodes[id].Close()
 			open(id, five[:3])
