@@ -57,6 +57,10 @@ var sessionCorruptions = []corruption{
 		hired(w, n, 300)
 		w.checkSessions(n)
 	}},
+	{"inv/C9", "a member does not know a session at the end", func(w *World, n *node) {
+		hired(w, n, 300)
+		w.auditTree(n)
+	}},
 	{"inv/C9", "a session whose end nobody has decided is told to have ended", func(w *World, n *node) {
 		x := hired(w, n, 300)
 		sit(w, n, x)

@@ -12,6 +12,8 @@ type goal struct {
 }
 
 var goals = [...]goal{
+	{"core healed", 150}, {"left down", 10}, {"left cut off", 10}, {"left mute", 10}, {"left deaf", 10}, {"left paused", 10}, {"left with a stuck disk", 5},
+	{"left with a full disk", 5},
 	{"DIFF", 100}, {"TRUNC", 20}, {"TRUNC+DIFF", 20}, {"SNAP", 100}, {"EMPTY", 100},
 	{"leader established", 600}, {"epoch renewed in place", 100}, {"readmission", 30}, {"birth", 100}, {"crash during birth", 20},
 	{"leader lost quorum", 50}, {"commit between NEWLEADER and UPTODATE", 20}, {"handover", 5}, {"crash between steps of sync", 50},

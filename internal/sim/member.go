@@ -44,6 +44,7 @@ type node struct {
 	up     bool
 	paused bool
 	off    bool // it stays down until it is switched on
+	wrote  Time // making of the newest write that it has answered with success
 	drift  int
 	wall   int64 // offset of the wall clock, in ms
 
@@ -257,7 +258,7 @@ func (n *node) carryOut(w *World) {
 
 // flush starts making durable what is pending, unless that is under way.
 func (w *World) flush(n *node) {
-	if n.disk.flying > 0 || len(n.disk.pending) == 0 {
+	if n.disk.flying > 0 || len(n.disk.pending) == 0 || n.drive.stuck {
 		return
 	}
 	n.disk.flying = len(n.disk.pending)
@@ -330,6 +331,9 @@ func (w *World) down(n *node, then int) {
 
 // mayWipe reports whether the voters that count for certain are a quorum without n, or nothing depends on a memory yet.
 func (w *World) mayWipe(n *node) bool {
+	if w.left != 0 && !w.isLeft(n) {
+		return false // no other of those that serve is to spare
+	}
 	if n.idx >= w.cfg.Voters {
 		return true
 	}

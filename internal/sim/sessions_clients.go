@@ -79,8 +79,6 @@ func (w *World) guestTurn(i int) {
 	}
 	switch {
 	case w.now < g.away, w.limitC > 0 && len(w.calls) >= w.limitC:
-	case w.phase == phaseAgain && g.session != 0 && g.at == nil && r.IntN(4) == 0:
-		w.returns(g) // it outlives all members
 	case w.quiet:
 		w.retire(g)
 	case g.session == 0:
