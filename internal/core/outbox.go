@@ -99,7 +99,7 @@ func (m *Machine[V, R]) request(x *Request) {
 			return
 		}
 	}
-	if b.count >= m.cfg.MaxInFlight || b.held > 0 && b.held+len(x.Payload) > mostWaiting {
+	if b.count >= m.cfg.MaxInFlight || mutant.On("overloaded-early") && b.count >= (m.cfg.MaxInFlight+1)/2 || b.held > 0 && b.held+len(x.Payload) > mostWaiting {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrOverloaded})
 		return
 	}
@@ -324,6 +324,9 @@ func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
 	var next []waiting
 	for c.waits() > 0 {
 		uncertain := skipped && c.first < c.handed
+		if mutant.On("in-flight-leaks") {
+			b.count++
+		}
 		switch w := b.pop(c); {
 		case w.closes() && what == SessionExpired:
 			m.reply(Reply[R]{Ticket: w.ticket})

@@ -464,6 +464,18 @@ var corruptions = []corruption{
 		w.noWayBack(n)
 	}},
 	{"inv/C6", "a sync that is not applied", func(w *World, n *node) { n.view = core.NewZnodes(0).View(); syncAgain(w, n, 1) }},
+	{"inv/R1", "a call that waits, and is not said to", func(w *World, n *node) {
+		w.newCall(n, callWrite).handed = true
+		w.checkQueues(n)
+	}},
+	{"inv/R1", "a call refused for want of room that is there", func(w *World, n *node) {
+		for range w.cfg.MaxInFlight { // the last is the one that is refused
+			w.newCall(n, callSync).handed = true
+		}
+		r := reply{Ticket: n.ticket, Err: core.ErrOverloaded}
+		n.out.Replies = []reply{r}
+		w.overloaded(n, callSync, &r)
+	}},
 	{"inv/LIVE", "no leader among those that are healed", func(w *World, n *node) {
 		w.phase, w.left, w.limit, w.entered = phaseCore, 1<<n.idx, 0, -1
 		w.checkPhase()

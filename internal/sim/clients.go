@@ -193,6 +193,7 @@ func (w *World) publish(n *node, v *datatree.View) {
 func (w *World) taken(n *node, x *core.Request, answers []reply) {
 	for _, r := range answers {
 		if r.Ticket == x.Ticket && r.Zxid == 0 {
+			w.overloaded(n, callWrite, &r)
 			return
 		}
 	}

@@ -184,6 +184,12 @@ func (n *node) feed(w *World, input core.Input, from quorum.ID, msg any) {
 	switch x := input.(type) {
 	case *core.Request:
 		w.taken(n, x, n.out.Replies[answers:])
+	case *core.SyncRequest:
+		for _, r := range n.out.Replies[answers:] {
+			if r.Ticket == x.Ticket {
+				w.overloaded(n, callSync, &r)
+			}
+		}
 	case *core.GiveUp:
 		w.gaveUp(n, x)
 	}
