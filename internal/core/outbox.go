@@ -297,7 +297,9 @@ func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R], skipped bo
 		b.clients.Put(x)
 		x.at = uint32(len(b.order))
 		b.order = append(b.order, x)
-		m.renewal.serve(x, m.cfg.Tick)
+		if !mutant.On("resumed-not-renewed") || x.generation == 0 {
+			m.renewal.serve(x, m.cfg.Tick)
+		}
 		m.out.News = append(m.out.News, SessionNews{What: SessionAttached, Session: x.session, Generation: x.generation, Timeout: x.timeout, Ticket: w.ticket})
 	}
 	m.reply(Reply[R]{Ticket: w.ticket, Result: o.Result, Zxid: z, Err: o.Err})

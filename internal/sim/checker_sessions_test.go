@@ -95,6 +95,12 @@ var sessionCorruptions = []corruption{
 			w.checkSilence(n)
 		}
 	}},
+	{"inv/C10", "a session lapses that is renewed at a member that is connected", func(w *World, n *node) {
+		w.lapse(&event{msg: settledIn(w, n)})
+	}},
+	{"inv/C10", "a session is ended that is renewed at a member that is connected", func(w *World, n *node) {
+		expire(w, w.ref.sessions[settledIn(w, n).session])
+	}},
 	{"inv/C10", "a session ends that silence does not end", func(w *World, n *node) { expire(w, hired(w, n, 0)) }},
 	{"inv/C10", "two hold the same", func(w *World, n *node) {
 		for _, g := range w.guests[:2] {
@@ -162,6 +168,16 @@ func hired(w *World, n *node, timeout uint32) *tenure {
 func sit(w *World, n *node, x *tenure) *seat {
 	a := &seat{n: n, run: n.run, session: x.id, timeout: Time(x.timeout) * ms}
 	n.serves[x.id] = a
+	return a
+}
+
+// settledIn has a member serve a session for so long, and everybody be connected, that it must last.
+func settledIn(w *World, n *node) *seat {
+	a := sit(w, n, hired(w, n, uint32(100*w.cfg.Tick/ms)))
+	w.healed, a.began = 1, 0
+	for _, m := range w.nodes {
+		m.calm = 0
+	}
 	return a
 }
 

@@ -19,7 +19,7 @@ var goals = [...]goal{
 	{"leader lost quorum", 50}, {"commit between NEWLEADER and UPTODATE", 20}, {"handover", 5}, {"crash between steps of sync", 50},
 	{"crash in the middle of an output", 100}, {"crash with records lost", 100}, {"epoch promised, never joined", 50}, {"promise refused", 10},
 	{"duplicate connection", 100}, {"uncommitted entry of an old leader committed", 20}, {"proposal lost", 20}, {"call unknown after a crash", 100},
-	{"call answered across a change of leader", 50}, {"call refused", 20}, {"call refused for want of room", 100}, {"verdict refused", 600}, {"sync", 300}, {"read", 300}, {"session opened", 600},
+	{"call answered across a change of leader", 50}, {"call refused", 20}, {"call refused for want of room", 100}, {"session that must last", 50}, {"verdict refused", 600}, {"sync", 300}, {"read", 300}, {"session opened", 600},
 	{"wipe", 30}, {"power loss of all", 10}, {"blank member counts again", 10}, {"state given up", 10}, {"state given up by a leader", 5}, {"leader renews above a learner's promise", 1},
 	{"multi refused", 300}, {"answer recalled from a window", 20}, {"view held", 100}, {"applied in several steps", 600},
 	{"old frame repeated", 1000}, {"link replaced by its successor", 100}, {"link reset by itself", 100}, {"message in several frames", 1000},

@@ -44,6 +44,7 @@ type node struct {
 	up     bool
 	paused bool
 	off    bool // it stays down until it is switched on
+	calm   Time // nothing that its sessions may suffer from has happened since
 	wrote  Time // making of the newest write that it has answered with success
 	drift  int
 	wall   int64 // offset of the wall clock, in ms
@@ -219,6 +220,9 @@ func (n *node) carryOut(w *World) {
 		}
 	}
 	if out.Changed {
+		if s := &out.Status; s.Ready != n.status.Ready || s.Epoch != n.status.Epoch || s.Leader != n.status.Leader {
+			w.disturbed(n)
+		}
 		n.status = out.Status
 	}
 	if out.Published {

@@ -106,6 +106,8 @@ var mutants = []struct{ name, want, note string }{
 	{"password-unchecked", "inv/C3", "own: whoever knows an id has the session"},
 	{"silence-not-found", "inv/C10", "own: a leader knows the time only of the sessions that begin or move while it leads"},
 	{"old-generation-lives", "inv/C10", "own: a renewal is confirmed to whoever had the session before"},
+	{"renewals-of-one-heard", "inv/C10", "own: a leader that waits for a round takes no other renewals"},
+	{"resumed-not-renewed", "inv/C10", "own: a session that was resumed is renewed only when there is another leader"},
 	{"resume-no-sign-of-life", "inv/C10", "found: a session that is resumed just when its time is over is ended all the same"},
 	{"recalled-move-definite", "inv/C1", "found: a call is certain not to be done, since its session has moved, in what a snapshot skipped"},
 	{"deletion-told-twice", "inv/C8", "own: who watches the data and the children of a znode is told twice that it is gone"},

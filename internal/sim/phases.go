@@ -122,7 +122,7 @@ func (w *World) checkPhase() {
 	case phaseLive, phaseAgain:
 		done = w.serves() && w.writes() && w.found()
 	case phaseQuiet, phaseFinal:
-		done = w.equal() && w.settled() && w.sound() && w.allSilentEnded()
+		done = w.equal() && w.settled() && w.sound() && w.allSilentEnded() && w.now >= w.entered+w.cfg.longest()*3/2 // meanwhile the others must last
 	}
 	if !done {
 		if sum := w.progress(); (w.phase == phaseQuiet || w.phase == phaseFinal || w.phase != phaseCore && !w.sound()) && sum != w.sum {
@@ -141,6 +141,7 @@ func (w *World) checkPhase() {
 		w.quiet = true
 	case phaseQuiet:
 		w.audit()
+		w.lasting()
 		w.quiet = false
 		for _, g := range w.guests {
 			g.retired = false
