@@ -485,7 +485,7 @@ var corruptions = []corruption{
 		w.checkPhase()
 	}},
 	{"inv/LIVE", "a member that is ready answers no write", func(w *World, n *node) {
-		w.phase, w.limit, w.entered = phaseAgain, 0, n.wrote
+		w.phase, w.end, w.entered = phaseAgain, 0, n.wrote
 		w.checkPhase()
 	}},
 	{"inv/C12", "half of a pair", func(w *World, n *node) {

@@ -67,13 +67,13 @@ func (w *World) serves() bool {
 	return l != nil && !w.isLeft(l) && w.verifier.Contains(func(id quorum.ID) bool { return w.readyUnder(w.nodes[id-1], l) })
 }
 
-// writes reports whether each member that is ready has answered a write with success that was made in this phase.
+// writes reports whether members that are ready have answered writes with success that were made in this phase: any of a core, which may be slow, and all of all.
 func (w *World) writes() bool {
 	if w.cfg.Clients == 0 || w.limitC > 0 && len(w.calls) >= w.limitC {
 		return true // nobody asks for any
 	}
-	l := w.leader()
-	return !slices.ContainsFunc(w.nodes, func(n *node) bool { return w.readyUnder(n, l) && n.wrote <= w.entered })
+	l, core := w.leader(), w.phase == phaseCore
+	return core == slices.ContainsFunc(w.nodes, func(n *node) bool { return w.readyUnder(n, l) && core == (n.wrote > w.entered) })
 }
 
 // progress changes as long as anybody writes or applies anything.
@@ -125,7 +125,8 @@ func (w *World) checkPhase() {
 		done = w.equal() && w.settled() && w.sound() && w.allSilentEnded() && w.now >= w.entered+w.cfg.longest()*3/2 // meanwhile the others must last
 	}
 	if !done {
-		if sum := w.progress(); (w.phase == phaseQuiet || w.phase == phaseFinal || w.phase != phaseCore && !w.sound()) && sum != w.sum {
+		slow := w.phase == phaseQuiet || w.phase == phaseFinal || w.phase != phaseCore && (!w.sound() || w.serves())
+		if sum := w.progress(); slow && sum != w.sum {
 			w.sum, w.limit = sum, w.now+w.patience() // a small window takes its time to bring a laggard up to date
 		}
 		if w.now > min(w.limit, w.end) {
