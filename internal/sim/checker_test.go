@@ -476,12 +476,19 @@ var corruptions = []corruption{
 		n.out.Replies = []reply{r}
 		w.overloaded(n, callSync, &r)
 	}},
-	{"inv/LIVE", "no leader among those that are healed", func(w *World, n *node) {
-		w.phase, w.left, w.limit, w.entered = phaseCore, 1<<n.idx, 0, -1
+	{"inv/LIVE", "no leader when a quorum is healed", func(w *World, n *node) {
+		w.phase, w.limit, w.entered, n.up = phaseCore, 0, -1, false
 		w.checkPhase()
 	}},
-	{"inv/LIVE", "no quorum among those that are healed", func(w *World, n *node) {
-		w.phase, w.left, w.limit, w.entered = phaseCore, ^(1 << n.idx), 0, -1
+	{"inv/LIVE", "no quorum that is ready when one is healed", func(w *World, n *node) {
+		w.phase, w.limit, w.entered = phaseCore, 0, -1
+		for _, m := range w.nodes {
+			m.status.Ready = m == n
+		}
+		w.checkPhase()
+	}},
+	{"inv/LIVE", "no write is answered when a quorum is healed", func(w *World, n *node) {
+		w.phase, w.limit, w.entered = phaseCore, 0, w.now
 		w.checkPhase()
 	}},
 	{"inv/LIVE", "a member that is ready answers no write", func(w *World, n *node) {

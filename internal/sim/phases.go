@@ -56,15 +56,15 @@ func (w *World) leader() *node {
 	return best
 }
 
-// readyUnder reports whether a member that is healed is ready in the leader's epoch.
+// readyUnder reports whether a member is ready in the leader's epoch.
 func (w *World) readyUnder(n, leader *node) bool {
-	return n.up && !w.isLeft(n) && n.status.Ready && n.m.Zab().Epoch() == leader.m.Zab().Epoch()
+	return n.up && n.status.Ready && n.m.Zab().Epoch() == leader.m.Zab().Epoch()
 }
 
-// serves reports whether a leader leads and a quorum follows it and is ready.
+// serves reports whether a leader leads and a quorum follows it and is ready. Those that are not healed may be of use.
 func (w *World) serves() bool {
 	l := w.leader()
-	return l != nil && !w.isLeft(l) && w.verifier.Contains(func(id quorum.ID) bool { return w.readyUnder(w.nodes[id-1], l) })
+	return l != nil && w.verifier.Contains(func(id quorum.ID) bool { return w.readyUnder(w.nodes[id-1], l) })
 }
 
 // writes reports whether members that are ready have answered writes with success that were made in this phase: any of a core, which may be slow, and all of all.
@@ -73,7 +73,7 @@ func (w *World) writes() bool {
 		return true // nobody asks for any
 	}
 	l, core := w.leader(), w.phase == phaseCore
-	return core == slices.ContainsFunc(w.nodes, func(n *node) bool { return w.readyUnder(n, l) && core == (n.wrote > w.entered) })
+	return core == slices.ContainsFunc(w.nodes, func(n *node) bool { return w.readyUnder(n, l) && !w.isLeft(n) && core == (n.wrote > w.entered) })
 }
 
 // progress changes as long as anybody writes or applies anything.

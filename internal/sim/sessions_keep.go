@@ -19,7 +19,7 @@ func (w *World) connected(n *node, since Time) bool {
 	if w.healed == 0 || w.healed > since || l == nil {
 		return false
 	}
-	calm := func(m *node) bool { return w.readyUnder(m, l) && !m.paused && m.calm <= since }
+	calm := func(m *node) bool { return w.readyUnder(m, l) && !w.isLeft(m) && !m.paused && m.calm <= since }
 	return calm(n) && calm(l) && w.verifier.Contains(func(id quorum.ID) bool { return calm(w.nodes[id-1]) })
 }
 
