@@ -50,14 +50,6 @@ type call struct {
 	done    chan struct{}
 }
 
-// counts is what the call is in Status.InFlight. What no answer is expected to does not count.
-func (c *call) counts() int64 {
-	if c.kind == giveUp || c.kind == leaveOff {
-		return 0
-	}
-	return 1
-}
-
 // finish gives the answer that is in the call, unless the caller has gone. Called by whoever the call was handed to.
 func (c *call) finish() {
 	if c.claim() {
@@ -143,14 +135,14 @@ func (h *host) enqueue(c *call) error {
 	if h.refusing.Load() {
 		return h.closedErr()
 	}
-	if h.inFlight.Add(1) > int64(h.cfg.MaxInFlight) {
-		h.inFlight.Add(-1)
+	if calls, bytes := h.inFlight.join(c); calls > int64(h.cfg.MaxInFlight) || bytes > core.MostWaiting && len(c.payload) > 0 {
+		h.inFlight.leave(c)
 		h.stats.overloaded.Add(1)
 		return ErrOverloaded
 	}
 	c.begin = time.Now()
 	if !h.queue.put(c) {
-		h.inFlight.Add(-1)
+		h.inFlight.leave(c)
 		return h.closedErr()
 	}
 	h.wakeUp()
@@ -175,6 +167,17 @@ func closedErrOf(why error) error {
 	return ErrClosed
 }
 
+// withdraw takes back a call that was not handed over. It stays in the queue until the node's goroutine comes upon it, without its payload.
+func (h *host) withdraw(c *call) bool {
+	if !c.state.CompareAndSwap(waiting, left) {
+		return false
+	}
+	h.inFlight.leave(c)
+	c.payload = nil
+	h.stats.abandoned.Add(1)
+	return true
+}
+
 // await waits for the answer to an enqueued call. ok is false when the caller has left it: then it is not the caller's any more.
 func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 	ended := ctx.Done()
@@ -187,9 +190,7 @@ func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 		return true, nil
 	case <-ended:
 	}
-	if c.state.CompareAndSwap(waiting, left) {
-		h.inFlight.Add(-1)
-		h.stats.abandoned.Add(1)
+	if h.withdraw(c) {
 		return false, errors.Join(ctx.Err(), ErrNoQuorum)
 	}
 	if !c.state.CompareAndSwap(handed, left) {
@@ -241,15 +242,13 @@ func (p *Pending) Wait(ctx context.Context) (Result, error) {
 		select {
 		case <-c.done:
 		case <-ctx.Done():
-			if !c.state.CompareAndSwap(waiting, left) {
+			if !p.h.withdraw(c) {
 				if c.state.Load() == handed {
 					return Result{}, errors.Join(ctx.Err(), ErrUncertain)
 				}
 				<-c.done // it is answered, or withdrawn by another Wait, at this moment
 				break
 			}
-			p.h.inFlight.Add(-1)
-			p.h.stats.abandoned.Add(1)
 			c.err = errors.Join(ctx.Err(), ErrNoQuorum)
 			close(c.done)
 		}

@@ -19,7 +19,7 @@ func TestEndOwnOfAClosedNode(t *testing.T) {
 		if took := time.Since(begin); took > 0 {
 			t.Errorf("it took %v", took)
 		}
-		if n := h.inFlight.Load(); n != 0 {
+		if n := h.inFlight.calls(); n != 0 {
 			t.Errorf("%d calls are in flight", n)
 		}
 		if s.alive() != ErrClosed {

@@ -221,7 +221,10 @@ func (h *host) answer(replies []core.Reply[core.Result]) {
 			h.stats.refused.Add(1)
 			c.err = h.errorOf(c, r)
 		}
-		h.inFlight.Add(-1)
+		h.inFlight.leave(c)
+		if c.kept {
+			c.payload = nil // whoever keeps the answer need not keep the request
+		}
 		if c.kind == reap {
 			h.reaped(r.Err)
 		}

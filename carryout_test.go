@@ -26,8 +26,11 @@ func TestAnswersOfAFailingNode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := &host{}
 			h.failed = disk
-			h.inFlight.Store(1)
 			c := h.borrow(write)
+			c.payload = make([]byte, 10)
+			if calls, bytes := h.inFlight.join(c); calls != 1 || bytes != 10 {
+				t.Fatal(calls, bytes)
+			}
 			c.begin = time.Now()
 			c.state.Store(handed)
 			x.reply.Ticket = h.slots.put(c)
@@ -43,7 +46,7 @@ func TestAnswersOfAFailingNode(t *testing.T) {
 					t.Errorf("%v is %v", c.err, no)
 				}
 			}
-			if h.inFlight.Load() != 0 {
+			if h.inFlight.word.Load() != 0 {
 				t.Error("still in flight")
 			}
 		})

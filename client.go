@@ -43,7 +43,8 @@ type Client interface {
 	// effect in order.
 	Submit(op Op) *Pending
 	// Multi carries out all ops or none, in order and at one zxid. If an op is refused it returns nil and an *OpError whose Index is the first that was. One that is
-	// too large as a whole is ErrTooLarge with Index -1: see Config.MaxData.
+	// too large as a whole is ErrTooLarge with Index -1, and one of which the leader finds that it would carry or change too much has the Index of the op that goes
+	// beyond: see Config.MaxData.
 	Multi(ctx context.Context, ops ...Op) ([]Result, error)
 	// Sync returns when a quorum has confirmed, by a round begun after the call, that this node is up to date: later reads here see every write
 	// that was acknowledged anywhere before the call. It returns the zxid up to which that is so.
@@ -312,6 +313,9 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 		}
 		c.s, who = x.s, x.s.caller()
 	}
+	if who != nil && len(who.Identities) > 0 {
+		size += core.IdentityBytes(who.Identities) + 8*len(who.Identities) // lengths of two or three bytes
+	}
 	for i, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
@@ -350,5 +354,5 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 	return err
 }
 
-// requestSlack is for the paths of a request, beside its data.
+// requestSlack is for the paths of a request and the identities of who makes it, beside its data.
 const requestSlack = 256 << 10

@@ -50,11 +50,14 @@ type Config struct {
 	MinSessionTimeout, MaxSessionTimeout time.Duration
 
 	// MaxData limits the data of one znode, in bytes: 1 MiB by default, 4 MiB at most. It limits the data of one request too, which may be a
-	// Multi: four times MaxData, but never more than 4 MiB. A call above either is given ErrTooLarge. Why 4 MiB: a transport queues 8 MiB for a
+	// Multi: four times MaxData, but never more than 4 MiB. A call above either is given ErrTooLarge. Why 4 MiB: a transport queues 16 MiB for a
 	// peer, transport.QueueBytes, and drops what does not fit; so a request has to fit, with what is sent beside it, or it would never arrive.
+	//
+	// Not only data makes a request too large. It is ErrTooLarge too if its paths and ACLs and the identities of its session come to more than that and 256 KiB, and if
+	// the leader finds that it would become a transaction of more than datatree.MaxTxn bytes, 5 MiB, or change more than datatree.MaxChanges znodes, 65 536.
 	MaxData int
-	// MaxInFlight limits the calls that wait at this node, 4096 by default, 1 << 20 at most. Above it, and for writes when 256 MiB of them wait,
-	// calls are given ErrOverloaded.
+	// MaxInFlight limits the calls that wait at this node, for a quorum or for their answers: 4096 by default, 1 << 20 at most. Above it, and for writes when 256 MiB
+	// of them wait, calls are given ErrOverloaded.
 	MaxInFlight int
 
 	// WatchBuffer is how many events a Watcher may have that were not taken, 4096 by default, 1 << 20 at most: then it ends with ErrWatchOverflow.
@@ -100,7 +103,7 @@ const (
 	longSession = 24 * 24 * time.Hour
 	leastTicks  = 6 // of a session
 	tailBytes   = 16 << 20
-	windowBytes = 8 << 20
+	windowBytes = 8 << 20  // to a learner: with one transaction of datatree.MaxTxn beyond it, and batches, it fits into what a transport queues
 	chunkBytes  = 32 << 10 // of a snapshot: less than a millisecond's work between two looks at who else waits, and it stays in the nearer caches
 )
 

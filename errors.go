@@ -24,8 +24,9 @@ var (
 	// ErrBadArguments says that modes, a TTL, a WatchMode or a timeout make no sense, or that a znode is to be deleted which always is there, such as "/".
 	ErrBadArguments = datatree.ErrBadArguments
 	// ErrTooLarge is given to data above Config.MaxData, to a request above what that says of one, to an ACL above datatree.MaxACL (64 KiB), to a recursive
-	// delete of more than datatree.MaxRecursive znodes (10 000), to a create with more than datatree.MaxParents missing parents (128), and to an AddAuth that
-	// would give a session more than 256 identities.
+	// delete of more than datatree.MaxRecursive znodes (10 000), to a create with more than datatree.MaxParents missing parents (128), to what would
+	// become a transaction above datatree.MaxTxn or MaxChanges (5 MiB, 65 536 changes), and to an AddAuth that would give a session more than 256 identities, or 64 KiB
+	// of them.
 	ErrTooLarge = datatree.ErrTooLarge
 	// ErrNoAuth says that no ACL lets the session do that, or that AddAuth was refused. A Node's own calls are given it only for what nobody may: to change
 	// /zookeeper/config.

@@ -171,7 +171,7 @@ func (h *host) wait() bool {
 		ok = false
 	}
 	h.sleeping.Store(false)
-	if ok && h.inFlight.Load() >= manyCalls {
+	if ok && h.inFlight.calls() >= manyCalls {
 		runtime.Gosched() // the callers that are about to call join this turn
 	}
 	return ok
@@ -248,7 +248,7 @@ func (h *host) drain() {
 			h.cfg.Trace.Stalled(StallInfo{took})
 		}
 	}
-	if idle := h.idle.Load(); idle != nil && h.inFlight.Load() <= int64(h.reaper.flying) {
+	if idle := h.idle.Load(); idle != nil && h.inFlight.calls() <= int64(h.reaper.flying) {
 		select {
 		case <-*idle:
 		default:
@@ -458,7 +458,7 @@ func (h *host) end() {
 		err := c.ended(h.failed) // it depends on whether the call was handed over, which the claim makes one forget
 		ours := c.claim()
 		if ours || i >= len(queued) { // who leaves the queue counts itself out
-			h.inFlight.Add(-c.counts())
+			h.inFlight.leave(c)
 		}
 		if ours {
 			c.err = err

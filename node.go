@@ -93,7 +93,7 @@ type host struct {
 	impaired atomic.Bool   // its state is known to be wrong
 	serves   atomic.Bool   // has been ready once, and is not impaired
 	served   chan struct{} // closed then
-	inFlight atomic.Int64
+	inFlight flight
 	waiters  waiters
 	leases   leases
 	keeper   keeper
@@ -353,14 +353,14 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	}
 	if s := n.Status(); err == nil && s.Role == Leading && s.Ready && voters > 1 {
 		c := &call{kind: transfer, done: make(chan struct{}, 1), begin: time.Now()}
-		h.inFlight.Add(1)
+		h.inFlight.join(c)
 		if h.queue.put(c) {
 			h.nudge()
 			if _, lost := h.await(ctx, c); lost != nil {
 				err = lost
 			}
 		} else {
-			h.inFlight.Add(-1)
+			h.inFlight.leave(c)
 		}
 	}
 	return errors.Join(err, n.Close())

@@ -48,7 +48,7 @@ func (h *host) reap(now time.Time) {
 		c := &call{kind: reap, kept: true, begin: now, done: make(chan struct{})}
 		c.state.Store(handed)
 		r.flying++
-		h.inFlight.Add(1)
+		h.inFlight.join(c)
 		h.stats.requests.Add(1)
 		h.request = core.Request{Ticket: h.slots.put(c), Payload: payload, Wall: now.UnixMilli()}
 		h.step(&h.request)

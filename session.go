@@ -104,11 +104,10 @@ func (s *Session) end(why error) {
 
 // tell puts a call of the node itself into the queue. It reports false when the node has ended: nobody will answer.
 func (h *host) tell(c *call) bool {
-	n := c.counts()
-	h.inFlight.Add(n)
+	h.inFlight.join(c)
 	c.begin = time.Now()
 	if !h.queue.put(c) {
-		h.inFlight.Add(-n)
+		h.inFlight.leave(c)
 		return false
 	}
 	h.wakeUp()
@@ -276,7 +275,8 @@ func (s *Session) caller() *datatree.Caller {
 }
 
 // AddAuth adds the identities that the credential proves under a scheme, such as "digest" with "user:password", for the calls made after it. It gives ErrNoAuth if
-// there is no such scheme or the credential is refused, and ErrTooLarge when the session would have more than 256 identities. The host's own calls, and so those of a node's own session, need none.
+// there is no such scheme or the credential is refused, and ErrTooLarge when the session would have more than 256 identities, or more than 64 KiB of their schemes and
+// ids: they go before each of its writes. The host's own calls, and so those of a node's own session, need none.
 func (s *Session) AddAuth(ctx context.Context, scheme string, credential []byte) error {
 	t, err := s.h.reader(ctx)
 	if err != nil {
@@ -294,7 +294,7 @@ func (s *Session) AddAuth(ctx context.Context, scheme string, credential []byte)
 		if !t.Authenticate(&who, scheme, credential) {
 			return ErrNoAuth
 		}
-		if len(who.Identities) > core.MaxIdentities {
+		if len(who.Identities) > core.MaxIdentities || core.IdentityBytes(who.Identities) > core.MaxIdentityBytes {
 			return ErrTooLarge
 		}
 		if s.who.CompareAndSwap(is, &who) {

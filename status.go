@@ -120,7 +120,7 @@ func (h *host) fresh(s Status) Status {
 			s.SnapshotErr = *err
 		}
 	}
-	s.InFlight = int(h.inFlight.Load())
+	s.InFlight = int(h.inFlight.calls())
 	s.Sessions = int(h.sessions.Load())
 	s.Watches = int(h.watches.open.Load())
 	return s

@@ -169,8 +169,20 @@ func (s schemes) allow(who *Caller, list []ACL, perm Perm) bool {
 // resolve returns the list as it is kept: duplicates dropped, "auth" replaced by what who is authenticated as. It is no longer than what can be applied.
 func (s schemes) resolve(who *Caller, list []ACL) ([]ACL, error) {
 	kept := make([]ACL, 0, len(list))
+	var known map[ACL]struct{} // what is kept, once that is much: an ACL may have thousands of entries, and a request many ACLs
 	add := func(a ACL) {
-		if !slices.Contains(kept, a) {
+		if known == nil && len(kept) == 32 {
+			known = make(map[ACL]struct{}, 2*len(kept))
+			for _, k := range kept {
+				known[k] = struct{}{}
+			}
+		}
+		if known == nil {
+			if !slices.Contains(kept, a) {
+				kept = append(kept, a)
+			}
+		} else if _, ok := known[a]; !ok {
+			known[a] = struct{}{}
 			kept = append(kept, a)
 		}
 	}

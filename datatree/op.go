@@ -70,8 +70,8 @@ type CloseSessionOp struct{ Session uint64 }
 const (
 	MaxParents   = 128
 	MaxRecursive = 10000
-	// MaxEphemerals is how many ephemerals a session may have, since they go in one transaction when it ends. What is proposed and not applied yet
-	// is not counted, so a burst may take it somewhat higher.
+	// MaxEphemerals is how many ephemerals a session may have, since they go in one transaction when it ends. Those whose creation is outstanding count already,
+	// and those whose deletion is count still.
 	MaxEphemerals = 10000
 )
 

@@ -15,13 +15,18 @@ type outstanding struct {
 	overlay map[uint64]int // hash of a path to the number of its newest change
 	changes queue[change]
 	txns    queue[prepared]
-	last    zab.Zxid // of the newest transaction
-	names   []byte   // where paths are kept, a piece at a time
+	last    zab.Zxid       // of the newest transaction
+	begun   map[uint64]int // ephemerals that they make, by session
+	fresh   fresh
+	effort  effort // of the one that is being judged
+	names   []byte // where paths are kept, a piece at a time
 }
 
 type prepared struct {
 	zxid    zab.Zxid
 	changes int // number of the first change after it
+	begun   int // ephemerals that it makes
+	session uint64
 }
 
 // change is what a transaction leaves at path.
@@ -120,13 +125,16 @@ func (o *outstanding) keep(head string, tail []byte) string {
 	return unsafe.String(unsafe.SliceData(o.names[from:]), n) // these bytes are never written again
 }
 
-// rollback takes back the changes from number n on.
-func (o *outstanding) rollback(n int) {
+// rollback takes back the changes of the transaction that is being judged.
+func (o *outstanding) rollback() {
+	n := o.effort.changes
 	if mutant.On("failed-multi-kept") {
 		return
 	}
 	for i := o.changes.end() - 1; i >= n; i-- {
-		if c := o.changes.at(i); c.before >= o.changes.first() && !mutant.On("sequence-rolled-back") {
+		c := o.changes.at(i)
+		o.fresh.forget(i, c)
+		if c.before >= o.changes.first() && !mutant.On("sequence-rolled-back") {
 			o.overlay[c.hash] = c.before
 		} else {
 			delete(o.overlay, c.hash)
@@ -140,7 +148,13 @@ func (o *outstanding) settle(z zab.Zxid) {
 	n, end := o.txns.first(), o.changes.first()
 	from := end
 	for ; n < o.txns.end() && o.txns.at(n).zxid <= z; n++ {
-		end = o.txns.at(n).changes
+		p := o.txns.at(n)
+		end = p.changes
+		if p.begun > 0 {
+			if o.begun[p.session] -= p.begun; o.begun[p.session] == 0 {
+				delete(o.begun, p.session)
+			}
+		}
 	}
 	if n == o.txns.first() {
 		return
@@ -150,6 +164,7 @@ func (o *outstanding) settle(z zab.Zxid) {
 			delete(o.overlay, hash)
 		}
 	}
+	o.fresh.age(end)
 	o.changes.takeTo(end)
 	o.txns.takeTo(n)
 }
@@ -158,6 +173,8 @@ func (o *outstanding) settle(z zab.Zxid) {
 // everybody's.
 func (t *Tree) Abandon() {
 	clear(t.overlay)
+	clear(t.begun)
+	t.fresh = fresh{}
 	t.changes.takeTo(t.changes.end())
 	t.txns.takeTo(t.txns.end())
 	t.last = 0

@@ -28,20 +28,20 @@ func (t *Tree) PrepareFor(who *Caller, z zab.Zxid, at int64, ops []Op, multi boo
 	if !multi && len(ops) != 1 {
 		return dst, opError("", "", -1, multi, ErrBadArguments)
 	}
-	undo := t.changes.end()
+	t.undertake(dst)
 	txn = msgpack.AppendArray(dst, len(ops))
 	asked := question{who, z, at}
 	for i, op := range ops {
 		o := plain(op)
 		if txn, err = t.judge(asked, &o, txn); err != nil {
-			t.rollback(undo)
+			t.rollback()
 			if o.kind == 0 {
 				return dst, misfit(op, i, multi)
 			}
 			return dst, opError(o.op, o.path, i, multi, err)
 		}
 	}
-	t.promise(z)
+	t.promise(asked)
 	return txn, nil
 }
 
@@ -58,7 +58,7 @@ func (t *Tree) PrepareRequestFor(who *Caller, z zab.Zxid, at int64, request, dst
 	}
 	d := decoder{msgpack.Decoder{B: request}}
 	multi, n := d.request()
-	undo := t.changes.end()
+	t.undertake(dst)
 	txn = msgpack.AppendArray(dst, n)
 	asked := question{who, z, at}
 	for i := 0; i < n && !d.Bad; i++ {
@@ -74,17 +74,22 @@ func (t *Tree) PrepareRequestFor(who *Caller, z zab.Zxid, at int64, request, dst
 		err = opError("", "", -1, multi, ErrBadArguments)
 	}
 	if err != nil {
-		t.rollback(undo)
+		t.rollback()
 		return dst, err
 	}
-	t.promise(z)
+	t.promise(asked)
 	return txn, nil
 }
 
 // promise makes what was judged an outstanding transaction.
-func (t *Tree) promise(z zab.Zxid) {
-	t.last = z
-	t.txns.add(prepared{z, t.changes.end()})
+func (o *outstanding) promise(q question) {
+	p := prepared{zxid: q.zxid, changes: o.changes.end(), begun: o.effort.begun}
+	if p.begun > 0 {
+		p.session = q.who.Session
+		o.begun[p.session] += p.begun
+	}
+	o.last = q.zxid
+	o.txns.add(p)
 }
 
 // question is what the ops of a request have in common.
@@ -94,8 +99,17 @@ type question struct {
 	at   int64
 }
 
-// judge appends the record of an op that is fine. The order of the checks is ZooKeeper's.
+// judge appends the record of an op that is fine, and is not what makes the transaction too much.
 func (t *Tree) judge(q question, o *operation, txn []byte) ([]byte, error) {
+	txn, err := t.judgeOp(q, o, txn)
+	if err == nil && t.tooMuch(txn) && o.kind != kindClose {
+		err = ErrTooLarge
+	}
+	return txn, err
+}
+
+// judgeOp appends the record of an op that is fine. The order of the checks is ZooKeeper's.
+func (t *Tree) judgeOp(q question, o *operation, txn []byte) ([]byte, error) {
 	if err := o.sane(t.maxData); err != nil {
 		return txn, err
 	}
@@ -178,10 +192,11 @@ func (t *Tree) judgeCreate(q question, o *operation, txn []byte) ([]byte, error)
 		if q.who == nil || q.who.Session == 0 {
 			return txn, ErrUnsupported
 		}
-		if len(t.owned[q.who.Session]) >= MaxEphemerals {
+		owner = q.who.Session
+		if len(t.owned[owner])+t.begun[owner]+t.effort.begun >= MaxEphemerals {
 			return txn, ErrQuotaExceeded
 		}
-		owner = q.who.Session
+		t.effort.begun++ // if it is made: else all of this is taken back
 	}
 	if hopeless(o.path) {
 		return txn, ErrBadArguments
@@ -285,6 +300,7 @@ func (t *Tree) judgeParents(q question, o *operation, owner uint64, list []ACL, 
 	t.leave(keptUp, hashPath(up), parent)
 	r := t.rarely(0, 0, list)
 	for _, p := range made {
+		t.effort.paths += len(p)
 		t.leave(p, hashPath(p), pending{czxid: q.zxid, mtime: q.at, rare: r, creates: 1, children: 1, mode: Container, exists: true})
 	}
 	r = t.rarely(owner, int64(o.ttl), list)

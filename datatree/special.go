@@ -61,7 +61,7 @@ func (t *Tree) Ephemerals(session uint64) []string { return slices.Sorted(maps.K
 // ephemeralsToBe is Ephemerals as the outstanding transactions will leave them.
 func (t *Tree) ephemeralsToBe(session uint64) []string {
 	paths := t.Ephemerals(session)
-	for i := t.changes.first(); i < t.changes.end(); i++ {
+	for i := t.changes.first(); i < t.changes.end() && t.begun[session]+t.effort.begun > 0; i++ {
 		if c := t.changes.at(i); c.exists && c.owner() == session {
 			paths = append(paths, c.path)
 		}
@@ -72,58 +72,4 @@ func (t *Tree) ephemeralsToBe(session uint64) []string {
 		p, _ := t.look(path, hashPath(path))
 		return !p.exists || p.owner() != session
 	})
-}
-
-// leaveNothing notes that path and all below it will go, if that is not too much and who may.
-func (t *Tree) leaveNothing(who *Caller, path string) error {
-	fresh := make(map[string][]string) // children that outstanding transactions create, by parent
-	for i := t.changes.first(); i < t.changes.end(); i++ {
-		c := t.changes.at(i)
-		if !strings.HasPrefix(c.path, path) || len(c.path) <= len(path) || !c.exists {
-			continue
-		}
-		if v := t.index.find(c.path, c.hash); v == nil || v.dead {
-			up := c.path[:parentLen(c.path)]
-			if !slices.Contains(fresh[up], c.path) {
-				fresh[up] = append(fresh[up], c.path)
-			}
-		}
-	}
-	all := []string{path}
-	for i := 0; i < len(all); i++ {
-		p, _ := t.look(all[i], hashPath(all[i]))
-		if p.children == 0 {
-			continue
-		}
-		if err := t.may(who, all[i], p.rare, PermDelete); err != nil {
-			return err
-		}
-		if len(all)+int(p.children) > MaxRecursive {
-			return ErrTooLarge
-		}
-		if v := t.index.find(all[i], hashPath(all[i])); v != nil {
-			for c := v.entry.kids.Load().after(""); ; {
-				e := c.next()
-				if e == nil {
-					break
-				}
-				kid := t.index.newest(e)
-				if kid == nil || kid.dead {
-					continue // if it will be there again, it is among the fresh
-				}
-				if p, _ := t.look(kid.path(), e.hash); p.exists {
-					all = append(all, kid.path())
-				}
-			}
-		}
-		for _, path := range fresh[all[i]] {
-			if p, _ := t.look(path, hashPath(path)); p.exists {
-				all = append(all, path)
-			}
-		}
-	}
-	for _, path := range all {
-		t.leave(path, hashPath(path), pending{})
-	}
-	return nil
 }

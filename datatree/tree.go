@@ -48,7 +48,7 @@ type state struct {
 }
 
 // New returns the tree that an empty history gives: "/", "/zookeeper", "/zookeeper/config" and "/zookeeper/quota". Data longer than maxData bytes
-// is refused.
+// is refused, and so is what does not fit into MaxTxn.
 func New(maxData int) *Tree {
 	t := newTree(maxData)
 	for _, p := range [...]string{rootPath, systemPath, configPath, quotaPath} {
@@ -72,7 +72,7 @@ func New(maxData int) *Tree {
 func newTree(maxData int) *Tree {
 	t := &Tree{maxData: max(maxData, 0), schemes: builtinSchemes(), pins: new(pinned), acls: make(map[string]weak.Pointer[acl]), aclSweep: 64}
 	t.index.init()
-	t.overlay = make(map[uint64]int)
+	t.overlay, t.begun = make(map[uint64]int), make(map[uint64]int)
 	return t
 }
 

@@ -21,8 +21,8 @@
 //     anew with any news.
 //
 // The host calls Look to seek a leader; when Output.Elected is set it takes the role, calls Settle, again when the epoch is
-// established or renewed, and Look when the role is lost, after Failed if following did not work. Until the first Look the
-// machine is silent.
+// established or renewed, and, when the role is lost, Withdraw at once and Look as soon as it may vote, after Failed if following
+// did not work. Until the first Look, and from Withdraw to the next, the machine is silent.
 //
 // A limit: if no candidate is linked to a quorum whose members can all reach it, nobody is elected until links change. And a
 // member whose Verifier does not know the leader, because it slept through a change of membership, cannot find it here.

@@ -67,7 +67,9 @@ func FuzzMachine(f *testing.F) {
 			case 6:
 				m.Settle(State(next()%5), peer(), uint32(next()%3), &o)
 			case 7:
-				m.Failed(peer())
+				if m.Failed(peer()); next()%2 == 0 {
+					m.Withdraw()
+				}
 				m.SetVotes(next()%2 == 0)
 			case 8:
 				v = []quorum.Verifier{v, small}[next()%2]

@@ -33,7 +33,7 @@ type Machine struct {
 	backoff      backoff
 	peers        []peer // ascending by id, the present links
 
-	begun     bool // Look or Settle was called
+	begun     bool // Look or Settle was called, and Withdraw was not since
 	state     State
 	round     uint64
 	remembers bool // false: blank, or an observer
@@ -66,7 +66,7 @@ func New(cfg Config) *Machine {
 	return m
 }
 
-// State returns what this member does, Looking before the first Look.
+// State returns what this member does, Looking before the first Look and after Withdraw.
 func (m *Machine) State() State { return m.state }
 
 // Leader returns the leader this member has settled on, or 0 while it is looking.
@@ -119,6 +119,17 @@ func (m *Machine) Settle(s State, leader quorum.ID, epoch uint32, out *Output) {
 	m.begun, m.state, m.proposal, m.settled, m.decided, m.waiting = true, s, v, epoch, false, false
 	m.tell()
 	m.finish(nil, out)
+}
+
+// Withdraw tells that the role has ended. This member says nothing until Look or Settle: who looks must not be told of a leader that is none, and what this
+// member would vote for may not be durable yet.
+func (m *Machine) Withdraw() {
+	if mutant.On("word-outlives-role") {
+		return
+	}
+	m.begun, m.state, m.decided, m.waiting, m.settled = false, Looking, false, false, 0
+	m.proposal, m.elected = Vote{}, Vote{}
+	m.tell()
 }
 
 // SetVotes says whether this member votes from now on: a blank member is readmitted while it follows.

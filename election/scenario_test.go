@@ -24,6 +24,7 @@ import (
 //	settle 1 following 2 5    with epoch 5 established, 0 if not
 //	auto                      from here on settle with epoch 0 when elected
 //	failed 1 2                following 2 failed 1
+//	withdraw 1                its role has ended
 //	deliver, deliver 1 2      everything until nothing is left, or what lies from 1 to 2
 //	drop 1 2                  what lies from 1 to 2 is lost
 //	say 2 1 following 3 4 0.0 9 4    what 2 never sent to 1: state, vote, round, established, perhaps ask
@@ -133,6 +134,8 @@ func (s *stage) do(verb string, f []string) {
 		s.settle(s.id(f[0]), s.state(f[1]), s.id(f[2]), uint32(s.number(f[3])))
 	case "failed":
 		s.machines[s.id(f[0])].Failed(s.id(f[1]))
+	case "withdraw":
+		s.machines[s.id(f[0])].Withdraw()
 	case "deliver":
 		if len(f) == 2 {
 			s.deliver(s.id(f[0]), s.id(f[1]))

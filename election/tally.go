@@ -83,8 +83,8 @@ func (m *Machine) established() (v Vote) {
 }
 
 // supported returns the greatest vote for a leader that is not established and has a quorum behind it: itself, its followers,
-// those who still vote for it in its round, and this member unless it has the greater vote. A leader counts no promise
-// of a member fresher than itself, so to follow it would be in vain.
+// those who still vote for it in its round, and this member unless it has the greater vote: a leader counts no promise of a
+// member fresher than itself. Where the others are a quorum without it, it follows all the same.
 func (m *Machine) supported() (v Vote) {
 	for i := range m.peers {
 		l := &m.peers[i]

@@ -12,6 +12,6 @@
 // into streams that are in order or reset. A false sender they cannot notice.
 //
 // All the rest is a matter of speed. A frame that is lost costs one resynchronisation of the link between the two members,
-// so a transport should hold 8 MiB per peer before it drops ([QueueBytes]), should keep the order of the frames of one class to one
+// so a transport should hold 16 MiB per peer before it drops ([QueueBytes]), should keep the order of the frames of one class to one
 // peer, and should not let one class wait for another.
 package transport

@@ -40,8 +40,9 @@ const (
 	// frame beyond it.
 	MaxFrame = 512 << 10
 
-	// QueueBytes is how much a transport should hold for one peer, in bytes and over all classes, before it drops.
-	QueueBytes = 8 << 20
+	// QueueBytes is how much a transport should hold for one peer, in bytes and over all classes, before it drops. A member sends a peer less at a time, unless
+	// that reads nothing: it waits for answers.
+	QueueBytes = 16 << 20
 )
 
 // The errors of Start. Those that a transport returns may wrap them.

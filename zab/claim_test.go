@@ -72,4 +72,19 @@ func TestClaimedEpoch(t *testing.T) {
 	if m.Mark().Promised != 0 || m.Role() != Looking {
 		t.Errorf("promised %d to a leader, %v", m.Mark().Promised, m.Role())
 	}
+	// Whoever makes a leader promise the last epoch first, and then claims more, takes nothing back: there is no epoch that it could renew in.
+	m = newMachine()
+	m.Lead()
+	m.Receive(3, info(41, MaxEpoch-1))
+	persisted(m)
+	if m.Role() != Leading || m.Mark().Promised != MaxEpoch {
+		t.Fatalf("%v, promised %d", m.Role(), m.Mark().Promised)
+	}
+	m.Receive(3, &Refuse{Session: 41, Promised: 1<<32 - 1})
+	persisted(m)
+	m.Receive(2, info(22, 1<<32-1))
+	persisted(m)
+	if m.Role() != Looking || m.Mark().Promised != MaxEpoch {
+		t.Errorf("%v, promised %d", m.Role(), m.Mark().Promised)
+	}
 }

@@ -127,7 +127,7 @@ func (m *Machine) gather() {
 
 // promise begins an epoch: first the leader's own promise must be durable.
 func (m *Machine) promise(e uint32) {
-	if e > MaxEpoch {
+	if e > MaxEpoch || e <= m.mark.Promised { // beyond the last; after that of uint32 comes 0
 		m.endRole()
 		return
 	}
@@ -155,10 +155,12 @@ func (m *Machine) collect() {
 	m.promises()
 }
 
-// ask sends LEADERINFO. Members that do not count are asked only by a leader that has its quorum of promises.
+// ask sends LEADERINFO. Members that do not count are asked only by a leader that has its quorum of promises, and one that has promised more is not
+// before the renewal that is due.
 func (m *Machine) ask(l *learnerState) {
 	ld := m.lead
-	if l.asked || ld.phase < collecting || (!l.voter || !l.info.Counts && !m.countsByLog(l)) && ld.phase < synchronising {
+	renews := ld.phase == established && ld.epoch < l.info.Promised && l.info.Promised <= ld.shutOut
+	if l.asked || renews || ld.phase < collecting || (!l.voter || !l.info.Counts && !m.countsByLog(l)) && ld.phase < synchronising {
 		return
 	}
 	l.asked = true
@@ -176,6 +178,7 @@ func (m *Machine) ackEpoch(l *learnerState, x *AckEpoch) {
 	counted := (x.Promise && x.Counts || m.countsByLog(l)) && l.voter
 	if ld.phase == collecting {
 		switch {
+		case counted && !m.cfg.Verifier.CanLead(l.id) && !mutant.On("weightless-aborts"): // adds to no quorum, and cannot stand instead, whatever it knows
 		case counted && fresher(x.Joined, x.Last, m.mark.Joined, m.hist.last()) && !mutant.On("no-freshness"):
 			m.endRole() // somebody knows more: the votes were stale
 			return

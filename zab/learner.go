@@ -95,19 +95,19 @@ func (m *Machine) fromLeader(from quorum.ID, msg Message) {
 	case *Ping:
 		m.pong(l, x)
 	case *Handover:
-		if x.Epoch == l.epoch && l.upToDate {
-			to := x.To
-			m.endRole()
-			m.out.Handover = to
+		to := x.To
+		if x.Epoch != l.epoch || !l.upToDate {
+			to = 0 // not known to be established: it is only certain that this leader leads no more
 		}
+		m.endRole()
+		m.out.Handover = to
 	}
 }
 
 // leaderInfo promises an epoch, once, to one candidate. The answer waits until the promise is durable.
 func (m *Machine) leaderInfo(l *learner, x *LeaderInfo) {
 	if x.Epoch < m.mark.Promised || x.Epoch > MaxEpoch {
-		m.send(l.leader, &Refuse{l.session, m.mark.Promised})
-		m.endRole()
+		m.leave(m.mark.Promised)
 		return
 	}
 	promise := m.mark.Counts && (x.Epoch > m.mark.Promised || mutant.On("promise-twice"))
@@ -234,14 +234,15 @@ func (m *Machine) pong(l *learner, x *Ping) {
 	m.send(l.leader, &Pong{l.session, x.Epoch, x.Round, confirms})
 }
 
-// learnerTick gives up on a leader that is silent, or that makes no progress in bringing this member up to date.
+// learnerTick gives up on a leader that is silent, or that makes no progress in bringing this member to where it can join. From then on the leader may have
+// others to bring there before its epoch is established, and gives up itself when they do not come on.
 func (m *Machine) learnerTick() {
 	l := m.learn
 	l.ticks++
 	if l.receiving != nil && (!l.begun || l.whole || l.taken < l.at.Chunk) {
 		l.moved = l.ticks // decoding and writing it is this member's own work
 	}
-	if l.ticks-l.heard > m.cfg.SyncLimit || !l.upToDate && l.ticks-l.moved > m.cfg.InitLimit {
+	if l.ticks-l.heard > m.cfg.SyncLimit || !l.upToDate && !l.joined && l.ticks-l.moved > m.cfg.InitLimit {
 		m.endRole()
 	}
 }

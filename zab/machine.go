@@ -22,19 +22,17 @@ type Host interface {
 // Config describes one member to its Machine. All limits must be positive. Sizes are those of the data of entries, plus 64 bytes each; what
 // reaches Window, MaxBatch or MaxApply is sent or applied, and nothing after it.
 type Config struct {
-	Self      quorum.ID
-	Verifier  quorum.Verifier
-	Observer  bool // this member is no voter
-	InitLimit int  // ticks without progress while joining
-	SyncLimit int  // ticks without contact or progress
-	MaxTail   int  // bytes of applied history kept for lagging learners
-	Window    int  // bytes sent to a learner and not acknowledged
-	MaxBatch  int  // bytes of one Propose
-	MaxApply  int  // bytes of entries that are applied at once; 0: all that there are. See Output.More
-	// MaxSnapshot is how many bytes a snapshot may have that is received; 0: 64 GiB. One that is larger ends the machine with ErrSnapshotTooLarge.
-	MaxSnapshot uint64
-	MaxCounter  uint32 // of a zxid before the epoch is renewed in place
-	ReadsLog    bool   // the host answers Output.Reads with what has left the memory; otherwise lagging learners are sent snapshots
+	Self       quorum.ID
+	Verifier   quorum.Verifier
+	Observer   bool   // this member is no voter
+	InitLimit  int    // ticks without progress while joining
+	SyncLimit  int    // ticks without contact or progress
+	MaxTail    int    // bytes of applied history kept for lagging learners
+	Window     int    // bytes sent to a learner and not acknowledged
+	MaxBatch   int    // bytes of one Propose
+	MaxApply   int    // bytes of entries that are applied at once; 0: all that there are. See Output.More
+	MaxCounter uint32 // of a zxid before the epoch is renewed in place
+	ReadsLog   bool   // the host answers Output.Reads with what has left the memory; otherwise lagging learners are sent snapshots
 	// NextSession draws the number of an attempt to follow; it must never repeat among all members.
 	NextSession func() Session
 }
@@ -69,7 +67,7 @@ type Output struct {
 // ErrCommittedTruncated ends a Machine: following this leader would lose something.
 var ErrCommittedTruncated = errors.New("zab: the leader's history lacks what is known to be committed")
 
-// ErrSnapshotTooLarge ends a machine that is sent a snapshot of more than Config.MaxSnapshot bytes.
+// ErrSnapshotTooLarge ends a machine that is sent a snapshot of more than 64 GiB.
 var ErrSnapshotTooLarge = errors.New("zab: the snapshot that the leader sends is too large")
 
 // Machine is discovery, synchronisation and broadcast of one member: Zab, as a value. It has no goroutine, clock, lock or
@@ -104,6 +102,8 @@ type Machine struct {
 	sealed   uint64
 	lastDone Zxid // cache of durable position
 	held     bool // nothing is applied
+
+	maxSnapshot uint64 // mostSnapshot, less in tests
 }
 
 type waitingInfo struct {
@@ -120,7 +120,7 @@ type install struct {
 
 // New returns a Machine that looks for a leader.
 func New(cfg Config, rec Recovered, host Host) *Machine {
-	m := &Machine{cfg: cfg, host: host, mark: rec.Mark, durable: rec.Mark, pos: rec.Pos}
+	m := &Machine{cfg: cfg, host: host, mark: rec.Mark, durable: rec.Mark, pos: rec.Pos, maxSnapshot: mostSnapshot}
 	if s := rec.Snapshot; s != nil {
 		m.hist.base, m.hist.spans = s.Zxid, append([]Span(nil), s.Spans...)
 		m.committed, m.applied = s.Zxid, s.Zxid
@@ -447,7 +447,7 @@ func (m *Machine) followerInfo(from quorum.ID, x *FollowerInfo) {
 		m.newLearner(from, x)
 		return
 	}
-	if m.learn != nil {
+	if m.learn != nil || !m.Settled() { // nor may it stand before it is settled
 		m.send(from, &Refuse{Session: x.Session})
 		return
 	}
@@ -490,7 +490,10 @@ func (m *Machine) Tick() {
 // Stop ends the present role, politely: peers are told.
 func (m *Machine) Stop() { m.endRole() }
 
-func (m *Machine) endRole() {
+func (m *Machine) endRole() { m.leave(0) }
+
+// leave ends the present role; a learner tells the promise that shuts its leader out, if there is one.
+func (m *Machine) leave(promised uint32) {
 	switch {
 	case m.lead != nil:
 		for _, l := range m.lead.learners {
@@ -501,7 +504,7 @@ func (m *Machine) endRole() {
 			p.close()
 		}
 	case m.learn != nil:
-		m.send(m.learn.leader, &Refuse{Session: m.learn.session})
+		m.send(m.learn.leader, &Refuse{m.learn.session, promised})
 	default:
 		return
 	}

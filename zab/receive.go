@@ -1,10 +1,6 @@
 package zab
 
-import (
-	"cmp"
-
-	"github.com/ensemble-go/ensemble/internal/mutant"
-)
+import "github.com/ensemble-go/ensemble/internal/mutant"
 
 // A learner takes a snapshot in piece by piece: the host decodes each, keeps it where it keeps such things, and tells how far it is, which lets the leader
 // send more. So a learner holds a window of chunks and the state that becomes of them, never all chunks. The state that is there goes on serving until the
@@ -70,7 +66,7 @@ func (m *Machine) beginReceiving(l *learner, x *Sync) {
 	m.out.Pieces = append(m.out.Pieces, Piece{Snapshot: s, Begin: true, Resume: same})
 }
 
-// mostSnapshot is far above what a tree in memory comes to.
+// mostSnapshot is how many bytes of a snapshot are received: far above what a tree in memory comes to.
 const mostSnapshot = 64 << 30
 
 // chunk hands out the next piece. What came before it may still be with the host.
@@ -79,7 +75,7 @@ func (m *Machine) chunk(l *learner, x *Chunk) {
 	if s == nil || !l.begun || l.whole || x.Index != l.at.Chunk {
 		return
 	}
-	if uint64(len(x.Data)) > cmp.Or(m.cfg.MaxSnapshot, mostSnapshot)-l.at.Length {
+	if uint64(len(x.Data)) > m.maxSnapshot-l.at.Length {
 		m.forgetPart()
 		m.fail(ErrSnapshotTooLarge) // it will be no smaller the next time
 		return

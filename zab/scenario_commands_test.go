@@ -21,7 +21,7 @@ func (s *stage) do(verb string, f []string) {
 			}[name]
 			switch {
 			case name == "snapshot":
-				s.cfg.MaxSnapshot = uint64(n)
+				s.most = uint64(n)
 			case name == "counter":
 				s.cfg.MaxCounter = uint32(n)
 			case field != nil:

@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -48,6 +49,7 @@ type stage struct {
 	script.Story
 	cfg      Config
 	chunk    int
+	most     uint64 // bytes of a snapshot that is received; 0: as it comes
 	session  Session
 	ids      []quorum.ID
 	observer []quorum.ID
@@ -116,6 +118,7 @@ func (s *stage) begin(id quorum.ID, rec Recovered) {
 		}
 	}
 	a.m = New(cfg, rec, a)
+	a.m.maxSnapshot = cmp.Or(s.most, a.m.maxSnapshot)
 	if old := s.actors[id]; old != nil {
 		a.disk, a.durable, a.slow = old.disk[:old.durable:old.durable], old.durable, old.slow
 		for i := range a.disk {

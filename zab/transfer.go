@@ -160,6 +160,7 @@ func (m *Machine) fetch(l *learnerState, x *Fetch) {
 			m.served.Resumed++
 		}
 	}
+	t.next = max(t.next, x.At.Chunk) // who had less when this session began has it from an earlier one
 	for upto := min(x.Upto, x.At.Chunk+chunksAhead); t.next < upto && (t.reader != nil || t.next < t.at.Chunk); t.next++ {
 		c, err := t.chunk()
 		if err != nil {

@@ -17,6 +17,7 @@ type Config struct {
 	InitLimit   int             // ticks to join and synchronise
 	SyncLimit   int             // ticks without progress before a peer counts as lost
 	MaxInFlight int             // requests waiting at this member, session.MaxWindow at most: all have their place in a window; above it ErrOverloaded
+	MaxHanded   int             // bytes of requests handed to a leader and not answered, unless it is one; 0: 4 MiB
 	MaxTail     int             // bytes of applied history kept in memory for lagging learners
 	Window      int             // bytes sent to a learner and not yet acknowledged
 	MaxApply    int             // bytes of entries that one step applies, each counted with 64 more; 0: all that there are
@@ -121,7 +122,7 @@ func (*Continue) input()        {}
 func (*Failed) input()          {}
 
 // Message is what travels between members: a zab.Message (as pointer), an *election.Notification, or one of the types of
-// this package's messages (*Birth, *Forward, *Renew, *Renewed, *SyncAsk, *SyncAnswer).
+// this package's messages (*Birth, *Forward, *Renew, *Renewed, *SyncAsk, *SyncAnswer, *Compared, *Reinstall).
 type Message any
 
 // Class is the lane a message travels in.
@@ -129,7 +130,7 @@ type Class uint8
 
 // The classes, in the order of transport.Class.
 const (
-	Control Class = iota // votes, pings: each complete in itself, may be lost, only the newest matters
+	Control Class = iota // votes, pings, renewals: each complete in itself, may be lost, repeated or overtaken, and what matters is said again
 	Log                  // the ordered stream
 	Bulk                 // chunks of snapshots
 )

@@ -35,7 +35,7 @@ func (m *Machine[V, R]) sayBirth(p *peer, found bool) {
 	if mutant.On("birth-by-joined") && m.zab.Durable().Joined == 0 && (p.born == nil || p.born.Ensemble == zab.EnsembleID{}) {
 		b.Promised, b.Born = false, false
 	}
-	m.sendTo(p.id, Control, b)
+	m.sendTo(p.id, b)
 }
 
 // birthTick repeats what was said, since Control may lose it, until the birth is known to be complete.

@@ -102,8 +102,8 @@ func TestInboxForgetsFormerAttempts(t *testing.T) {
 
 func TestInboxIsBounded(t *testing.T) {
 	s, m := busy(t)
-	big := make([]byte, mostWaiting+1)
-	s.step(s.actors[3], &Receive{From: 1, Message: calls(1, 4, big[:mostWaiting/2-1])})
+	big := make([]byte, MostWaiting+1)
+	s.step(s.actors[3], &Receive{From: 1, Message: calls(1, 4, big[:MostWaiting/2-1])})
 	s.step(s.actors[3], &Receive{From: 2, Message: calls(2, 1, big)}) // one is always taken
 	s.step(s.actors[3], &Receive{From: 2, Message: calls(2, 1, []byte("x"))})
 	if got, want := waits(m), "map[1:2 2:1]"; got != want {
@@ -289,5 +289,64 @@ func TestSpareQueues(t *testing.T) {
 		if calls > mostIdle*len(all) || n == 1 && len(b.spare) != len(all) {
 			t.Errorf("%d queues are kept, with room for %d calls", len(b.spare), calls)
 		}
+	}
+}
+
+// What a request would come to, or says of whom it is, may be too much: that is a verdict, an entry of some bytes, and what follows is judged as if nothing had been.
+func TestRequestsOfTooMuch(t *testing.T) {
+	sm := NewZnodes(1 << 20)
+	txn, ok := sm.PrepareOpen(1, 9, 1, zab.Incarnation{1}, 5000)
+	if _, err := sm.Apply(1, txn); !ok || err != nil {
+		t.Fatal(err)
+	}
+	ids := func(n, long int) (ids []datatree.Identity) {
+		for i := range n {
+			ids = append(ids, datatree.Identity{Scheme: "digest", ID: fmt.Sprintf("%d%s:%s", i, strings.Repeat("u", long), strings.Repeat("h", 27))})
+		}
+		return ids
+	}
+	creates := func(n int) (ops []datatree.Op) {
+		for i := range n {
+			ops = append(ops, datatree.CreateOp{Path: fmt.Sprintf("/%d", i), ACL: []datatree.ACL{{Perm: datatree.PermAll, Scheme: datatree.Auth}}})
+		}
+		return ops
+	}
+	largest := ids(1, MaxIdentityBytes-IdentityBytes(ids(1, 0)))
+	before := sm.Digest()
+	for i, c := range []struct {
+		ids  []datatree.Identity
+		ops  []datatree.Op
+		code error
+	}{
+		{ids(MaxIdentities, 0), creates(800), datatree.ErrTooLarge},
+		{ids(MaxIdentities, 0), creates(6200), datatree.ErrTooLarge},
+		{ids(MaxIdentities+1, 0), creates(1), datatree.ErrBadArguments},
+		{ids(1, MaxIdentityBytes), creates(1), datatree.ErrBadArguments},
+		{append(largest, datatree.Identity{Scheme: "x"}), creates(1), datatree.ErrBadArguments},
+		{largest, []datatree.Op{datatree.CreateOp{Path: "/largest"}}, nil},
+		{ids(MaxIdentities, 0), creates(1), nil},
+	} {
+		payload, err := datatree.AppendOps(AppendAs(nil, c.ids), c.ops, true, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := zab.Zxid(2 + i)
+		txn, ok := sm.Prepare(z, 9, Call{Name: Name{1, 0, uint64(1 + i)}, Low: 1, Payload: payload})
+		h, ok2 := ReadHeader(txn)
+		if !ok || !ok2 || h.Code != uint8(datatree.CodeOf(c.code)) || c.code != nil && len(txn) > 64 {
+			t.Fatalf("%d: %d bytes, %+v, want %v", i, len(txn), h, c.code)
+		}
+		if c.code == datatree.ErrTooLarge && h.Index < 1 {
+			t.Errorf("%d: refused at %d", i, h.Index)
+		}
+		if _, err := sm.Apply(z, txn); err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+		if c.code != nil && sm.Tree().Len() != 4 {
+			t.Errorf("%d: it changes something", i)
+		}
+	}
+	if sm.Digest() == before || sm.Tree().Len() != 6 {
+		t.Errorf("%d znodes", sm.Tree().Len())
 	}
 }

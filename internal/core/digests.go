@@ -89,7 +89,7 @@ func (m *Machine[V, R]) compare(z, at zab.Zxid, want uint64) {
 		d.differ, m.changed = true, true
 		m.zab.Hold(true)
 	}
-	m.sendTo(m.zab.Leader(), Log, &Compared{At: at, Agrees: agrees})
+	m.sendTo(m.zab.Leader(), &Compared{At: at, Agrees: agrees})
 }
 
 // compared takes, at a leader, what a learner found.
@@ -151,7 +151,7 @@ func (m *Machine[V, R]) serveDigests(tick bool) {
 			continue
 		}
 		delete(d.disagree, id)
-		m.sendTo(id, Log, &Reinstall{At: at})
+		m.sendTo(id, &Reinstall{At: at})
 	}
 }
 

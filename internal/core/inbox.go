@@ -23,7 +23,7 @@ func (m *Machine[V, R]) forwarded(p *peer, x *Forward) {
 		m.askOpen(open{x.Owner, x.Run, x.Timeout})
 	}
 	for _, c := range x.Calls {
-		if p.calls >= session.MaxWindow || p.bytes > 0 && p.bytes+len(c.Payload) > mostWaiting {
+		if p.calls >= session.MaxWindow || p.bytes > 0 && p.bytes+len(c.Payload) > MostWaiting {
 			return
 		}
 		p.calls++

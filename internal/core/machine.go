@@ -84,6 +84,7 @@ type open struct {
 // Linked for the links that are up.
 func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V, R] {
 	m := &Machine[V, R]{sm: sm}
+	cfg.MaxHanded = cmp.Or(cfg.MaxHanded, mostHanded)
 	cfg.DigestEvery = max(2, cmp.Or(cfg.DigestEvery, digestEvery)) // of 1 each digest would call for the next
 	m.cfg = cfg
 	verifier, err := quorum.New(cfg.Members)
@@ -129,7 +130,7 @@ func New[V, R any](cfg Config, rec Recovered, sm StateMachine[V, R]) *Machine[V,
 		MaxTail: cfg.MaxTail, Window: cfg.Window, MaxBatch: maxBatch, MaxApply: cfg.MaxApply, MaxCounter: cfg.MaxCounter, ReadsLog: cfg.ReadsLog,
 		NextSession: sessionNumbers(cfg.Run),
 	}, rec, host[V, R]{m})
-	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: rand.NewPCG(cfg.Seed, uint64(cfg.Self)).Uint64()})
+	m.vote = election.New(election.Config{Self: cfg.Self, Verifier: verifier, Seed: rand.NewPCG(cfg.Seed, uint64(cfg.Self)).Uint64(), FailedWait: failedWait(cfg.SyncLimit)})
 	m.outbox.run = cfg.Run
 	m.birth.founders = verifier.Voters()
 	m.cfg = cfg
@@ -151,6 +152,10 @@ func sessionNumbers(run zab.Incarnation) func() zab.Session {
 		return zab.Session(n)
 	}
 }
+
+// failedWait is for how many ticks a leader that was followed in vain is not believed. To find that out takes SyncLimit ticks and one more: where two voters take
+// turns in following it, there are enough ticks for an election in which neither does.
+func failedWait(syncLimit int) uint64 { return uint64(max(10, 2*syncLimit)) }
 
 // digestEvery is how many entries there are from one digest to the next.
 const digestEvery = 1024
@@ -248,6 +253,7 @@ func (m *Machine[V, R]) take(in Input) {
 		jump := x.Wall - m.wall
 		m.wall, m.now = x.Wall, x.Now
 		m.renewTick()
+		m.askAgain()
 		m.zab.Tick()
 		m.drain()
 		if m.renewal.leads && m.zab.Established() {
@@ -363,7 +369,7 @@ func (m *Machine[V, R]) settle() {
 			continue
 		}
 		for _, s := range m.eout.Sends {
-			m.sendTo(s.To, Control, s.Notification)
+			m.sendTo(s.To, s.Notification)
 		}
 		m.eout.Reset()
 		if m.lookNext && m.looks == 0 && m.zab.Settled() && (m.zab.Mark().Born || mutant.On("promise-before-born") && m.zab.Mark().Counts) && m.zab.Role() == zab.Looking {
@@ -392,7 +398,7 @@ func (m *Machine[V, R]) drain() {
 		}
 	}
 	for _, s := range z.Sends {
-		m.sendTo(s.To, classOf(s.Message), s.Message)
+		m.sendTo(s.To, s.Message)
 	}
 	clear(z.Sends)
 	z.Sends = z.Sends[:0]
@@ -413,9 +419,10 @@ func (m *Machine[V, R]) drain() {
 	}
 }
 
-func classOf(msg zab.Message) Class {
+// classOf returns the lane that msg travels in.
+func classOf(msg Message) Class {
 	switch msg.(type) {
-	case *zab.Ping, *zab.Pong:
+	case *zab.Ping, *zab.Pong, *election.Notification, *Birth, *Renew, *Renewed:
 		return Control
 	case *zab.Chunk:
 		return Bulk
@@ -423,9 +430,9 @@ func classOf(msg zab.Message) Class {
 	return Log
 }
 
-func (m *Machine[V, R]) sendTo(to quorum.ID, c Class, msg Message) {
+func (m *Machine[V, R]) sendTo(to quorum.ID, msg Message) {
 	if p := m.peer(to); p != nil && p.linked {
-		m.out.Sends = append(m.out.Sends, Send{to, c, msg})
+		m.out.Sends = append(m.out.Sends, Send{to, classOf(msg), msg})
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 // Each mutant is a mistake that a member could make, and is found by the test that is named beside it, in a process of its own, and by what that test says.
 func TestMutants(t *testing.T) {
 	crashtest.Processes{
+		{"word-outlives-role", "a leader that has left its role goes on saying that it leads, while its disk hangs", "TestScenarios/roles.txt", "3->1 Notification"},
+		{"weightless-aborts", "a fresher voter of weight 0 ends whoever stands", "TestScenarios/roles.txt", "a storm"},
 		{"sync-old-round", "Sync is answered by a round that was over", "TestR2RoundUnderWay", "a round that began before it was asked for confirms"},
 		{"sync-joins-round", "Sync is answered by a round that was under way", "TestR2RoundUnderWay", "a round that began before it was asked for confirms"},
 		{"unsent-not-answered", "who has not handed a call to this leader does not know it in a commit", "TestR4CommitOfUnseenRequest", "request 3 of session .* was decided, and 1 is the next to be"},

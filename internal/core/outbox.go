@@ -24,12 +24,15 @@ type outbox struct {
 	unsent  []*client     // that have calls for the present leader, but own
 	count   int           // calls of all
 	asked   bool          // the present leader was asked for the session
+	asks    int           // ticks since
 	last    bool          // none is asked for any more
 	since   time.Duration // when any leader was asked first
 	dated   bool          // since is set
 	forward *Forward      // in this Output: more calls may join
 	bytes   int           // of its calls
 	held    int           // bytes of all payloads
+	handed  int           // of those that the present leader was given
+	late    bool          // the member's own session waits for the others
 	spare   []*queue[waiting]
 }
 
@@ -61,15 +64,21 @@ func (c *client) waits() int {
 	return c.calls.len()
 }
 
-// mostWaiting is how many bytes of requests may wait at a member, beside MaxInFlight: with it, what waits for them at a leader, and
+// mostHanded is how many bytes of requests a leader is given before it has answered some of them: with all that may wait, no transport could keep up.
+const mostHanded = 4 << 20
+
+// MostWaiting is how many bytes of requests may wait at a member, beside MaxInFlight, in the shell's queue and here: with it, what waits for them at a leader, and
 // the window of what was decided of them, are bounded too.
-const mostWaiting = 256 << 20
+const MostWaiting = 256 << 20
 
 type waiting struct {
 	ticket  uint64
 	payload []byte
 	bound   bool // to this very session: it is not made on the member's next one
 }
+
+// size is what it counts on the way to a leader.
+func (w *waiting) size() int { return len(w.payload) + 32 }
 
 // closes tells whether it is a request to end its session.
 func (w *waiting) closes() bool { return len(w.payload) > 0 && w.payload[0] == requestClose }
@@ -99,7 +108,7 @@ func (m *Machine[V, R]) request(x *Request) {
 			return
 		}
 	}
-	if b.count >= m.cfg.MaxInFlight || mutant.On("overloaded-early") && b.count >= (m.cfg.MaxInFlight+1)/2 || b.held > 0 && b.held+len(x.Payload) > mostWaiting {
+	if b.count >= m.cfg.MaxInFlight || mutant.On("overloaded-early") && b.count >= (m.cfg.MaxInFlight+1)/2 || b.held > 0 && b.held+len(x.Payload) > MostWaiting {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrOverloaded})
 		return
 	}
@@ -140,6 +149,7 @@ func (b *outbox) pop(c *client) waiting {
 	c.first++
 	if c.sent > 0 {
 		c.sent--
+		b.handed -= w.size()
 	}
 	if c != &b.own && c.calls.len() == 0 {
 		b.putBack(c.calls)
@@ -173,7 +183,7 @@ func (b *outbox) putBack(q *queue[waiting]) {
 
 // unsend follows the end of the leader that calls were handed to: the next one gets all of them.
 func (b *outbox) unsend() {
-	b.asked, b.own.sent = false, 0
+	b.asked, b.own.sent, b.handed = false, 0, 0
 	for _, c := range b.unsent {
 		c.isUnsent = false
 	}
@@ -186,6 +196,17 @@ func (b *outbox) unsend() {
 	}
 }
 
+// askAgain asks for a session that did not come: a leader that has no room for it says nothing. One that is on its way is not opened twice.
+func (m *Machine[V, R]) askAgain() {
+	b := &m.outbox
+	if b.own.session != 0 || !b.asked {
+		return
+	}
+	if b.asks++; b.asks > m.cfg.SyncLimit {
+		b.asked = false
+	}
+}
+
 // serveOutbox hands over what the present leader has not been given.
 func (m *Machine[V, R]) serveOutbox() {
 	b := &m.outbox
@@ -195,11 +216,11 @@ func (m *Machine[V, R]) serveOutbox() {
 	}
 	switch {
 	case b.own.session != 0:
-		if !m.handOver(leader, &b.own) {
+		if b.late && !m.handOverOthers(leader) || !m.handOver(leader, &b.own) {
 			return
 		}
 	case !b.asked && !b.last:
-		b.asked = true
+		b.asked, b.asks = true, 0
 		if !b.dated {
 			b.since, b.dated = m.now, true
 		}
@@ -207,41 +228,59 @@ func (m *Machine[V, R]) serveOutbox() {
 			m.askOpen(open{m.cfg.Self, b.run, m.cfg.Timeout})
 			m.serveInbox()
 		} else {
-			m.sendTo(leader, Log, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run, Timeout: m.cfg.Timeout})
+			m.sendTo(leader, &Forward{Owner: m.cfg.Self, Open: true, Run: b.run, Timeout: m.cfg.Timeout})
 		}
 	}
-	for len(b.unsent) > 0 {
-		c := b.unsent[0]
-		if !m.handOver(leader, c) {
-			return
-		}
-		b.unsent[0], c.isUnsent = nil, false
-		b.unsent = b.unsent[1:]
-	}
-	if len(b.unsent) == 0 {
-		b.unsent = nil
-	}
+	m.handOverOthers(leader)
 }
 
-// handOver hands over what the leader has not been given of one session; false if that leader, which is this member, cannot take it now.
+// handOverOthers does so for the sessions of clients. One of which something is left is the last the next time.
+func (m *Machine[V, R]) handOverOthers(leader quorum.ID) bool {
+	b := &m.outbox
+	for len(b.unsent) > 0 {
+		c := b.unsent[0]
+		all := m.handOver(leader, c)
+		if !all && leader == m.cfg.Self {
+			return false
+		}
+		b.unsent[0] = nil
+		b.unsent = b.unsent[1:]
+		if !all {
+			b.unsent = append(b.unsent, c)
+			return false
+		}
+		c.isUnsent = false
+	}
+	b.unsent = nil
+	return true
+}
+
+// handOver hands over what the leader has not been given of one session; false if it cannot take all of it now.
 func (m *Machine[V, R]) handOver(leader quorum.ID, x *client) bool {
 	b := &m.outbox
 	for int(x.sent) < x.waits() {
-		c := Call{Name: Name{x.session, x.generation, x.first + uint64(x.sent)}, Low: x.first, Payload: x.calls.at(int(x.sent)).payload}
+		w := x.calls.at(int(x.sent))
+		size := w.size()
+		c := Call{Name: Name{x.session, x.generation, x.first + uint64(x.sent)}, Low: x.first, Payload: w.payload}
 		if leader == m.cfg.Self {
 			if !m.zab.CanPropose() || m.sm.Waits(c) {
 				return false
 			}
 			m.prepare(c)
 		} else {
+			if b.handed > 0 && b.handed+size > m.cfg.MaxHanded {
+				b.late = x == &b.own
+				return false
+			}
 			if b.forward == nil || b.bytes+len(c.Payload) > maxBatch {
 				b.forward, b.bytes = &Forward{Owner: m.cfg.Self, Run: b.run}, 0
-				m.sendTo(leader, Log, b.forward)
+				m.sendTo(leader, b.forward)
 			}
 			b.forward.Calls = append(b.forward.Calls, c)
-			b.bytes += len(c.Payload) + 32
+			b.bytes += size
 		}
 		x.sent++
+		b.handed += size
 		x.handed = max(x.handed, c.Name.Sequence+1)
 	}
 	return true

@@ -102,7 +102,7 @@ func (m *Machine[V, R]) renewTick() {
 		if leader == m.cfg.Self {
 			m.renew(m.cfg.Self, x)
 		} else {
-			m.sendTo(leader, Control, x)
+			m.sendTo(leader, x)
 		}
 	}
 	// What has no answer after so long will have none: a frame was lost.
@@ -148,7 +148,7 @@ func (m *Machine[V, R]) serveRenewals() {
 		if h.from == m.cfg.Self {
 			m.renewed(x)
 		} else {
-			m.sendTo(h.from, Control, x)
+			m.sendTo(h.from, x)
 		}
 		n++
 	}

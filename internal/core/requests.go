@@ -41,8 +41,19 @@ const (
 	requestClose  = 4
 )
 
-// MaxIdentities bounds what a caller may say of itself.
-const MaxIdentities = 256
+// What a caller may say of itself: so many identities, and so many bytes of schemes and ids. It goes before each of its requests.
+const (
+	MaxIdentities    = 256
+	MaxIdentityBytes = 64 << 10
+)
+
+// IdentityBytes returns how many bytes of schemes and ids there are.
+func IdentityBytes(ids []datatree.Identity) (n int) {
+	for _, id := range ids {
+		n += len(id.Scheme) + len(id.ID)
+	}
+	return n
+}
 
 // AppendAs appends what comes before the ops of a request that is made by somebody with these identities, who is not the host.
 func AppendAs(b []byte, ids []datatree.Identity) []byte {
@@ -131,9 +142,9 @@ func (s *Znodes) judge(who *datatree.Caller, z zab.Zxid, at int64, id uint64, re
 }
 
 func (h *header) identities() (ids []datatree.Identity) {
-	n := h.uint(MaxIdentities)
-	for range n {
-		id := datatree.Identity{Scheme: h.string(), ID: h.string()}
+	left := uint64(MaxIdentityBytes)
+	for range h.uint(MaxIdentities) {
+		id := datatree.Identity{Scheme: h.string(&left), ID: h.string(&left)}
 		if h.bad {
 			return nil
 		}
@@ -142,8 +153,10 @@ func (h *header) identities() (ids []datatree.Identity) {
 	return ids
 }
 
-func (h *header) string() string {
-	n := h.uint(math.MaxInt32)
+// string reads one of left bytes at most, which become so many fewer.
+func (h *header) string(left *uint64) string {
+	n := h.uint(*left)
+	*left -= n
 	if h.bad || n > uint64(len(h.b)) {
 		h.bad, h.b = true, nil
 		return ""

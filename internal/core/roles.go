@@ -30,6 +30,7 @@ func (m *Machine[V, R]) ended(to quorum.ID) {
 		}
 	}
 	m.settled = settled{}
+	m.vote.Withdraw()
 	if to != 0 && m.failed == nil {
 		m.follow(to)
 		return

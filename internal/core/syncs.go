@@ -91,7 +91,7 @@ func (m *Machine[V, R]) serveSyncs() {
 			if leader == m.cfg.Self {
 				m.syncAsked(m.cfg.Self, last)
 			} else {
-				m.sendTo(leader, Log, &SyncAsk{last})
+				m.sendTo(leader, &SyncAsk{last})
 			}
 		}
 	}
@@ -136,7 +136,7 @@ func (m *Machine[V, R]) answerSyncs() {
 		if a.from == m.cfg.Self {
 			m.syncAnswered(x)
 		} else {
-			m.sendTo(a.from, Log, x)
+			m.sendTo(a.from, x)
 		}
 	}
 	s.at = s.at[:n]

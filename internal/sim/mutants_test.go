@@ -205,7 +205,7 @@ func TestEveryMutantHasARow(t *testing.T) {
 			for _, m := range on.FindAllSubmatch(b, -1) {
 				switches[string(m[1])] = true
 				row := []byte(`{"` + string(m[1]) + `"`)
-				if bytes.Contains(own[dir], row) || bytes.Contains(own["."], row) {
+				if bytes.Contains(own[dir], row) || bytes.Contains(own["."], row) || bytes.Contains(own["internal/core"], row) {
 					continue
 				}
 				if !rows[string(m[1])] && !strings.HasSuffix(f, "_test.go") {

@@ -139,9 +139,6 @@ func (w *World) send(n *node, s *core.Send) {
 	if p.cutting || !p.link.Up() {
 		return
 	}
-	if c := wire.ClassOf(s.Message); c != s.Class {
-		w.fail("inv/WIRE", "member %d sends %T in class %d, its own is %d", n.id, s.Message, s.Class, c)
-	}
 	b, err := wire.Append(w.buf[:tagBytes], s.Message)
 	if err != nil {
 		w.fail("inv/WIRE", "member %d sends to %d: %v", n.id, s.To, err)

@@ -175,11 +175,11 @@ func (w *World) checkSilence(n *node) {
 	}
 }
 
-// ends reports whether the end of a session is proposed here, and not committed.
+// ends reports whether the end of a session is proposed here, and not committed, or its move, for which a leader waits.
 func (n *node) ends(id uint64) bool {
 	return slices.ContainsFunc(n.image.entries, func(e zab.Entry) bool {
 		t, ok := core.ReadHeader(e.Data)
-		return e.Kind == zab.EntryData && ok && t.Ends == id
+		return e.Kind == zab.EntryData && ok && (t.Ends == id || t.Moves == id && e.Zxid > n.m.Zab().Applied())
 	})
 }
 

@@ -164,17 +164,6 @@ func blank(t byte) any {
 	return nil
 }
 
-// ClassOf returns the lane that m travels in.
-func ClassOf(m any) core.Class {
-	switch m.(type) {
-	case *zab.Ping, *zab.Pong, *election.Notification, *core.Birth, *core.Renew, *core.Renewed:
-		return core.Control
-	case *zab.Chunk:
-		return core.Bulk
-	}
-	return core.Log
-}
-
 // Append appends the encoding of m, a core.Message, to b.
 func Append(b []byte, m any) ([]byte, error) {
 	t := typeOf(m)

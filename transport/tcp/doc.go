@@ -59,6 +59,6 @@
 // # Memory and goroutines
 //
 // Per bundle: three connections with two goroutines each; for each connection a buffer of 64 KiB to read into, one of the size of a frame while that is longer, and with TLS two
-// that grow to what is written at once; and queues of at most 1 MiB (Control), 8 MiB (Log) and 8 MiB (Bulk). A full queue of Control drops its oldest
+// that grow to what is written at once; and queues of at most 1 MiB (Control), 16 MiB (Log) and 16 MiB (Bulk). A full queue of Control drops its oldest
 // frame. One goroutine for each other member, one that accepts, and one for each connection that is waiting. Ids that are not among the peers hold at most 64 bundles.
 package tcp
