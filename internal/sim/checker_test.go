@@ -411,9 +411,6 @@ var corruptions = []corruption{
 		w.publish(n, t.View())
 	}},
 	{"inv/SEND", "a message to oneself", func(w *World, n *node) { w.send(n, &core.Send{To: n.id, Message: &zab.Ping{}}) }},
-	{"inv/WIRE", "a message in another class", func(w *World, n *node) {
-		w.send(n, &core.Send{To: n.id%3 + 1, Class: core.Log, Message: &zab.Ping{}})
-	}},
 	{"inv/WIRE", "bytes that are no message", func(w *World, n *node) {
 		from, to := w.newStream(w.nodes[n.id%3], n.id), w.newStream(n, n.id%3+1)
 		p := &n.peers[n.id%3]
