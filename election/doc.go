@@ -16,6 +16,7 @@
 //     a hint, all safety is in discovery and synchronisation, and a leader that has lost its quorum takes nobody far. If
 //     the epoch is not established yet, a quorum must stand behind it, in which a looking member counts itself unless its own
 //     vote is greater.
+//     The word of who has said nothing for 2 ResendMax ticks counts no more until it speaks: the host may not know that a link is dead.
 //   - At most one notification per peer leaves for each input. Resends back off with jitter up to ResendMax ticks, and begin
 //     anew with any news.
 //

@@ -16,7 +16,7 @@ type Config struct {
 	Seed     uint64 // of the jitter
 
 	ResendMin    uint64 // before the first resend; 1 by default
-	ResendMax    uint64 // between resends at most; 20 by default
+	ResendMax    uint64 // between resends at most; 20 by default. Who is silent for twice as long while this one looks is not counted
 	FinalizeWait uint64 // for a greater vote, when a quorum agrees and not every linked voter does; 4 by default
 	FailedWait   uint64 // for which a leader that was followed in vain is not believed; 10 by default
 }
@@ -93,7 +93,7 @@ func (m *Machine) Look(vote Vote, votes bool, out *Output) {
 	vote.Leader = m.self
 	m.own, m.remembers = vote, votes
 	for i := range m.peers {
-		m.peers[i].fresh = false
+		m.peers[i].fresh, m.peers[i].silent = false, 0
 	}
 	m.proposal, m.elected = Vote{}, Vote{}
 	m.tell()
@@ -184,8 +184,13 @@ func (m *Machine) Lost(id quorum.ID, out *Output) {
 // Tick tells that a tick has passed.
 func (m *Machine) Tick(out *Output) {
 	for i := range m.peers {
-		if p := &m.peers[i]; p.penalty > 0 {
+		p := &m.peers[i]
+		if p.penalty > 0 {
 			p.penalty--
+		}
+		// Who looks resends, and who does not look answers that: its link may be dead, and nobody has told.
+		if p.silent++; p.silent > 2*m.backoff.most && m.looking() && !mutant.On("silent-vote-kept") {
+			p.fresh = false
 		}
 	}
 	if m.waiting && m.wait > 0 {
@@ -211,7 +216,7 @@ func (m *Machine) Receive(from quorum.ID, n *Notification, out *Output) {
 	changed := !p.heard || p.said != *n
 	// When we sent it our vote, it was not looking: it has forgotten that since.
 	returned := p.heard && p.said.State != Looking
-	p.heard, p.fresh, p.said = true, true, *n
+	p.heard, p.fresh, p.said, p.silent = true, true, *n, 0
 	if changed {
 		p.penalty = 0
 		m.backoff.reset()

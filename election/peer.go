@@ -14,6 +14,7 @@ type peer struct {
 	// fresh says that it said so since Look: what it said to us as a follower may be long out of date.
 	fresh   bool
 	said    Notification
+	silent  uint64 // ticks since then, or since Look
 	penalty uint64 // ticks for which its leadership is not believed
 }
 

@@ -411,9 +411,6 @@ var corruptions = []corruption{
 		w.publish(n, t.View())
 	}},
 	{"inv/SEND", "a message to oneself", func(w *World, n *node) { w.send(n, &core.Send{To: n.id, Message: &zab.Ping{}}) }},
-	{"inv/WIRE", "a message in another class", func(w *World, n *node) {
-		w.send(n, &core.Send{To: n.id%3 + 1, Class: core.Log, Message: &zab.Ping{}})
-	}},
 	{"inv/WIRE", "bytes that are no message", func(w *World, n *node) {
 		from, to := w.newStream(w.nodes[n.id%3], n.id), w.newStream(n, n.id%3+1)
 		p := &n.peers[n.id%3]
@@ -454,11 +451,47 @@ var corruptions = []corruption{
 		w.reread(n)
 	}},
 	{"inv/C6", "a sync behind what was answered before it", func(w *World, n *node) { syncAgain(w, n, w.lastCommitted()+1) }},
+	{"inv/C6", "a sync behind what was committed before it", func(w *World, n *node) {
+		w.told = 0
+		k := w.newCall(n, callSync)
+		w.answered(n, reply{Ticket: k.ticket, Zxid: w.lastCommitted() - 1})
+	}},
 	{"inv/C7", "a member that is ready again with less than it has shown", func(w *World, n *node) {
 		n.status.Ready, n.shown = true, n.view.Zxid()+1
 		w.noWayBack(n)
 	}},
 	{"inv/C6", "a sync that is not applied", func(w *World, n *node) { n.view = core.NewZnodes(0).View(); syncAgain(w, n, 1) }},
+	{"inv/R1", "a call that waits, and is not said to", func(w *World, n *node) {
+		w.newCall(n, callWrite).handed = true
+		w.checkQueues(n)
+	}},
+	{"inv/R1", "a call refused for want of room that is there", func(w *World, n *node) {
+		for range w.cfg.MaxInFlight { // the last is the one that is refused
+			w.newCall(n, callSync).handed = true
+		}
+		r := reply{Ticket: n.ticket, Err: core.ErrOverloaded}
+		n.out.Replies = []reply{r}
+		w.overloaded(n, callSync, &r)
+	}},
+	{"inv/LIVE", "no leader when a quorum is healed", func(w *World, n *node) {
+		w.phase, w.limit, w.entered, n.up = phaseCore, 0, -1, false
+		w.checkPhase()
+	}},
+	{"inv/LIVE", "no quorum that is ready when one is healed", func(w *World, n *node) {
+		w.phase, w.limit, w.entered = phaseCore, 0, -1
+		for _, m := range w.nodes {
+			m.status.Ready = m == n
+		}
+		w.checkPhase()
+	}},
+	{"inv/LIVE", "no write is answered when a quorum is healed", func(w *World, n *node) {
+		w.phase, w.limit, w.entered = phaseCore, 0, w.now
+		w.checkPhase()
+	}},
+	{"inv/LIVE", "a member that is ready answers no write", func(w *World, n *node) {
+		w.phase, w.end, w.entered = phaseAgain, 0, n.wrote
+		w.checkPhase()
+	}},
 	{"inv/C12", "half of a pair", func(w *World, n *node) {
 		t := datatree.New(maxData)
 		txn, err := t.Prepare(1, 1, []datatree.Op{datatree.CreateOp{Path: pairA}}, false, nil)
@@ -504,6 +537,11 @@ var corruptions = []corruption{
 		w.cfg.Special = true
 		w.ref.now["/gone"] = &znode{creates: 1, stat: datatree.Stat{Mode: datatree.Container}}
 		w.checkDue(n)
+	}},
+	{"inv/C13", "what is due and not found at the end", func(w *World, n *node) {
+		w.cfg.Special = true
+		w.ref.now["/gone"] = &znode{creates: 1, stat: datatree.Stat{Mode: datatree.Container}}
+		w.auditTree(n)
 	}},
 	{"inv/C5", "an ACL that is not the reference's", func(w *World, n *node) {
 		for _, path := range w.work.paths {

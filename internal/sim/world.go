@@ -22,7 +22,7 @@ type World struct {
 	now      Time
 	stopAt   Time
 
-	net, disk, load, nemesis, sched, nonces, media, guess, watching, visiting *rand.Rand
+	net, disk, load, nemesis, sched, nonces, media, guess, watching, visiting, healing *rand.Rand
 
 	actions  []Action
 	nextAct  int
@@ -32,6 +32,8 @@ type World struct {
 	wipes    int
 	phase    int
 	healed   Time   // 0: faults go on
+	left     uint64 // bits of the members whose faults go on
+	entered  Time   // when the phase began
 	limit    Time   // of the phase, moved by progress
 	end      Time   // of the phase, whatever goes on
 	sum      uint64 // of what was applied when it was set
@@ -111,6 +113,7 @@ func newWorld(seed uint64, o Options) *World {
 	w.guess = rand.New(rand.NewPCG(seed, 8))
 	w.watching = rand.New(rand.NewPCG(seed, 9))
 	w.visiting = rand.New(rand.NewPCG(seed, 10))
+	w.healing = rand.New(rand.NewPCG(seed, 11))
 	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
@@ -262,7 +265,7 @@ func (w *World) handle(e *event) {
 		w.restart(n)
 		return
 	case evResume:
-		if n.up && n.paused {
+		if n.up && n.paused && !w.isLeft(n) {
 			n.paused = false
 			n.work(w)
 		}
