@@ -176,8 +176,8 @@ func (m *Machine) ackEpoch(l *learnerState, x *AckEpoch) {
 	counted := (x.Promise && x.Counts || m.countsByLog(l)) && l.voter
 	if ld.phase == collecting {
 		switch {
-		case counted && fresher(x.Joined, x.Last, m.mark.Joined, m.hist.last()) && !mutant.On("no-freshness"):
-			m.endRole() // somebody knows more: the votes were stale
+		case counted && m.cfg.Verifier.CanLead(l.id) && fresher(x.Joined, x.Last, m.mark.Joined, m.hist.last()) && !mutant.On("no-freshness"):
+			m.endRole() // somebody whose promise has weight knows more: the votes were stale
 			return
 		case counted:
 			l.counted = ld.epoch
