@@ -31,9 +31,10 @@ type World struct {
 	total    int
 	wipes    int
 	phase    int
-	healed   Time   // 0: faults go on
-	limit    Time   // of the phase, moved by progress
-	end      Time   // of the phase, whatever goes on
+	healed   Time // 0: faults go on
+	limit    Time // of the phase, moved by progress
+	end      Time // of the phase, whatever goes on
+	frozen   standstill
 	sum      uint64 // of what was applied when it was set
 	quiet    bool   // clients ask for nothing more
 	maxData  int
@@ -133,7 +134,7 @@ func newWorld(seed uint64, o Options) *World {
 		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), clients: make([]caller, w.cfg.Clients)}
 		m.watch.heard, m.watch.hearing = make([]int, n), newHearing(n, w.cfg.Voters)
 		if w.cfg.Bootstrap {
-			w.counting.born = true
+			w.counting.born, w.counting.ensemble = true, ensemble
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
 		}
 		m.drive = newDrive(m.id, &w.cfg, w.media, func() time.Duration { return time.Duration(w.now) })
