@@ -76,7 +76,7 @@ func TestBackupDirHasTheTail(t *testing.T) {
 		if _, err := p.Wait(t.Context()); !errors.Is(err, ensemble.ErrUncertain) {
 			t.Fatal(err)
 		}
-		d.closeAll()
+		d.stopAll()
 		backup, z := d.backupDir(l)
 		if z <= before {
 			t.Fatalf("%v of %v", z, before)
@@ -136,7 +136,7 @@ func TestBackupWhileWriting(t *testing.T) {
 		}
 		cancel()
 		group.Wait()
-		d.closeAll()
+		d.stopAll()
 		last := ensemble.Zxid(0)
 		for _, o := range backups {
 			if o.z <= last {
@@ -190,7 +190,7 @@ func TestBackupFails(t *testing.T) {
 		}
 		// A member that has not been ready yet waits, as for a read.
 		must[ensemble.Zxid](t)(d.nodes[3].Snapshot(t.Context()))
-		d.closeAll()
+		d.stopAll()
 		d.open(2)
 		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

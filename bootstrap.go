@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/internal/vfs"
 	"github.com/ensemble-go/ensemble/internal/wal"
@@ -20,8 +21,8 @@ import (
 // founders that were bootstrapped can begin. Without it, all founders have to be there once. Each founder calls it on its own Dir, which must be empty or
 // absent, with the same Name and Members; addresses may differ. Transport is not used. A founder that is not bootstrapped comes later, as a blank member.
 //
-// It is done once in the life of a member, and never for one whose directory was lost: that one is opened with an empty directory, and is readmitted
-// by itself. To bootstrap it again can lose acknowledged writes.
+// It is done once in the life of a member, and never for one whose directory was lost: to bootstrap that again can lose acknowledged writes. See the table in
+// the README.
 //
 // Every fault of cfg is reported, as *ConfigErrors joined by errors.Join. A directory that holds something already is refused by a *DirError that is
 // ErrDirUsed. After a crash the directory is as it was, or begun.
@@ -44,7 +45,7 @@ func Bootstrap(ctx context.Context, cfg Config) error {
 		mark.Counts = mark.Counts || m.ID == cfg.ID && !m.Observer
 	}
 	random(mark.Incarnation[:])
-	if err := begin(disk.Of(ctx), cfg.Dir, cfg.Name, cfg.ID, mark); err != nil {
+	if err := begin(disk.Of(ctx), &cfg, mark); err != nil {
 		return fmt.Errorf("ensemble: bootstrap: %w", err)
 	}
 	return nil
@@ -56,7 +57,8 @@ var (
 )
 
 // begin makes the log of a directory that holds nothing.
-func begin(d disk.Disk, dir, name string, id ID, mark zab.Mark) error {
+func begin(d disk.Disk, cfg *Config, mark zab.Mark) error {
+	dir := cfg.Dir
 	lock, err := wal.Lock(d.FS, dir)
 	if err != nil {
 		return dirError(dir, err)
@@ -64,11 +66,14 @@ func begin(d disk.Disk, dir, name string, id ID, mark zab.Mark) error {
 	if err := judgeVacant(d.FS, dir); err != nil {
 		return errors.Join(err, lock.Close())
 	}
+	if err := durable.WriteMembers(d.FS, dir, cfg.Members); err != nil {
+		return errors.Join(dirError(dir, err), lock.Close())
+	}
 	first := mark
 	if mutant.On("bootstrap-in-two-steps") {
 		first = zab.Mark{}
 	}
-	log, err := wal.Create(d.FS, wal.Options{Dir: dir, Name: name, Member: id, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize}, first)
+	log, err := wal.Create(d.FS, wal.Options{Dir: dir, Name: cfg.Name, Member: cfg.ID, Lock: lock, Random: randomID, SegmentSize: d.SegmentSize}, first)
 	if err == nil && first != mark {
 		err = log.Append([]zab.Record{{Kind: zab.RecordMark, Mark: mark}})
 	}

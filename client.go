@@ -14,35 +14,45 @@ import (
 // Reads are local and need no quorum: a member that is cut off serves what it has. Only before the first readiness of a run do they wait.
 // Writes and Sync wait for a quorum until ctx ends. All methods may be called from many goroutines; those of one goroutine take effect in order.
 //
-// Data that is passed in is copied before the method returns, also by Submit; data that is handed out belongs to the tree and is read-only. A refused
-// op gives an *OpError, which wraps what was wrong; what else an error can be, the variables of this package tell.
+// Data that is passed in is copied before the method returns, also by Submit; data that is handed out belongs to the tree and is read-only.
+//
+// A refused op gives an *OpError, which wraps what was wrong. Every method can give ErrClosed, for a path ErrBadPath and, on a Session, ErrNoAuth and what its
+// Context has ended with. Every read gives ErrImpaired while this member's state is known to be wrong. Every write and Sync gives ErrOverloaded when too much waits; when
+// ctx ends first, a write gives its error joined with ErrNoQuorum, and nothing happened, or with ErrUncertain. The methods name the rest.
 type Client interface {
-	// Create makes a znode and returns its path, with its number if the mode is Sequential.
+	// Create makes a znode and returns its path, with its number if the mode is Sequential. It gives ErrNodeExists, ErrNoNode if there is no parent,
+	// ErrNoChildrenForEphemerals, ErrTooLarge, ErrBadArguments, ErrQuotaExceeded and ErrSequenceExhausted.
 	Create(ctx context.Context, path string, data []byte, mode Mode) (string, error)
-	// Get returns the znode at path. Its Data is read-only.
+	// Get returns the znode at path, or ErrNoNode. Its Data is read-only.
 	Get(ctx context.Context, path string) (Znode, error)
-	// Exists returns the Stat of the znode at path, if there is one.
+	// Exists returns the Stat of the znode at path, if there is one. That there is none is no error.
 	Exists(ctx context.Context, path string) (Stat, bool, error)
-	// Children returns the names of the children of path, sorted bytewise.
+	// Children returns the names of the children of path, sorted bytewise, or ErrNoNode.
 	Children(ctx context.Context, path string) ([]string, error)
-	// Set replaces the data of a znode, if its version is v.
+	// Set replaces the data of a znode, if its version is v. It gives ErrNoNode, ErrBadVersion, ErrTooLarge and ErrQuotaExceeded.
 	Set(ctx context.Context, path string, data []byte, v Version) (Stat, error)
-	// Delete removes a znode that has no children, if its version is v.
+	// Delete removes a znode that has no children, if its version is v. It gives ErrNoNode, ErrBadVersion, ErrNotEmpty and, for a znode that always is there,
+	// ErrBadArguments.
 	Delete(ctx context.Context, path string, v Version) error
-	// ACL returns the ACL of the znode at path, and its Stat.
+	// ACL returns the ACL of the znode at path, and its Stat, or ErrNoNode. A Session needs PermRead or PermAdmin; without PermAdmin it sees "user:x" for what
+	// DigestID made.
 	ACL(ctx context.Context, path string) ([]ACL, Stat, error)
-	// Do carries out a write: Submit and Wait.
+	// Do carries out a write: Submit and Wait. What the ops add to the errors of Create, Set and Delete, their types tell.
 	Do(ctx context.Context, op Op) (Result, error)
 	// Submit begins a write and never blocks; if it was not taken, such as with ErrOverloaded, Wait says so. What one goroutine submits takes
 	// effect in order.
 	Submit(op Op) *Pending
-	// Multi carries out all ops or none, in order and at one zxid. If it fails it returns nil and an *OpError whose Index is the first op that failed.
+	// Multi carries out all ops or none, in order and at one zxid. If an op is refused it returns nil and an *OpError whose Index is the first that was. One that is
+	// too large as a whole is ErrTooLarge with Index -1: see Config.MaxData.
 	Multi(ctx context.Context, ops ...Op) ([]Result, error)
 	// Sync returns when a quorum has confirmed, by a round begun after the call, that this node is up to date: later reads here see every write
 	// that was acknowledged anywhere before the call. It returns the zxid up to which that is so.
 	Sync(ctx context.Context) (Zxid, error)
 	// Watch returns a Watcher of path, which need not exist. It begins at the state of this node, before Watch returns; that is a read, so for a
-	// state that is fresh call Sync first. The end of ctx ends the Watcher.
+	// state that is fresh call Sync first. The end of ctx ends the Watcher. It gives ErrBadArguments for a mode that is none, and ErrOverloaded.
+	//
+	// A Watcher of a Session leaves out what the identities that the session has now may not read, of the znode as it is or as it was; a later AddAuth changes nothing of
+	// that. That it may not read is no error of Watch. Its View shows everything, as every View does.
 	Watch(ctx context.Context, path string, mode WatchMode) (*Watcher, error)
 	// WatchFrom is Watch with what happened after a transaction before all else. It waits until that is applied here, and fails with ErrWatchGap if what followed
 	// is not all known any more: see Config.WatchHistory.

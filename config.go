@@ -17,10 +17,12 @@ type Config struct {
 	Name string
 	// ID of this member: 1 or more, and one of Members.
 	ID ID
-	// Members are the founders, the same list on each of them.
+	// Members are the founders, the same list on each of them. It is used once: the data directory holds the membership from then on, and of a list that
+	// differs only the addresses of members that are known are used; the Logger is told. Without Dir it is used at each start, and must be the same each time: members
+	// whose lists differ, addresses aside, do not speak to each other. The membership cannot be changed yet.
 	Members []Member
-	// Join says that this member joins an ensemble that exists: it never takes part in a birth. With an empty Dir it waits for a leader, which brings it
-	// up to date and readmits it; with one that took part before, or was begun by Bootstrap or Restore, it changes nothing.
+	// Join says that the ensemble exists: this member never takes part in its birth. It matters to an empty Dir only, or none, with which the member waits for
+	// a leader, as a blank one. When to set it: see the table in the README.
 	Join bool
 	// Transport moves frames to and from the other members. The node starts it and closes it. It may be nil for an ensemble of one.
 	Transport transport.Transport
@@ -64,7 +66,7 @@ type Config struct {
 	Logger *slog.Logger
 	// Trace has hooks for what the node does; nil costs nothing. It must not be changed after Open.
 	Trace *Trace
-	// Seed of the jitter that keeps elections apart. It may be the same on all members, whose IDs are mixed in, and repeat from run to run.
+	// Seed of the jitter that keeps elections apart; 0 draws one. It may be the same on all members, whose IDs are mixed in, and repeat from run to run.
 	Seed uint64
 
 	_ struct{} // keyed literals only
@@ -202,6 +204,9 @@ func (c *Config) withDefaults() Config {
 	set(&d.WatchHistory, defaultWatchHistory)
 	set(&d.SnapshotBytes, defaultSnapshotBytes)
 	set(&d.SnapshotsKept, defaultSnapshotsKept)
+	for d.Seed == 0 {
+		d.Seed = randomID()
+	}
 	d.Members = append([]Member(nil), d.Members...)
 	if d.Trace == nil {
 		d.Trace = new(Trace)

@@ -23,13 +23,7 @@ func TestPowerLossAtEachStepOfReceiving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, nil)
 		paths := d.fill(d.nodes[1], "/a", 50, 200)
-		for _, n := range d.nodes {
-			must[ensemble.Zxid](t)(n.Sync(t.Context())) // behind the snapshot of one that lags is the whole log
-		}
-		for _, n := range d.nodes {
-			must[ensemble.Zxid](t)(n.Snapshot(t.Context()))
-		}
-		<-time.After(time.Second) // and the log is let go of
+		d.snapshot(1, 2, 3)
 		for _, n := range d.nodes {
 			n.Close()
 		}

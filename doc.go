@@ -2,7 +2,7 @@
 // and the tree live inside the process, and there is no server to run.
 //
 // Each member of an ensemble opens a [Node]. Writes may be given to any of them: they are agreed upon by a quorum and take effect exactly once, in
-// one order, even if the leader is lost meanwhile. Reads are local and never wait; [Node.Sync] and [Node.Await] make them fresh.
+// one order, even if the leader is lost meanwhile. Reads are local, and wait for nobody once the member has been ready; [Node.Sync] and [Node.Await] make them fresh.
 //
 //	net := transport.NewMemory()
 //	members := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
@@ -29,11 +29,13 @@
 //
 // # Blank members
 //
-// A member that may have forgotten what it acknowledged, such as one in memory after a restart, is blank. It serves nothing and counts in no
-// quorum until a leader that has a quorum without it has brought it up to date and readmitted it; this happens by itself. Two of three members in
-// memory that restart at once leave the ensemble without a quorum, for what the third alone remembers may not be all; [Status].Reason says so. It begins
+// A member that may have forgotten what it acknowledged, such as one in memory after a restart, or one whose disk was lost, is blank. It serves nothing and counts
+// in no quorum until a leader that has a quorum without it has brought it up to date and readmitted it; this happens by itself, and [Status].Reason says so meanwhile.
+// Two of three members in memory that restart at once leave the ensemble without a quorum, for what the third alone remembers may not be all. It begins
 // anew, with an empty tree, when all members have been stopped at the same time: as long as one runs that knows of the ensemble, whoever joins it is
-// blank. Ensembles of one or two voters cannot readmit: with two members in memory, the restart of one stops the ensemble until both are stopped.
+// blank. Ensembles of two voters cannot readmit: with two members in memory, the restart of one stops the ensemble until both are stopped.
+//
+// The README has a table of what to do, with [Config].Join and [Bootstrap], at a first start, a restart, the loss of a disk, and on a new machine.
 //
 // # Data directories
 //
@@ -47,10 +49,23 @@
 // no quorum of the others is intact, the ensemble stops, and says so. With one voter or two, [Open] refuses. What was set aside is for an operator to look
 // into and to remove: after three repairs there is no fourth until that is done.
 //
-// [Bootstrap] begins the directories of founders one by one, before the first start. [Node.Backup] writes the state of the ensemble to a stream, [BackupDir]
+// [Node.Backup] writes the state of the ensemble to a stream, [BackupDir]
 // that of a member which does not run, and [Restore] makes a new ensemble of it: the way out when a majority of the disks is lost.
+//
+// # Limits
+//
+// Beside those of [Config] there are these, which cannot be set:
+//
+//   - 4 MiB of data in one request, a Multi too, and so in one znode: [Config].MaxData is no larger; 64 KiB for a path, and for an ACL
+//   - 10 000 znodes in a recursive delete, 128 missing parents in a create
+//   - 2^18 sessions, with those of the members; 10 000 ephemerals and 256 identities to each
+//   - 6 ticks for the timeout of a session, at least, whatever [Config].MinSessionTimeout says; 24 days at most
+//   - 256 MiB of writes that wait at a node
+//
+// Above them a call is given [ErrTooLarge], [ErrBadPath], [ErrQuotaExceeded] or [ErrOverloaded]. Nothing bounds how many Watchers are open, which may each have
+// [Config].WatchBuffer events, how many Views are held, and how many callers wait in [Node.Await], [Node.Snapshot] and [Node.Backup]: these are the host's own.
 //
 // # What is not there yet
 //
-// Changes of membership will follow. What has a place in the present API is refused by an error that says so.
+// Changes of membership, for which there are errors already that nothing returns, and recipes: a package of locks and of campaigns among candidates.
 package ensemble

@@ -58,7 +58,7 @@ func emptyDisks(t *testing.T, opt func(*ensemble.Config)) *disks {
 }
 
 func (d *disks) config(id ensemble.ID) ensemble.Config {
-	cfg := ensemble.Config{ID: id, Members: []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}, Dir: "/data"}
+	cfg := ensemble.Config{ID: id, Members: []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}, Dir: "/data", Seed: 1}
 	if d.opt != nil {
 		d.opt(&cfg)
 	}
@@ -146,6 +146,18 @@ func (d *disks) fill(n *ensemble.Node, prefix string, count, size int) []string 
 		paths = append(paths, must[string](d.t)(n.Create(d.t.Context(), fmt.Sprintf("%s-%04d", prefix, i), make([]byte, size), 0)))
 	}
 	return paths
+}
+
+// snapshot has members keep their state, one after the other, and waits until the log before it is gone: that is done when Snapshot has returned.
+func (d *disks) snapshot(ids ...ensemble.ID) {
+	d.t.Helper()
+	for _, id := range ids {
+		must[ensemble.Zxid](d.t)(d.nodes[id].Sync(d.t.Context())) // a snapshot of less leaves more of the log
+	}
+	for _, id := range ids {
+		must[ensemble.Zxid](d.t)(d.nodes[id].Snapshot(d.t.Context()))
+	}
+	<-time.After(time.Second)
 }
 
 func (d *disks) has(n *ensemble.Node, paths []string) {

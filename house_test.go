@@ -42,7 +42,7 @@ var arrows = []struct{ pkg, may string }{
 	{"internal/vfs", ""},
 	{"internal/wal", "internal/mutant internal/vfs zab quorum"},
 	{"snapshot", "internal/mutant internal/vfs zab quorum"},
-	{"internal/durable", "internal/core internal/mutant internal/wal snapshot zab"},
+	{"internal/durable", "internal/core internal/mutant internal/vfs internal/wal quorum snapshot zab"},
 	{"internal/golden", "datatree zab"},
 	{"internal/sim", "any"},
 	{"transport", "quorum"},

@@ -1,10 +1,8 @@
 package ensemble
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"slices"
 
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -17,7 +15,7 @@ func derivedID(purpose, name string, members []Member, about []byte) zab.Ensembl
 	put := func(s []byte) { b = append(le.AppendUint64(b, uint64(len(s))), s...) }
 	put([]byte("github.com/ensemble-go/ensemble " + purpose + " 1"))
 	put([]byte(name))
-	members = slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	members = unaddressed(members)
 	b = le.AppendUint64(b, uint64(len(members)))
 	for _, m := range members {
 		votes := uint64(1)

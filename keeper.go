@@ -94,8 +94,8 @@ func (k *keeper) end(err error) {
 }
 
 // Snapshot has the tree, as it is here now, written to the data directory, and returns its zxid when it is durable. The node does that by itself, too:
-// see Config.SnapshotBytes. Writers do not wait for it. Without Config.Dir the error is errors.ErrUnsupported. When ctx ends first, it may be
-// written all the same.
+// see Config.SnapshotBytes. Writers do not wait for it. Without Config.Dir the error is errors.ErrUnsupported, of the standard library. It is ErrImpaired while the
+// state is being replaced, ErrClosed when the node has ended, and a *DirError when the disk refuses. When ctx ends first, it may be written all the same.
 func (n *Node) Snapshot(ctx context.Context) (Zxid, error) {
 	h := n.h
 	if h.writer == nil {

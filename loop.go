@@ -119,9 +119,10 @@ func (h *host) initLoop(f durable.Found, state *core.Znodes, tail int) {
 	h.places = f.Places
 	h.tree.Store(h.sm.View())
 	h.watches.feed = h.sm.Tree().Feed(cfg.WatchBuffer, cfg.WatchHistory)
+	members := derivedID("membership", "", cfg.Members, nil)
 	for _, m := range cfg.Members {
 		if m.ID != cfg.ID {
-			l := link.New(link.Config{Self: cfg.ID, Name: cfg.Name, StallTicks: max(2*cfg.SyncLimit, 20), Nonce: randomNonce}, m.ID)
+			l := link.New(link.Config{Self: cfg.ID, Name: cfg.Name, Members: members, StallTicks: max(2*cfg.SyncLimit, 20), Nonce: randomNonce}, m.ID)
 			h.links = append(h.links, peerLink{id: m.ID, link: l})
 		}
 	}

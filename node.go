@@ -29,6 +29,9 @@ type Node struct{ client }
 // errors.Join. The node owns cfg.Transport from then on, also when Open fails after having started it.
 //
 // With Config.Dir it reads that directory first, which ctx bounds only between its steps, and fails with a *DirError if it cannot be used.
+//
+// The Transport comes last. When Open fails before, as for a fault of cfg or a *DirError, it was not touched and is the caller's still: to be closed, or used
+// again. It may hold something open, as one of package tcp does with a Listener that it was given.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("ensemble: %w", err)
@@ -45,8 +48,8 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		if err := h.tr.Start(cfg.ID, handler{h}); err != nil {
 			return nil, fmt.Errorf("ensemble: transport: %w", errors.Join(err, h.tr.Close(), h.closeDisk()))
 		}
-		addrs := make(map[ID]string, len(cfg.Members))
-		for _, m := range cfg.Members {
+		addrs := make(map[ID]string, len(h.cfg.Members))
+		for _, m := range h.cfg.Members {
 			addrs[m.ID] = m.Addr
 		}
 		h.tr.SetPeers(addrs)
@@ -111,6 +114,10 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 		if s, f, err = openStorage(ctx, &cfg); err != nil {
 			return nil, err
 		}
+		h.cfg.Members = cfg.Members
+		if h.tr == nil && len(cfg.Members) > 1 {
+			return nil, errors.Join(&ConfigError{"Transport", errNoTransport}, s.Close())
+		}
 		if s.state != nil {
 			state, s.state = s.state, nil
 		}
@@ -161,7 +168,8 @@ func (h *host) wakeUp() {
 	}
 }
 
-// Ready returns when this node can serve and has a session of its own, or with the error that ended it (ErrClosed after Close), or when ctx ends.
+// Ready returns nil when this node can serve and has a session of its own. When the node has ended it returns ErrClosed, joined with what Err tells if it was not
+// closed; when ctx ends, the error of ctx joined with ErrNoQuorum, and with ErrImpaired if that is why.
 func (n *Node) Ready(ctx context.Context) error {
 	for {
 		c, opened := n.h.cell.Load(), n.h.opened
@@ -295,7 +303,8 @@ type Membership struct {
 	Version Zxid
 }
 
-// Membership returns who belongs to the ensemble.
+// Membership returns who belongs to the ensemble: what the data directory holds, or Config.Members where there is none. Addresses are those of the Config. The Version
+// is 0 as long as the membership cannot be changed.
 func (n *Node) Membership() Membership {
 	return Membership{Members: append([]Member(nil), n.h.cfg.Members...)}
 }
@@ -314,7 +323,8 @@ func (n *Node) Err() error {
 }
 
 // Shutdown ends the node politely: it refuses new calls, waits for those under way, ends the node's own session, hands the leadership over if it has it, and
-// closes. The sessions of clients are left to be resumed elsewhere. When ctx ends it closes anyway, and returns the error of ctx.
+// closes. The sessions of clients are left to be resumed elsewhere. When ctx ends it closes anyway, and returns the error of ctx. Give it one that ends: without a
+// quorum the calls under way last as long as their own contexts, so with context.Background() on both sides it waits until a quorum is back.
 func (n *Node) Shutdown(ctx context.Context) error {
 	h := n.h
 	h.refusing.Store(true)

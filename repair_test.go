@@ -20,13 +20,13 @@ import (
 	"github.com/ensemble-go/ensemble/internal/vfs"
 )
 
-// belongings are the files of a member in dir, without the lock and what was set aside.
+// belongings are the files of a member in dir that a repair sets aside: all but the lock, the membership and what was set aside before.
 func belongings(m *vfs.Memory, dir string) map[string]string {
 	_, content := m.Files()
 	files := map[string]string{}
 	for name, b := range content {
 		base, ok := strings.CutPrefix(name, dir+"/")
-		if ok && base != "lock" && base != "repair.done" && !strings.HasPrefix(base, "damaged-") {
+		if ok && base != "lock" && base != "members" && base != "repair.done" && !strings.HasPrefix(base, "damaged-") {
 			files[base] = string(b)
 		}
 	}
@@ -159,13 +159,9 @@ func TestDamagedDirectoryIsRepaired(t *testing.T) {
 				paths := d.fill(d.nodes[1], "/a", 60, 1000)
 				if x.snapshots {
 					for range 2 {
-						for _, n := range d.nodes {
-							must[ensemble.Zxid](t)(n.Sync(t.Context()))
-							must[ensemble.Zxid](t)(n.Snapshot(t.Context()))
-						}
+						d.snapshot(1, 2, 3)
 						paths = append(paths, d.fill(d.nodes[2], fmt.Sprint("/b", len(paths)), 20, 1000)...)
 					}
-					<-time.After(2 * time.Second)
 				}
 				d.stopAll()
 				was := d.hurt(1, x.do)
@@ -252,10 +248,7 @@ func TestTooManyDamaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, nil)
 		paths := d.fill(d.nodes[1], "/a", 40, 1000)
-		for _, n := range d.nodes {
-			must[ensemble.Zxid](t)(n.Sync(t.Context()))
-			must[ensemble.Zxid](t)(n.Snapshot(t.Context()))
-		}
+		d.snapshot(1, 2, 3)
 		d.stopAll()
 		was := map[ensemble.ID]map[string]string{
 			1: d.hurt(1, func(m *vfs.Memory) error { return m.FlipBit(ends(m, ".log")[0], 8*(512+20)) }),
@@ -399,7 +392,7 @@ func TestDamagedDirectoryIsRefused(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDisks(t, func(c *ensemble.Config) { c.SnapshotsKept = 1 })
 				paths := d.fill(d.nodes[1], "/a", 30, 1000)
-				must[ensemble.Zxid](t)(d.nodes[1].Snapshot(t.Context()))
+				d.snapshot(1)
 				d.stopAll()
 				d.disk[1].SetHook(func(op vfs.Op) *vfs.Fault {
 					if (op.Kind == vfs.OpRead || op.Kind == vfs.OpOpen) && strings.HasSuffix(op.Name, x.suffix) {
@@ -438,10 +431,7 @@ func TestPowerLossAtEachStepOfARepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, func(c *ensemble.Config) { c.SnapshotsKept = 1 })
 		paths := d.fill(d.nodes[1], "/a", 30, 500)
-		for _, n := range d.nodes {
-			must[ensemble.Zxid](t)(n.Sync(t.Context()))
-			must[ensemble.Zxid](t)(n.Snapshot(t.Context()))
-		}
+		d.snapshot(1, 2, 3)
 		d.stopAll()
 		was := d.hurt(1, func(m *vfs.Memory) error { return m.FlipBit(ends(m, ".snap")[0], 8*600) })
 		var mu sync.Mutex
@@ -534,9 +524,9 @@ func TestDamagedIdentityFoundsNothing(t *testing.T) {
 				d.fill(d.nodes[1], "/a", 5, 1000)
 				for _, n := range d.nodes {
 					must[ensemble.Zxid](t)(n.Sync(t.Context()))
-					if strings.Contains(name, "snapshots") {
-						must[ensemble.Zxid](t)(n.Snapshot(t.Context()))
-					}
+				}
+				if strings.Contains(name, "snapshots") {
+					d.snapshot(1, 2, 3)
 				}
 				d.stopAll()
 				for id := ensemble.ID(1); id <= 3; id++ {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/internal/disk"
+	"github.com/ensemble-go/ensemble/internal/durable"
 	"github.com/ensemble-go/ensemble/internal/mutant"
 	"github.com/ensemble-go/ensemble/internal/wal"
 	"github.com/ensemble-go/ensemble/quorum"
@@ -88,7 +89,7 @@ func restore(ctx context.Context, d disk.Disk, dir string, r io.Reader, o *Resto
 	if mutant.On("restore-epoch-kept") {
 		mark.Promised, mark.Joined = meta.Zxid.Epoch(), meta.Zxid.Epoch()
 	}
-	return a.install(w, lock, o.Name, mark)
+	return a.install(w, lock, o, mark)
 }
 
 func badBackup(err error) error { return fmt.Errorf("%w: %w", ErrBadBackup, err) }
@@ -215,8 +216,12 @@ func copyBackup(ctx context.Context, in *snapshot.Reader, w *snapshot.Writer) er
 }
 
 // install makes the directory what it is to be, and gives the lock away.
-func (a *arrival) install(w *snapshot.Writer, lock io.Closer, name string, mark zab.Mark) error {
-	if err := a.announce(); err != nil {
+func (a *arrival) install(w *snapshot.Writer, lock io.Closer, o *RestoreOptions, mark zab.Mark) error {
+	err := a.announce()
+	if err == nil {
+		err = durable.WriteMembers(a.disk.FS, a.dir, o.Members)
+	}
+	if err != nil {
 		return errors.Join(dirError(a.dir, err), lock.Close())
 	}
 	if mutant.On("restore-unannounced") {
@@ -226,7 +231,7 @@ func (a *arrival) install(w *snapshot.Writer, lock io.Closer, name string, mark 
 	if err != nil {
 		return errors.Join(dirError(a.dir, err), lock.Close())
 	}
-	log, err := wal.Create(a.disk.FS, wal.Options{Dir: a.dir, Name: name, Lock: lock, Random: randomID, SegmentSize: a.disk.SegmentSize}, mark)
+	log, err := wal.Create(a.disk.FS, wal.Options{Dir: a.dir, Name: o.Name, Lock: lock, Random: randomID, SegmentSize: a.disk.SegmentSize}, mark)
 	if err != nil {
 		return dirError(a.dir, err)
 	}

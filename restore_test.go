@@ -32,12 +32,6 @@ func (d *disks) restore(backup []byte, o ensemble.RestoreOptions, ids ...ensembl
 	}
 }
 
-func (d *disks) closeAll() {
-	for _, n := range d.nodes {
-		n.Close()
-	}
-}
-
 // A majority of the disks is lost. What was acknowledged is all on the third; it is restored on three new ones, and the old member is refused.
 func TestRestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -132,7 +126,7 @@ func TestRestoreQuorum(t *testing.T) {
 		var b bytes.Buffer
 		must[ensemble.Zxid](t)(d.nodes[2].Sync(t.Context()))
 		z := must[ensemble.Zxid](t)(d.nodes[2].Backup(t.Context(), &b))
-		d.closeAll()
+		d.stopAll()
 		for id := range d.nodes {
 			d.disk[id].Wipe()
 		}

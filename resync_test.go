@@ -157,7 +157,7 @@ func TestTransferResumes(t *testing.T) {
 				d.has(d.nodes[id], paths)
 				d.nodes[id].Close()
 				d.disk[id].Wipe()
-				must[ensemble.Zxid](t)(d.nodes[leader].Snapshot(t.Context())) // it lets go of the log
+				d.snapshot(leader)
 				before := d.served(leader)
 				cut := &severed{left: 9 << 20}
 				d.wrap = func(member ensemble.ID, tr transport.Transport) transport.Transport {
@@ -265,7 +265,7 @@ func TestDiskFailsWhileReceiving(t *testing.T) {
 		d.has(d.nodes[id], paths)
 		d.nodes[id].Close()
 		d.disk[id].Wipe()
-		must[ensemble.Zxid](t)(d.nodes[leader].Snapshot(t.Context()))
+		d.snapshot(leader)
 		d.disk[id].SetHook(func(o vfs.Op) *vfs.Fault {
 			if o.Kind == vfs.OpWrite && strings.HasSuffix(o.Name, ".part") {
 				return &vfs.Fault{Err: syscall.EIO}

@@ -160,7 +160,8 @@ func (h *host) orphaned(c *call) {
 	h.tell(&call{kind: write, kept: true, done: make(chan struct{}), s: c.s, payload: core.AppendClose(nil)})
 }
 
-// NewSession opens a session that this node serves. It waits for a quorum until ctx ends; a session that is opened then all the same is closed again.
+// NewSession opens a session that this node serves. It waits for a quorum until ctx ends; a session that is opened then all the same is closed again. It gives
+// ErrBadArguments for a negative timeout, and ErrQuotaExceeded when the ensemble has as many sessions as it may, 2^18.
 func (n *Node) NewSession(ctx context.Context, o SessionOptions) (*Session, error) {
 	cfg := &n.h.cfg
 	if o.Timeout < 0 {
@@ -242,6 +243,7 @@ func (s *Session) Session() *Session { return s }
 // ErrNoQuorum when nothing was confirmed in time: the session is given up here then, and its Context stays ended, even if ResumeSession brings the session back.
 //
 // A process that was stopped, or a machine that slept, learns of it late: its monotonic clock may have stood still. Guard what matters with a fencing token, such as the Czxid of the session's ephemeral.
+// It grows from each session that holds something to the next; who resumes a session, and is to be told apart from its former owner, makes the ephemeral anew.
 func (s *Session) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,7 +35,7 @@ func randomID() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// openStorage opens cfg.Dir and says what it held. All errors are *DirError.
+// openStorage opens cfg.Dir and says what it held. Its membership replaces that of cfg. All errors are *DirError, or, if cfg does not go with the membership, *ConfigErrors.
 func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, error) {
 	d := disk.Of(ctx)
 	so := snapshot.Options{Dir: filepath.Join(cfg.Dir, snapshotsDir), FS: d.FS, Random: randomID, Keep: cfg.SnapshotsKept}
@@ -49,6 +49,10 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, err
 	}
 	if slices.Contains(names, unfinished) {
 		return nil, durable.Found{}, errors.Join(&DirError{cfg.Dir, ErrDirUnfinished}, lock.Close())
+	}
+	missing, err := heldMembers(d.FS, cfg, names)
+	if err != nil {
+		return nil, durable.Found{}, errors.Join(err, lock.Close())
 	}
 	s := &storage{dir: cfg.Dir}
 	var f durable.Found
@@ -73,6 +77,11 @@ func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, err
 		cfg.Logger.Warn("ensemble: the last batch was being written when the member stopped; what is left of it was cut", "member", cfg.ID, "verdict", rec.Verdict.String())
 	}
 	s.Log = log
+	if missing {
+		if err := durable.WriteMembers(d.FS, cfg.Dir, cfg.Members); err != nil {
+			return nil, durable.Found{}, errors.Join(dirError(cfg.Dir, err), log.Close())
+		}
+	}
 	if rec.Aside >= wal.MostEvidence {
 		cfg.Logger.Warn("ensemble: what earlier damage has left fills all of its places: if the directory is damaged once more, it is not repaired", "member", cfg.ID, "dir", cfg.Dir, "directories", rec.Aside)
 	}

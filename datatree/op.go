@@ -146,7 +146,7 @@ type Mode uint8
 const (
 	Persistent Mode = 0
 	Ephemeral  Mode = 1 // lives as long as its session, and has no children
-	Sequential Mode = 2 // gets the parent's next number appended to its name; not kept in Stat
+	Sequential Mode = 2 // gets the parent's next number appended to its name, ten digits with zeros in front, up to 2147483647; not kept in Stat
 	Container  Mode = 4 // goes some time after its last child has gone
 )
 

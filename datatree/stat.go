@@ -15,7 +15,7 @@ type Stat struct {
 	Version        Version   // how often the data was set
 	Cversion       int32     // how many children were created or deleted
 	Aversion       Version   // how often the ACL was set
-	EphemeralOwner uint64    // session, 0 for none
+	EphemeralOwner uint64    // id of the session, 0 for none; compare it with uint64(s.ID()) of an ensemble.Session s
 	DataLength     int
 	NumChildren    int
 	Mode           Mode

@@ -6,7 +6,8 @@
 // Each member has a disk: Stop keeps it, Crash is a power loss and takes what was not synced, Wipe takes all of it. A member that has lost its disk
 // comes back blank; it is brought up to date and readmitted by itself, as long as a majority of the others is up and sound. An option that sets
 // Config.Dir to "" takes the disks away: then every restart makes a member blank. One that sets it to something else has the member use that directory
-// of the operating system. A directory that is found damaged fails the test, unless an option has set Trace.Damaged.
+// of the operating system, which Crash and Wipe then leave as it is: both are no more than Stop. A directory that is found damaged fails the test, unless
+// an option has set Trace.Damaged.
 package ensembletest
 
 import (
@@ -72,7 +73,10 @@ func New(t testing.TB, n int, opts ...func(*ensemble.Config)) *Cluster {
 		c.open(m.ID)
 	}
 	for _, m := range c.members {
-		c.await(fmt.Sprintf("member %d to be ready", m.ID), func() bool { return c.Node(m.ID).Status().Ready })
+		c.await(fmt.Sprintf("member %d to be ready", m.ID), func() bool {
+			n := c.Node(m.ID)
+			return n.Status().Ready && n.Session().ID() != 0 // as Node.Ready has it
+		})
 	}
 	return c
 }
@@ -89,7 +93,7 @@ func (c *Cluster) close() {
 
 func (c *Cluster) open(id ensemble.ID) *ensemble.Node {
 	c.t.Helper()
-	cfg := ensemble.Config{ID: id, Members: slices.Clone(c.members), Transport: c.net.Peer(id), Dir: dataDir}
+	cfg := ensemble.Config{ID: id, Members: slices.Clone(c.members), Transport: c.net.Peer(id), Dir: dataDir, Seed: 1}
 	for _, o := range c.opts {
 		o(&cfg)
 	}
@@ -250,7 +254,7 @@ func (c *Cluster) take(id ensemble.ID) *ensemble.Node {
 	return n
 }
 
-// Crash ends the member by a power loss: of what was not synced to its disk, any part is lost or damaged. The others notice at once.
+// Crash ends the member by a power loss: of what was not synced to its disk in memory, any part is lost or damaged. The others notice at once.
 func (c *Cluster) Crash(id ensemble.ID) {
 	c.t.Helper()
 	n := c.take(id)
@@ -263,7 +267,7 @@ func (c *Cluster) Crash(id ensemble.ID) {
 	}
 }
 
-// Wipe ends the member, if it runs, and takes its disk away: it comes back with an empty one.
+// Wipe ends the member, if it runs, and takes its disk in memory away: it comes back with an empty one.
 func (c *Cluster) Wipe(id ensemble.ID) {
 	c.t.Helper()
 	c.mu.Lock()
@@ -290,10 +294,11 @@ func (c *Cluster) Restart(id ensemble.ID) *ensemble.Node {
 // Partition severs the groups from each other; the members that are in no group form one more. It takes the place of an earlier Partition.
 func (c *Cluster) Partition(groups ...[]ensemble.ID) { c.net.Partition(groups...) }
 
-// Isolate severs the member from all others. It takes the place of an earlier Partition.
+// Isolate severs the member from all others. It takes the place of an earlier Partition or Isolate: after Isolate(1) and Isolate(2), member 1 is back among the
+// others. To isolate both, use Partition with a group for each.
 func (c *Cluster) Isolate(id ensemble.ID) { c.net.Partition([]ensemble.ID{id}) }
 
-// Heal ends all partitions and cuts.
+// Heal ends all partitions and cuts. Delay and loss that were set on the Network stay.
 func (c *Cluster) Heal() { c.net.Heal() }
 
 // Network returns the network, for what the other methods do not offer.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ensemble-go/ensemble"
 	"github.com/ensemble-go/ensemble/internal/vfs"
+	"github.com/ensemble-go/ensemble/transport"
 )
 
 // What a member had is there in the directory of a new ensemble, with the program alone.
@@ -47,8 +48,13 @@ func TestBackupAndRestore(t *testing.T) {
 	if r := run(t, nil, "inspect", "made"); r.status != exitOK || !strings.Contains(r.out, "becomes that of the first member who opens it") {
 		t.Fatalf("%+v", r)
 	}
-	n, err = ensemble.Open(context.Background(), ensemble.Config{Name: "new", ID: 7, Members: []ensemble.Member{{ID: 7}}, Dir: "made"})
+	cfg := ensemble.Config{Name: "new", ID: 7, Members: []ensemble.Member{{ID: 7}}, Dir: "made"}
+	cfg.Transport = transport.NewMemory().Peer(7)
+	n, err = ensemble.Open(context.Background(), cfg)
 	must(t, err)
+	if m := n.Membership().Members; len(m) != 3 || !m[1].Observer || m[2].ID != 9 {
+		t.Fatal("not those that it was restored for:", m)
+	}
 	defer n.Close()
 	if z, err := n.Get(t.Context(), "/a"); err != nil || string(z.Data) != "kept" {
 		t.Fatal(z, err)

@@ -38,6 +38,6 @@
 // # Two sides of a restart
 //
 // A peer that restarts says hello with a new number. The stream of its former life stays up at this side until the new exchange is complete, and
-// then Output has Reset and Up together. All three of the frames of an exchange state the format's version, both members' ids and the ensemble's name and
-// id; if they do not fit, the frame is answered by refuse, which repeats the number that it refuses, and both sides say why.
+// then Output has Reset and Up together. All three of the frames of an exchange state the format's version, both members' ids and the ensemble's name, id
+// and membership; if they do not fit, the frame is answered by refuse, which repeats the number that it refuses, and both sides say why.
 package link

@@ -8,7 +8,7 @@ import (
 
 // A handshake is
 //
-//	kind 1 | version 1 | from 8 | to 8 | mine 16 | yours 16 | ensemble 16 | length of name 1 | name
+//	kind 1 | version 1 | from 8 | to 8 | mine 16 | yours 16 | ensemble 16 | length of name 1 | name | members 16
 //
 // and what follows is left for later versions. The version is the newest that the sender speaks; both use the older one of the two.
 //
@@ -24,7 +24,7 @@ const (
 	version       = 1
 	oldestVersion = 1
 
-	handshakeBytes = 1 + 1 + 8 + 8 + 16 + 16 + 16 + 1 // and the name
+	handshakeBytes = 1 + 1 + 8 + 8 + 16 + 16 + 16 + 1 // and the name, and the members
 	dataHeader     = 1 + 8 + 8 + 8
 	promises       = 8 + 8
 
@@ -57,6 +57,7 @@ type handshake struct {
 	mine, yours Nonce
 	ensemble    [16]byte
 	name        string
+	members     [16]byte
 }
 
 func (l *Link) handshake(k kind, mine, yours Nonce, out *Output) {
@@ -69,6 +70,7 @@ func (l *Link) handshake(k kind, mine, yours Nonce, out *Output) {
 	b = append(b, l.cfg.Ensemble[:]...)
 	b = append(b, byte(len(l.cfg.Name)))
 	b = append(b, l.cfg.Name...)
+	b = append(b, l.cfg.Members[:]...)
 	out.buf = b
 	out.Frames = append(out.Frames, Frame{Control, b[start:len(b):len(b)]})
 }
@@ -83,7 +85,11 @@ func parseHandshake(b []byte) (h handshake, ok bool) {
 	copy(h.mine[:], b[18:])
 	copy(h.yours[:], b[34:])
 	copy(h.ensemble[:], b[50:])
-	h.name = string(b[handshakeBytes : handshakeBytes+int(b[handshakeBytes-1])])
+	end := handshakeBytes + int(b[handshakeBytes-1])
+	h.name = string(b[handshakeBytes:end])
+	if len(b) >= end+len(h.members) { // it is not there in frames of before the first release that has it
+		copy(h.members[:], b[end:])
+	}
 	return h, h.kind >= hello && h.kind <= refuse
 }
 

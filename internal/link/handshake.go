@@ -1,6 +1,10 @@
 package link
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ensemble-go/ensemble/internal/mutant"
+)
 
 // draw sees to it that there is a candidate. A candidate is kept until it has become part of a stream.
 func (l *Link) draw(out *Output) bool {
@@ -123,6 +127,8 @@ func (l *Link) mismatch(h *handshake) error {
 		return ErrName
 	case differ(h.ensemble, l.cfg.Ensemble):
 		return ErrEnsemble
+	case differ(h.members, l.cfg.Members) && !mutant.On("membership-unasked"):
+		return ErrMembers
 	}
 	return nil
 }

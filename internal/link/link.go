@@ -50,6 +50,8 @@ var (
 	ErrEnsemble = errors.New("link: peer belongs to another ensemble")
 	// ErrName, in Output: the peer belongs to an ensemble with another name.
 	ErrName = errors.New("link: peer's ensemble has another name")
+	// ErrMembers, in Output: the peer's ensemble has other members than this one's, or others of them vote.
+	ErrMembers = errors.New("link: peer has another membership")
 	// ErrMember, in Output: the peer takes itself, or this member, for another one.
 	ErrMember = errors.New("link: peer has another member id")
 	// ErrVersion, in Output: the peer speaks no version of the format that this member knows.
@@ -73,6 +75,7 @@ type Config struct {
 	Self     quorum.ID
 	Name     string   // of the ensemble; New cuts it to MaxName bytes
 	Ensemble [16]byte // zero: none yet, matches any
+	Members  [16]byte // stands for the membership, on which both sides have to agree; zero matches any
 
 	// MaxMessage is the size of the largest message, sent or received; 0 is DefaultMaxMessage.
 	MaxMessage int

@@ -223,6 +223,30 @@ func TestMemberID(t *testing.T) {
 	}
 }
 
+// Two memberships are two ideas of a quorum. A frame that states none, as one of an earlier version, is let pass.
+func TestMembership(t *testing.T) {
+	for _, c := range []struct {
+		a, b byte
+		want error
+	}{{1, 1, nil}, {1, 2, link.ErrMembers}, {0, 2, nil}, {1, 0, nil}} {
+		a := link.New(link.Config{Self: 1, Members: [16]byte{c.a}, Nonce: random}, 2)
+		b := link.New(link.Config{Self: 2, Members: [16]byte{c.b}, Nonce: random}, 1)
+		var out, in, back link.Output
+		a.Open(&out)
+		if c.a == 0 {
+			out.Frames[0].Bytes = out.Frames[0].Bytes[:len(out.Frames[0].Bytes)-16]
+		}
+		b.Receive(link.Control, out.Frames[0].Bytes, &in)
+		if !errors.Is(in.Err, c.want) || len(in.Frames) != 1 {
+			t.Fatalf("%+v", in)
+		}
+		a.Receive(link.Control, in.Frames[0].Bytes, &back)
+		if !errors.Is(back.Err, c.want) || a.Up() != (c.want == nil) {
+			t.Fatalf("%+v", back)
+		}
+	}
+}
+
 func TestOldVersionIsRefused(t *testing.T) {
 	a := link.New(link.Config{Self: 1, Nonce: random}, 2)
 	b := link.New(link.Config{Self: 2, Nonce: random}, 1)

@@ -124,7 +124,7 @@ func (w *World) equal() bool {
 }
 
 func (w *World) checkPhase() {
-	if w.halted() && w.phase == phaseLive {
+	if w.phase < phaseQuiet && w.halted() {
 		switch long := w.now - w.healed; {
 		case long < 2*w.cfg.timeout(): // what was on its way may come first
 			w.frozen = w.still()

@@ -29,7 +29,7 @@ type Config struct {
 	// TLS holds the certificates of this member, as Certificates or as both GetCertificate and GetClientCertificate, and the CA of the
 	// ensemble, as RootCAs or ClientCAs (each takes the place of the other). It is not changed. Whatever it says, TLS 1.3 is
 	// the least version, both sides show certificates and chains are verified; certificates must be good for server and client
-	// authentication. Sessions are not resumed.
+	// authentication. TLS sessions are not resumed.
 	//
 	// GetCertificate and GetClientCertificate are called for each new connection: return a new certificate from them and it is used from then
 	// on, while existing connections go on. GetConfigForClient, if set, may give another config for each accepted connection.
@@ -42,7 +42,8 @@ type Config struct {
 
 	// Identify returns the id for which a certificate speaks; one, and always the same. It is called only with certificates whose chain has been verified, from many goroutines. Nil is
 	// this rule: a certificate with URI SANs of the scheme ensemble speaks for id 7 if its one such URI is "ensemble:7". A
-	// certificate with none speaks for the one peer for the host of whose Addr it is valid; it speaks for nobody if it is valid for the hosts of several.
+	// certificate with none speaks for the one member for the host of whose Addr it is valid. If it is valid for the hosts of several (a shared host, a
+	// wildcard, one certificate for all) it speaks for nobody, whatever id is claimed: give each member a URI SAN, or set Identify.
 	Identify func(*x509.Certificate) (quorum.ID, error)
 
 	// Insecure, without TLS, is plain text: whoever reaches the port can speak as any member, and everybody on the way can listen and write. For
