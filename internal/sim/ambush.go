@@ -21,10 +21,11 @@ const (
 	atReadmit           // a Readmit is logged
 	atReadmitted        // a leader commits it
 	atCount             // the member has recorded that it counts
+	atDiff              // the first entries of a DIFF have come
 	moments
 )
 
-var momentNames = [moments]string{"stand", "promise", "join", "establish", "up to date", "renew", "leave", "cut", "commit", "readmit", "readmitted", "count"}
+var momentNames = [moments]string{"stand", "promise", "join", "establish", "up to date", "renew", "leave", "cut", "commit", "readmit", "readmitted", "count", "DIFF"}
 
 // ambush is a fault that waits for its moment.
 type ambush struct {

@@ -27,7 +27,7 @@ var goals = [...]goal{
 	{"old frame repeated", 1000}, {"link replaced by its successor", 100}, {"link reset by itself", 100}, {"message in several frames", 1000},
 	{"strike at stand", 50}, {"strike at promise", 50}, {"strike at join", 50}, {"strike at establish", 50}, {"strike at up to date", 50},
 	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
-	{"strike at readmitted", 50}, {"strike at count", 50},
+	{"strike at readmitted", 50}, {"strike at count", 50}, {"strike at DIFF", 50},
 	{"torn tail cut", 100}, {"unclean start carried records over", 100}, {"power loss in the middle of an append", 100}, {"segment rolled", 600},
 	{"DIFF from the log", 100}, {"log with a gap", 20}, {"snapshot resumed", 20},
 	{"part of an earlier run used again", 0}, // the states are too small: TestPartOfEarlierRun comes to it

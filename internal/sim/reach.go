@@ -41,7 +41,10 @@ func (w *World) reaches(n *node, from quorum.ID, msg any, was zab.Role) {
 	case *zab.Sync:
 		r.synced = x.Session
 	case *zab.Propose:
-		r.diff = r.diff || r.opened != x.Session && r.synced == x.Session && len(x.Entries) > 0
+		if !r.diff && r.opened != x.Session && r.synced == x.Session && len(x.Entries) > 0 {
+			r.diff = true
+			w.moment(n, atDiff)
+		}
 		r.told(w, z, x.Session, x.Commit)
 	case *zab.NewLeader:
 		r.opened, r.initial, r.diff, r.torn = x.Session, x.Last, false, false
