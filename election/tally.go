@@ -64,7 +64,7 @@ func (m *Machine) agreed() (byQuorum, byAll bool) {
 			byAll = false
 		}
 	}
-	return byQuorum, byAll
+	return byQuorum && (byAll || !mutant.On("election-waits-for-all")), byAll
 }
 
 // established returns the vote for a leader that says itself that its epoch is established, the newest if several do. The

@@ -99,7 +99,7 @@ func (m *Machine[V, R]) request(x *Request) {
 			return
 		}
 	}
-	if b.count >= m.cfg.MaxInFlight || b.held > 0 && b.held+len(x.Payload) > mostWaiting {
+	if b.count >= m.cfg.MaxInFlight || mutant.On("overloaded-early") && b.count >= (m.cfg.MaxInFlight+1)/2 || b.held > 0 && b.held+len(x.Payload) > mostWaiting {
 		m.reply(Reply[R]{Ticket: x.Ticket, Err: ErrOverloaded})
 		return
 	}
@@ -297,7 +297,9 @@ func (m *Machine[V, R]) decided(z zab.Zxid, c *client, o *Outcome[R], skipped bo
 		b.clients.Put(x)
 		x.at = uint32(len(b.order))
 		b.order = append(b.order, x)
-		m.renewal.serve(x, m.cfg.Tick)
+		if !mutant.On("resumed-not-renewed") || x.generation == 0 {
+			m.renewal.serve(x, m.cfg.Tick)
+		}
 		m.out.News = append(m.out.News, SessionNews{What: SessionAttached, Session: x.session, Generation: x.generation, Timeout: x.timeout, Ticket: w.ticket})
 	}
 	m.reply(Reply[R]{Ticket: w.ticket, Result: o.Result, Zxid: z, Err: o.Err})
@@ -324,6 +326,9 @@ func (m *Machine[V, R]) gone(id uint64, what SessionEvent, skipped bool) {
 	var next []waiting
 	for c.waits() > 0 {
 		uncertain := skipped && c.first < c.handed
+		if mutant.On("in-flight-leaks") {
+			b.count++
+		}
 		switch w := b.pop(c); {
 		case w.closes() && what == SessionExpired:
 			m.reply(Reply[R]{Ticket: w.ticket})

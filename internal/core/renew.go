@@ -119,7 +119,7 @@ func (m *Machine[V, R]) renewTick() {
 // renew takes a batch, at the leader.
 func (m *Machine[V, R]) renew(from quorum.ID, x *Renew) {
 	r := &m.renewal
-	if !r.leads || len(r.heard) >= mostBatches || len(x.Touches) > mostTouches {
+	if !r.leads || len(r.heard) >= mostBatches || mutant.On("renewals-of-one-heard") && len(r.heard) > 0 || len(x.Touches) > mostTouches {
 		return
 	}
 	h := hearing{from: from, batch: x.Batch, round: m.zab.Round() + 1}

@@ -117,6 +117,9 @@ func (m *Machine[V, R]) answerSyncs() {
 	for _, a := range s.at {
 		if a.round == 0 {
 			a.round, a.zxid = m.zab.Confirm(), m.zab.Committed()
+			if mutant.On("sync-of-applied") {
+				a.zxid = m.zab.Applied()
+			}
 			if mutant.On("sync-joins-round") {
 				a.round = max(a.round-1, m.zab.Confirmed()+1)
 			}

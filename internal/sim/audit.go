@@ -24,7 +24,7 @@ func (w *World) audit() {
 	}
 }
 
-// auditTree compares all of a member's tree with the reference.
+// auditTree compares all of a member's tree, and what it knows of sessions, with the reference.
 func (w *World) auditTree(n *node) {
 	v := n.sm.Tree().View()
 	defer v.Release()
@@ -34,6 +34,8 @@ func (w *World) auditTree(n *node) {
 	if err := checkTree(v); err != nil {
 		w.failWith(err)
 	}
+	w.checkDue(n)
+	w.checkSessions(n)
 	if v.Zxid() != w.lastCommitted() {
 		w.fail("inv/Z17", "member %d is at %v, the history ends at %v", n.id, v.Zxid(), w.lastCommitted())
 	}

@@ -57,6 +57,10 @@ var sessionCorruptions = []corruption{
 		hired(w, n, 300)
 		w.checkSessions(n)
 	}},
+	{"inv/C9", "a member does not know a session at the end", func(w *World, n *node) {
+		hired(w, n, 300)
+		w.auditTree(n)
+	}},
 	{"inv/C9", "a session whose end nobody has decided is told to have ended", func(w *World, n *node) {
 		x := hired(w, n, 300)
 		sit(w, n, x)
@@ -90,6 +94,12 @@ var sessionCorruptions = []corruption{
 		for range 300*ms/w.cfg.Tick + 3 + slack + 2 {
 			w.checkSilence(n)
 		}
+	}},
+	{"inv/C10", "a session lapses that is renewed at a member that is connected", func(w *World, n *node) {
+		w.lapse(&event{msg: settledIn(w, n)})
+	}},
+	{"inv/C10", "a session is ended that is renewed at a member that is connected", func(w *World, n *node) {
+		expire(w, w.ref.sessions[settledIn(w, n).session])
 	}},
 	{"inv/C10", "a session ends that silence does not end", func(w *World, n *node) { expire(w, hired(w, n, 0)) }},
 	{"inv/C10", "two hold the same", func(w *World, n *node) {
@@ -158,6 +168,16 @@ func hired(w *World, n *node, timeout uint32) *tenure {
 func sit(w *World, n *node, x *tenure) *seat {
 	a := &seat{n: n, run: n.run, session: x.id, timeout: Time(x.timeout) * ms}
 	n.serves[x.id] = a
+	return a
+}
+
+// settledIn has a member serve a session for so long, and everybody be connected, that it must last.
+func settledIn(w *World, n *node) *seat {
+	a := sit(w, n, hired(w, n, uint32(100*w.cfg.Tick/ms)))
+	w.healed, a.began = 1, 0
+	for _, m := range w.nodes {
+		m.calm = 0
+	}
 	return a
 }
 

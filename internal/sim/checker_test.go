@@ -514,11 +514,40 @@ var corruptions = []corruption{
 		w.reread(n)
 	}},
 	{"inv/C6", "a sync behind what was answered before it", func(w *World, n *node) { syncAgain(w, n, w.lastCommitted()+1) }},
+	{"inv/C6", "a sync behind what was committed before it", func(w *World, n *node) {
+		w.told = 0
+		k := w.newCall(n, callSync)
+		w.answered(n, reply{Ticket: k.ticket, Zxid: w.lastCommitted() - 1})
+	}},
 	{"inv/C7", "a member that is ready again with less than it has shown", func(w *World, n *node) {
 		n.status.Ready, n.shown = true, n.view.Zxid()+1
 		w.noWayBack(n)
 	}},
 	{"inv/C6", "a sync that is not applied", func(w *World, n *node) { n.view = core.NewZnodes(0).View(); syncAgain(w, n, 1) }},
+	{"inv/R1", "a call that waits, and is not said to", func(w *World, n *node) {
+		w.newCall(n, callWrite).handed = true
+		w.checkQueues(n)
+	}},
+	{"inv/R1", "a call refused for want of room that is there", func(w *World, n *node) {
+		for range w.cfg.MaxInFlight { // the last is the one that is refused
+			w.newCall(n, callSync).handed = true
+		}
+		r := reply{Ticket: n.ticket, Err: core.ErrOverloaded}
+		n.out.Replies = []reply{r}
+		w.overloaded(n, callSync, &r)
+	}},
+	{"inv/LIVE", "no leader among those that are healed", func(w *World, n *node) {
+		w.phase, w.left, w.limit, w.entered = phaseCore, 1<<n.idx, 0, -1
+		w.checkPhase()
+	}},
+	{"inv/LIVE", "no quorum among those that are healed", func(w *World, n *node) {
+		w.phase, w.left, w.limit, w.entered = phaseCore, ^(1 << n.idx), 0, -1
+		w.checkPhase()
+	}},
+	{"inv/LIVE", "a member that is ready answers no write", func(w *World, n *node) {
+		w.phase, w.limit, w.entered = phaseAgain, 0, n.wrote
+		w.checkPhase()
+	}},
 	{"inv/C12", "half of a pair", func(w *World, n *node) {
 		t := datatree.New(maxData)
 		txn, err := t.Prepare(1, 1, []datatree.Op{datatree.CreateOp{Path: pairA}}, false, nil)
@@ -564,6 +593,11 @@ var corruptions = []corruption{
 		w.cfg.Special = true
 		w.ref.now["/gone"] = &znode{creates: 1, stat: datatree.Stat{Mode: datatree.Container}}
 		w.checkDue(n)
+	}},
+	{"inv/C13", "what is due and not found at the end", func(w *World, n *node) {
+		w.cfg.Special = true
+		w.ref.now["/gone"] = &znode{creates: 1, stat: datatree.Stat{Mode: datatree.Container}}
+		w.auditTree(n)
 	}},
 	{"inv/C5", "an ACL that is not the reference's", func(w *World, n *node) {
 		for _, path := range w.work.paths {

@@ -39,7 +39,7 @@ type call struct {
 	generation uint32
 	handedAt   Time      // to the machine
 	afterLoss  bool      // it brings a session from a member that is down
-	floor      zab.Zxid  // the greatest position that anybody had been told when it was made
+	floor      zab.Zxid  // the greatest position that anybody had been told when it was made; of a Sync, that was committed
 	leader     quorum.ID // of its member then
 	handed     bool      // to the machine
 	lost       bool      // its member's run ended first
@@ -87,6 +87,9 @@ func (w *World) clientTurn(n *node, i int) {
 func (w *World) newCall(n *node, kind int) *call {
 	n.ticket++
 	k := &call{kind: kind, from: n.id, run: n.run, ticket: n.ticket, floor: w.told, client: -1, leader: n.status.Leader}
+	if kind == callSync {
+		k.floor = max(k.floor, w.lastCommitted()) // whether anybody was told or not
+	}
 	n.calls[k.ticket] = k
 	return k
 }
@@ -190,6 +193,7 @@ func (w *World) publish(n *node, v *datatree.View) {
 func (w *World) taken(n *node, x *core.Request, answers []reply) {
 	for _, r := range answers {
 		if r.Ticket == x.Ticket && r.Zxid == 0 {
+			w.overloaded(n, callWrite, &r)
 			return
 		}
 	}
@@ -222,7 +226,7 @@ func (w *World) answered(n *node, r reply) {
 		if r.Err == nil {
 			w.cover("sync")
 			if r.Zxid < k.floor {
-				w.fail("inv/C6", "sync at member %d gives %v, but %v had been answered before it began", n.id, r.Zxid, k.floor)
+				w.fail("inv/C6", "sync at member %d gives %v, but %v had been committed before it began", n.id, r.Zxid, k.floor)
 			}
 			if n.view == nil || n.view.Zxid() < r.Zxid {
 				w.fail("inv/C6", "sync at member %d gives %v, which is not applied there", n.id, r.Zxid)
@@ -238,7 +242,9 @@ func (w *World) answered(n *node, r reply) {
 		w.cover("call refused")
 		return
 	}
-	if r.Err != nil {
+	if r.Err == nil {
+		n.wrote = max(n.wrote, k.handedAt)
+	} else {
 		w.cover("verdict refused")
 	}
 	e := k.want

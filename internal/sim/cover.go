@@ -12,6 +12,8 @@ type goal struct {
 }
 
 var goals = [...]goal{
+	{"core healed", 150}, {"left down", 10}, {"left cut off", 10}, {"left mute", 10}, {"left deaf", 10}, {"left paused", 10}, {"left with a stuck disk", 5},
+	{"left with a full disk", 5},
 	{"DIFF", 100}, {"TRUNC", 20}, {"TRUNC+DIFF", 20}, {"SNAP", 100}, {"EMPTY", 100},
 	{"leader established", 600}, {"epoch renewed in place", 100}, {"readmission", 30}, {"birth", 100}, {"crash during birth", 20},
 	{"leader lost quorum", 50}, {"commit between NEWLEADER and UPTODATE", 20}, {"handover", 5},
@@ -21,7 +23,7 @@ var goals = [...]goal{
 	{"TRUNC after a DIFF that was cut short", 1}, {"applied while a snapshot is written", 100},
 	{"crash in the middle of an output", 100}, {"crash with records lost", 100}, {"epoch promised, never joined", 50}, {"promise refused", 10},
 	{"duplicate connection", 100}, {"uncommitted entry of an old leader committed", 20}, {"proposal lost", 20}, {"call unknown after a crash", 100},
-	{"call answered across a change of leader", 50}, {"call refused", 20}, {"verdict refused", 600}, {"sync", 300}, {"read", 300}, {"session opened", 600},
+	{"call answered across a change of leader", 50}, {"call refused", 20}, {"call refused for want of room", 100}, {"session that must last", 50}, {"verdict refused", 600}, {"sync", 300}, {"read", 300}, {"session opened", 600},
 	{"wipe", 30}, {"power loss of all", 10}, {"blank member counts again", 10}, {"state given up", 10}, {"state given up by a leader", 5}, {"leader renews above a learner's promise", 1},
 	{"multi refused", 300}, {"answer recalled from a window", 20}, {"view held", 100}, {"applied in several steps", 600},
 	{"old frame repeated", 1000}, {"link replaced by its successor", 100}, {"link reset by itself", 100}, {"message in several frames", 1000},

@@ -46,7 +46,10 @@
 //
 // Time passes differently at each member (drift); the wall clock jumps, by up to a year. A paused member receives everything at once when it goes on.
 //
-// A run has phases: warm up, chaos, heal and demand progress, convergence, power loss of all and restart, and the same demands again. The invariants
+// A run has phases: warm up, chaos, heal and demand progress, convergence, power loss of all and restart, and the same demands again. Progress is a leader, a quorum
+// that follows it, and at each member that is ready a write answered with success. In half of the seeds only a quorum of those that count is healed at first, while the
+// others stay down, cut off, silent, or with a disk that takes nothing (healing.go). Once everybody is well, a session that its member renews must last
+// (sessions_keep.go). The invariants
 // have the ids of their catalogue and fail as inv/Z5 and so on (records.go, steps.go, commits.go, messages.go, audit.go, clients.go; R1 to R3, what waits, files
 // and memory, in resources.go). Z10, Z11 and DUR are judged by the stores at every step, and now and then by the disks themselves: these are copied at any
 // operation, lose their power, and are started (image.go). Beyond the catalogue: DUR, what a loss of power now would leave; Z20,

@@ -50,6 +50,7 @@ type drive struct {
 	failIn     int  // the disk fails in so many operations of a writer; 0: it does not
 	failSync   bool // and only syncs are counted
 	stalled    Time // it syncs nothing before then
+	stuck      bool // it syncs nothing
 	hurt       uint64
 	unreadable string // file that cannot be read
 	reads      int    // of it, that still can be

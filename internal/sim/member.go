@@ -44,6 +44,8 @@ type node struct {
 	up     bool
 	paused bool
 	off    bool // it stays down until it is switched on
+	calm   Time // nothing that its sessions may suffer from has happened since
+	wrote  Time // making of the newest write that it has answered with success
 	drift  int
 	wall   int64 // offset of the wall clock, in ms
 
@@ -183,6 +185,12 @@ func (n *node) feed(w *World, input core.Input, from quorum.ID, msg any) {
 	switch x := input.(type) {
 	case *core.Request:
 		w.taken(n, x, n.out.Replies[answers:])
+	case *core.SyncRequest:
+		for _, r := range n.out.Replies[answers:] {
+			if r.Ticket == x.Ticket {
+				w.overloaded(n, callSync, &r)
+			}
+		}
 	case *core.GiveUp:
 		w.gaveUp(n, x)
 	}
@@ -212,6 +220,9 @@ func (n *node) carryOut(w *World) {
 		}
 	}
 	if out.Changed {
+		if s := &out.Status; s.Ready != n.status.Ready || s.Epoch != n.status.Epoch || s.Leader != n.status.Leader {
+			w.disturbed(n)
+		}
 		n.status = out.Status
 	}
 	if out.Published {
@@ -258,7 +269,7 @@ func (n *node) carryOut(w *World) {
 
 // flush starts making durable what is pending, unless that is under way.
 func (w *World) flush(n *node) {
-	if n.disk.flying > 0 || len(n.disk.pending) == 0 {
+	if n.disk.flying > 0 || len(n.disk.pending) == 0 || n.drive.stuck {
 		return
 	}
 	n.disk.flying = len(n.disk.pending)
@@ -333,6 +344,9 @@ func (w *World) down(n *node, then int) {
 
 // mayWipe reports whether the voters that count for certain are a quorum without n, or nothing depends on a memory yet.
 func (w *World) mayWipe(n *node) bool {
+	if w.left != 0 && !w.isLeft(n) {
+		return false // no other of those that serve is to spare
+	}
 	if n.idx >= w.cfg.Voters {
 		return true
 	}

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/ensemble-go/ensemble/quorum"
 	"github.com/ensemble-go/ensemble/zab"
 )
@@ -8,6 +10,7 @@ import (
 // Phases after the chaos.
 const (
 	phaseChaos = iota
+	phaseCore  // a quorum is healed, and must serve; left out where all are healed at once
 	phaseLive  // healed: a leader is wanted, everybody ready
 	phaseQuiet // clients stop: every call answered, all states equal
 	phaseAgain // after a power loss of all: a leader is wanted again
@@ -19,46 +22,28 @@ const (
 
 // nextPhase ends the chaos.
 func (w *World) nextPhase() {
+	if left := w.drawLeft(); left != 0 {
+		w.phase = phaseCore
+		w.cover("core healed")
+		w.heal(left)
+		w.beginPhase()
+		w.limit = w.now + liveTimeouts*w.cfg.timeout()
+		return
+	}
 	w.phase = phaseLive
-	w.heal()
+	w.heal(0)
 	w.beginPhase()
 }
 
 // beginPhase sets the times by which the phase must be over: one that progress moves, and one that nothing moves.
 func (w *World) beginPhase() {
-	w.limit = w.now + w.patience()
+	w.entered, w.limit = w.now, w.now+w.patience()
 	w.end = w.now + longPhase*w.cfg.timeout()
 	w.push(event{at: w.now + w.cfg.Tick, kind: evCheck})
 }
 
 // patience is for how long there need be no progress: an election, or the end of a session that is silent.
 func (w *World) patience() Time { return liveTimeouts*w.cfg.timeout() + w.cfg.longest() }
-
-// heal ends all faults, for ever.
-func (w *World) heal() {
-	w.healed = max(1, w.now)
-	w.nextAct = len(w.actions)
-	w.actions = w.actions[:len(w.actions):len(w.actions)]
-	for _, p := range w.pairs {
-		if p == nil {
-			continue
-		}
-		p.cut, p.until = [2]int{}, 0
-	}
-	for _, n := range w.nodes {
-		n.crashIn, n.drive.failIn, n.drive.stalled = 0, 0, 0
-		n.drive.mem.SetSpace(-1)
-		if n.paused {
-			n.paused = false
-			if n.up {
-				n.work(w)
-			}
-		}
-		if !n.up {
-			w.push(event{at: w.now + w.cfg.Tick, kind: evRestart, node: int32(n.idx), run: n.run})
-		}
-	}
-}
 
 // leader returns the one that leads an established epoch, or nil.
 func (w *World) leader() *node {
@@ -71,13 +56,24 @@ func (w *World) leader() *node {
 	return best
 }
 
+// readyUnder reports whether a member that is healed is ready in the leader's epoch.
+func (w *World) readyUnder(n, leader *node) bool {
+	return n.up && !w.isLeft(n) && n.status.Ready && n.m.Zab().Epoch() == leader.m.Zab().Epoch()
+}
+
 // serves reports whether a leader leads and a quorum follows it and is ready.
 func (w *World) serves() bool {
 	l := w.leader()
-	return l != nil && w.verifier.Contains(func(id quorum.ID) bool {
-		n := w.nodes[id-1]
-		return n.up && n.status.Ready && n.m.Zab().Epoch() == l.m.Zab().Epoch()
-	})
+	return l != nil && !w.isLeft(l) && w.verifier.Contains(func(id quorum.ID) bool { return w.readyUnder(w.nodes[id-1], l) })
+}
+
+// writes reports whether each member that is ready has answered a write with success that was made in this phase.
+func (w *World) writes() bool {
+	if w.cfg.Clients == 0 || w.limitC > 0 && len(w.calls) >= w.limitC {
+		return true // nobody asks for any
+	}
+	l := w.leader()
+	return !slices.ContainsFunc(w.nodes, func(n *node) bool { return w.readyUnder(n, l) && n.wrote <= w.entered })
 }
 
 // progress changes as long as anybody writes or applies anything.
@@ -137,13 +133,15 @@ func (w *World) checkPhase() {
 	}
 	done := false
 	switch w.phase {
+	case phaseCore:
+		done = w.serves() && w.writes()
 	case phaseLive, phaseAgain:
-		done = w.serves() && w.found()
+		done = w.serves() && w.writes() && w.found()
 	case phaseQuiet, phaseFinal:
-		done = w.equal() && w.settled() && w.sound() && w.allSilentEnded()
+		done = w.equal() && w.settled() && w.sound() && w.allSilentEnded() && w.now >= w.entered+w.cfg.longest()*3/2 // meanwhile the others must last
 	}
 	if !done {
-		if sum := w.progress(); (w.phase != phaseLive && w.phase != phaseAgain || !w.sound()) && sum != w.sum {
+		if sum := w.progress(); (w.phase == phaseQuiet || w.phase == phaseFinal || w.phase != phaseCore && !w.sound()) && sum != w.sum {
 			w.sum, w.limit = sum, w.now+w.patience() // a small window takes its time to bring a laggard up to date
 		}
 		if w.now > min(w.limit, w.end) {
@@ -153,10 +151,17 @@ func (w *World) checkPhase() {
 		return
 	}
 	switch w.phase {
+	case phaseCore:
+		w.heal(0)
 	case phaseLive:
 		w.quiet = true
 	case phaseQuiet:
 		w.audit()
+		w.lasting()
+		w.quiet = false
+		for _, g := range w.guests {
+			g.retired = false
+		}
 		for _, n := range w.nodes {
 			w.down(n, thenNoPower)
 		}

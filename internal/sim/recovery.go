@@ -72,7 +72,7 @@ func (w *World) logFailed(n *node, err error) {
 // acked has the log write down, at leisure, how far it was acknowledged.
 func (w *World) acked(n *node) {
 	d := &n.drive
-	if d.model() || d.dead || n.disk.flying > 0 || w.now < d.stalled {
+	if d.model() || d.dead || n.disk.flying > 0 || d.stuck || w.now < d.stalled {
 		return
 	}
 	if err := d.failing(func() error { return d.store.Log.Acked(n.disk.pos) }); err != nil {

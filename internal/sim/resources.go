@@ -2,24 +2,49 @@ package sim
 
 import (
 	"encoding/binary"
+	"errors"
 	"path/filepath"
 	"strings"
 
+	"github.com/ensemble-go/ensemble/internal/core"
 	"github.com/ensemble-go/ensemble/zab"
 )
 
 // What a member takes of its machine is bounded: R1 what waits, R2 files, open ones and space on the disk, R3 memory.
 
-// checkQueues is asked at each tick.
-func (w *World) checkQueues(n *node) {
-	var waiting [3]int
+// waiting is how many calls of a kind a machine holds: it has been given them, and has not answered them in an output so far.
+func (n *node) waiting(kind int) (count int) {
 	for _, c := range n.calls {
-		if c.handed {
-			waiting[c.kind]++
+		if c.handed && c.kind == kind {
+			count++
 		}
 	}
-	if most := w.cfg.MaxInFlight; waiting[callWrite] > most || waiting[callSync] > most {
-		w.fail("inv/R1", "at member %d %d writes and %d syncs wait, %d may", n.id, waiting[callWrite], waiting[callSync], most)
+	for _, r := range n.out.Replies {
+		if c := n.calls[r.Ticket]; c != nil && c.kind == kind {
+			count--
+		}
+	}
+	return count
+}
+
+// closing is how many calls a member makes of itself: for the end of its own session, which are never refused.
+func (n *node) closing() (count int) {
+	for _, a := range n.serves {
+		if a.own && a.givenUp {
+			count++
+		}
+	}
+	return count
+}
+
+// checkQueues is asked at each tick.
+func (w *World) checkQueues(n *node) {
+	writes, syncs := n.waiting(callWrite), n.waiting(callSync)
+	if most := w.cfg.MaxInFlight; writes > most || syncs > most {
+		w.fail("inv/R1", "at member %d %d writes and %d syncs wait, %d may", n.id, writes, syncs, most)
+	}
+	if said, have := n.m.Status().InFlight, writes+n.closing(); said != have {
+		w.fail("inv/R1", "member %d says that %d calls wait, and %d do", n.id, said, have)
 	}
 	z := n.m.Zab()
 	if n.watch.role != zab.Following || !n.watch.appliedHere {
@@ -36,6 +61,17 @@ func (w *World) checkQueues(n *node) {
 		if held > w.cfg.MaxTail {
 			w.fail("inv/R3", "member %d keeps %d bytes of applied history in memory, and %d are enough", n.id, held, w.cfg.MaxTail)
 		}
+	}
+}
+
+// overloaded judges a refusal for want of room: there must be none.
+func (w *World) overloaded(n *node, kind int, r *reply) {
+	if !errors.Is(r.Err, core.ErrOverloaded) {
+		return
+	}
+	w.cover("call refused for want of room")
+	if have := n.waiting(kind) + n.closing(); have < w.cfg.MaxInFlight {
+		w.fail("inv/R1", "member %d refuses ticket %d while %d calls wait, %d may", n.id, r.Ticket, have, w.cfg.MaxInFlight)
 	}
 }
 

@@ -79,8 +79,6 @@ func (w *World) guestTurn(i int) {
 	}
 	switch {
 	case w.now < g.away, w.limitC > 0 && len(w.calls) >= w.limitC:
-	case w.phase == phaseAgain && g.session != 0 && g.at == nil && r.IntN(4) == 0:
-		w.returns(g) // it outlives all members
 	case w.quiet:
 		w.retire(g)
 	case g.session == 0:
@@ -115,10 +113,16 @@ func (g *guest) forget() {
 	*g = guest{seen: g.seen, order: g.order, locks: map[string]bool{}, away: g.away, writes: g.writes}
 }
 
-// retire ends what a guest does: some leave their session renewed, the others do not.
+// retire ends what a guest does: some leave their session renewed, where it is or elsewhere, the others do not.
 func (w *World) retire(g *guest) {
-	if g.at != nil && !g.retired && w.visiting.IntN(2) == 0 {
-		w.giveUp(g.at)
+	if g.at != nil && !g.retired {
+		switch w.visiting.IntN(4) {
+		case 0, 1:
+			w.giveUp(g.at)
+		case 2:
+			g.leave()
+			w.returns(g)
+		}
 	}
 	g.retired = true
 }

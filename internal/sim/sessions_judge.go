@@ -27,6 +27,7 @@ type seat struct {
 	timeout    Time
 	own        bool
 	guest      *guest    // nil: nobody's
+	began      Time      // when the member told of it
 	until      Time      // its context lasts until then, if nothing more is confirmed
 	lapsed     bool      // its context has ended
 	givenUp    bool      // the member was told that it renews it no more
@@ -127,6 +128,11 @@ func (w *World) sessionCommitted(z zab.Zxid, data []byte) {
 		x.expiry = w.endings[z]
 		delete(w.endings, z)
 		w.notEarly(x)
+		if n := w.nodes[x.by.id-1]; n.holder == x.by {
+			if a := n.serves[x.id]; a != nil {
+				w.needless(a, x.expiry.at, "is ended")
+			}
+		}
 	case !t.Opens:
 		w.cover("session closed")
 	}
@@ -235,7 +241,7 @@ func (w *World) sessionBegins(n *node, v *core.SessionNews, x *tenure) {
 	if v.Timeout != x.timeout || int(v.Generation) >= len(x.lines) {
 		w.fail("inv/C3", "member %d tells of session %x: %+v, the reference says %+v", n.id, x.id, *v, *x)
 	}
-	a := &seat{n: n, run: n.run, session: v.Session, generation: v.Generation, timeout: Time(v.Timeout) * ms, own: v.What == core.SessionOpened, leader: n.status.Leader}
+	a := &seat{n: n, run: n.run, began: w.now, session: v.Session, generation: v.Generation, timeout: Time(v.Timeout) * ms, own: v.What == core.SessionOpened, leader: n.status.Leader}
 	n.serves[a.session] = a
 	if a.own {
 		w.lasts(a, Time(v.Since))
@@ -266,6 +272,7 @@ func (w *World) lapse(e *event) {
 		e.at = a.until
 		w.push(*e)
 	default:
+		w.needless(a, w.now, "lapses")
 		a.lapsed = true
 		w.cover("context lapsed")
 		w.giveUp(a)

@@ -22,7 +22,7 @@ type World struct {
 	now      Time
 	stopAt   Time
 
-	net, disk, load, nemesis, sched, nonces, media, guess, watching, visiting *rand.Rand
+	net, disk, load, nemesis, sched, nonces, media, guess, watching, visiting, healing *rand.Rand
 
 	actions  []Action
 	nextAct  int
@@ -31,9 +31,11 @@ type World struct {
 	total    int
 	wipes    int
 	phase    int
-	healed   Time // 0: faults go on
-	limit    Time // of the phase, moved by progress
-	end      Time // of the phase, whatever goes on
+	healed   Time   // 0: faults go on
+	left     uint64 // bits of the members whose faults go on
+	entered  Time   // when the phase began
+	limit    Time   // of the phase, moved by progress
+	end      Time   // of the phase, whatever goes on
 	frozen   standstill
 	sum      uint64 // of what was applied when it was set
 	quiet    bool   // clients ask for nothing more
@@ -112,6 +114,7 @@ func newWorld(seed uint64, o Options) *World {
 	w.guess = rand.New(rand.NewPCG(seed, 8))
 	w.watching = rand.New(rand.NewPCG(seed, 9))
 	w.visiting = rand.New(rand.NewPCG(seed, 10))
+	w.healing = rand.New(rand.NewPCG(seed, 11))
 	w.buf = make([]byte, 256)
 	w.history = newHistory(o.Calls)
 	w.judge = newJudge()
@@ -263,7 +266,7 @@ func (w *World) handle(e *event) {
 		w.restart(n)
 		return
 	case evResume:
-		if n.up && n.paused {
+		if n.up && n.paused && !w.isLeft(n) {
 			n.paused = false
 			n.work(w)
 		}
