@@ -21,10 +21,11 @@ const (
 	atReadmit           // a Readmit is logged
 	atReadmitted        // a leader commits it
 	atCount             // the member has recorded that it counts
+	atDiff              // the first entries of a DIFF have come
 	moments
 )
 
-var momentNames = [moments]string{"stand", "promise", "join", "establish", "up to date", "renew", "leave", "cut", "commit", "readmit", "readmitted", "count"}
+var momentNames = [moments]string{"stand", "promise", "join", "establish", "up to date", "renew", "leave", "cut", "commit", "readmit", "readmitted", "count", "DIFF"}
 
 // ambush is a fault that waits for its moment.
 type ambush struct {
@@ -62,17 +63,16 @@ func (w *World) moment(n *node, k int) {
 		r := rand.New(rand.NewPCG(b.X, 0xa4))
 		at := w.now + pick(r, 0, between(r, 0, w.cfg.NetMax), between(r, 0, w.cfg.Tick))
 		w.push(event{at: at, kind: evUndo, msg: func() {
-			if w.healed == 0 {
-				w.strike(n, b.Action, r)
+			if w.healed == 0 && w.strike(n, b.Action, r) {
+				w.cover("strike at " + momentNames[k])
 			}
 		}})
-		w.cover("strike at " + momentNames[k])
 		return
 	}
 }
 
-// strike hits the member that came to the moment, its leader, or another one.
-func (w *World) strike(n *node, a Action, r *rand.Rand) {
+// strike hits the member that came to the moment, its leader, or another one. It reports whether anything came of it.
+func (w *World) strike(n *node, a Action, r *rand.Rand) bool {
 	leader := n
 	if n.up && n.m.Zab().Leader() != 0 {
 		leader = w.nodes[n.m.Zab().Leader()-1]
@@ -82,6 +82,7 @@ func (w *World) strike(n *node, a Action, r *rand.Rand) {
 	w.note(victim, "STRIKE")
 	alone := func(m *node) bool { return m == victim }
 	pair := func(m *node) bool { return m == victim || m == friend }
+	before := w.total
 	switch r.IntN(11) {
 	case 0, 1:
 		w.hit(victim, thenRestart, r)
@@ -95,18 +96,27 @@ func (w *World) strike(n *node, a Action, r *rand.Rand) {
 	case 6:
 		w.fence(a, pair, r)
 	case 7, 10: // one disk may not come back
-		w.count(fPowerAll)
-		w.cover("power loss of all")
 		if r.IntN(2) == 0 {
 			w.hit(victim, thenWipe, r)
 		}
-		for _, m := range w.nodes {
-			w.down(m, thenRestart)
-		}
+		w.powerLoss()
 	case 8:
 		w.stop(victim, a.Dur)
 	case 9:
 		w.stall(victim, a.Dur, r)
+	}
+	return w.total > before
+}
+
+// powerLoss takes the power from all members.
+func (w *World) powerLoss() {
+	if !slices.ContainsFunc(w.nodes, func(n *node) bool { return n.up }) {
+		return
+	}
+	w.count(fPowerAll)
+	w.cover("power loss of all")
+	for _, m := range w.nodes {
+		w.down(m, thenNoPower)
 	}
 }
 
@@ -116,9 +126,6 @@ func (w *World) hit(n *node, then int, r *rand.Rand) {
 		return
 	}
 	w.count(fCrash)
-	if then == thenWipe && w.mayWipe(n) {
-		w.cover("wipe")
-	}
 	w.down(n, then)
 	if r.IntN(2) == 0 {
 		w.push(event{at: w.now + between(r, 0, w.cfg.Tick/8), kind: evRestart, node: int32(n.idx), run: n.run})

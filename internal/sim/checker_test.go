@@ -64,6 +64,66 @@ var corruptions = []corruption{
 		clear(w.backers)
 		w.issued(n, &zab.Record{Kind: zab.RecordMark, Mark: m})
 	}},
+	{"inv/Z20", "a second ensemble", func(w *World, n *node) {
+		m := n.disk.mark
+		m.Ensemble[0]++
+		w.durable(n, &zab.Record{Kind: zab.RecordMark, Mark: m})
+	}},
+	{"inv/Z20", "a leader where none may be", func(w *World, n *node) { w.halts() }},
+	{"inv/Z20", "ready where nobody may be", func(w *World, n *node) {
+		w.down(n, thenRestart)
+		w.halts()
+	}},
+	{"inv/Z10", "commits where none may be", func(w *World, n *node) {
+		for _, m := range w.nodes {
+			w.down(m, thenRestart)
+		}
+		w.frozen = w.still()
+		w.frozen.committed--
+		w.halts()
+	}},
+	{"inv/C6", "confirmed where nothing may be", func(w *World, n *node) {
+		for _, m := range w.nodes {
+			w.down(m, thenRestart)
+		}
+		w.frozen = w.still()
+		w.frozen.confirmed--
+		w.halts()
+	}},
+	{"inv/C1", "a write acknowledged by nobody's history", func(w *World, n *node) {
+		for _, m := range w.nodes {
+			w.down(m, thenRestart)
+		}
+		w.frozen = w.still()
+		w.calls = append(w.calls, &call{done: true, req: &request{}})
+		w.halts()
+	}},
+	{"inv/E1", "who has no weight stands", func(w *World, n *node) {
+		members := w.cfg.members()
+		for i := range members {
+			members[i].Group, members[i].Weight = 1, 1
+		}
+		members[n.idx].Weight = 0
+		var err error
+		if w.verifier, err = quorum.New(members); err != nil {
+			panic(err)
+		}
+		w.electedByRight(n, zab.Leading)
+	}},
+	{"inv/Z10", "committed by no quorum of groups", func(w *World, n *node) {
+		members := w.cfg.members()
+		for i := range members {
+			members[i].Group, members[i].Weight = 1, 1
+		}
+		members[n.idx].Weight = 3
+		var err error
+		if w.verifier, err = quorum.New(members); err != nil {
+			panic(err)
+		}
+		n.disk.mark.Counts = false // a majority of the others holds it all the same
+		n.past = nil
+		w.onDisks(n, w.lastCommitted(), 0)
+	}},
 	{"inv/Z22", "an epoch by the promise of a fresher member", func(w *World, n *node) {
 		m := n.image.mark
 		n.image.mark.Joined--
@@ -715,7 +775,7 @@ func TestCheckers(t *testing.T) {
 	for _, c := range slices.Concat(corruptions, sessionCorruptions) {
 		t.Run(c.want+" "+c.what, func(t *testing.T) {
 			seed := uint64(1)
-			for newConfig(seed).Voters != 3 || newConfig(seed).Segment == 0 {
+			for newConfig(seed).Voters != 3 || newConfig(seed).Segment == 0 || newConfig(seed).Groups != nil || newConfig(seed).Beyond != 0 {
 				seed++
 			}
 			cfg := newConfig(seed)

@@ -37,12 +37,12 @@ type call struct {
 	ticket     uint64
 	session    uint64 // that it is made on; 0: the member's own
 	generation uint32
-	handedAt   Time     // to the machine
-	afterLoss  bool     // it brings a session from a member that is down
-	floor      zab.Zxid // the greatest position that anybody had been told when it was made; of a Sync, that was committed
-	epoch      uint32   // of its member then
-	handed     bool     // to the machine
-	lost       bool     // its member's run ended first
+	handedAt   Time      // to the machine
+	afterLoss  bool      // it brings a session from a member that is down
+	floor      zab.Zxid  // the greatest position that anybody had been told when it was made; of a Sync, that was committed
+	leader     quorum.ID // of its member then
+	handed     bool      // to the machine
+	lost       bool      // its member's run ended first
 	done       bool
 	err        error
 }
@@ -86,7 +86,7 @@ func (w *World) clientTurn(n *node, i int) {
 
 func (w *World) newCall(n *node, kind int) *call {
 	n.ticket++
-	k := &call{kind: kind, from: n.id, run: n.run, ticket: n.ticket, floor: w.told, client: -1, epoch: n.status.Epoch}
+	k := &call{kind: kind, from: n.id, run: n.run, ticket: n.ticket, floor: w.told, client: -1, leader: n.status.Leader}
 	if kind == callSync {
 		k.floor = max(k.floor, w.lastCommitted()) // whether anybody was told or not
 	}
@@ -264,7 +264,7 @@ func (w *World) answered(n *node, r reply) {
 		w.fail("inv/C3", "request %d committed at %v: %v", k.id, e.zxid, err)
 	}
 	w.inOrder(n, k, e.zxid)
-	if k.epoch != 0 && n.status.Epoch != k.epoch {
+	if l := n.status.Leader; k.leader != 0 && l != 0 && l != k.leader { // a leader that renews its epoch is the same
 		w.cover("call answered across a change of leader")
 	}
 	if k.guest != nil {

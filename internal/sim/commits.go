@@ -85,6 +85,7 @@ func (w *World) extend(n *node, c zab.Zxid) {
 		w.fail("inv/Z6", "leader %d commits %v, its log has %v there", n.id, c, last)
 	}
 	w.onDisks(n, c, 0)
+	w.weighed(c)
 	w.checkDurability()
 	w.glimpse(imageOfCommit)
 	w.moment(n, atCommit)
@@ -93,6 +94,9 @@ func (w *World) extend(n *node, c zab.Zxid) {
 // deliveries checks what a step has applied.
 func (w *World) deliveries(n *node) {
 	v := &n.watch
+	if n.drive.keeping != nil {
+		w.cover("applied while a snapshot is written")
+	}
 	for i := range n.sm.delivered {
 		d := &n.sm.delivered[i]
 		if d.install {

@@ -14,7 +14,9 @@ type Config struct {
 	Seed      uint64
 	Voters    int
 	Observers int
-	Bootstrap bool // born already; otherwise the run begins with a birth
+	Groups    []int // of the voters; nil: quorums are majorities,
+	Weights   []int // and otherwise this is what each has in its group
+	Bootstrap bool  // born already; otherwise the run begins with a birth
 	Tick      Time
 	InitLimit int
 	SyncLimit int
@@ -51,6 +53,7 @@ type Config struct {
 	Warm       Time
 	Chaos      Time
 	Faults     [faultKinds]int // weights
+	Beyond     Time            // from then on more disks are lost than can be spared; 0: never
 	Paths      int             // that requests are about
 	FrameLoss  int             // of 100 000 frames are lost,
 	FrameTwice int             // arrive twice,
@@ -180,7 +183,34 @@ func newConfig(seed uint64) Config {
 	c.Watchers = pick(r, 0, 0, 1, 2, 4, 8)
 	c.MaxApply = pick(r, 0, 1, 500, 4000)
 	c.drawSessions(rand.New(rand.NewPCG(seed, 0xc5)))
+	c.drawGroups(rand.New(rand.NewPCG(seed, 0xc6)))
+	c.drawBeyond(rand.New(rand.NewPCG(seed, 0xc7)).IntN)
 	return c
+}
+
+// drawGroups gives one seed in six hierarchical quorums, from a source of its own. Voters without weight, and groups of these alone, are among them.
+func (c *Config) drawGroups(r *rand.Rand) {
+	if r.IntN(6) != 0 {
+		return
+	}
+	groups, light := pick(r, 1, 2, 2, 3, 3, 3), 0
+	if groups > 1 && r.IntN(3) == 0 {
+		light = 1 + r.IntN(groups) // a group without weight
+	}
+	for i := range c.Voters {
+		g, weight := 1+i%groups, pick(r, 0, 1, 1, 1, 1, 2, 3)
+		if g == light {
+			weight = 0
+		}
+		c.Groups, c.Weights = append(c.Groups, g), append(c.Weights, weight)
+	}
+	if slices.Max(c.Weights) == 0 {
+		c.Weights[r.IntN(c.Voters)] = 1
+	}
+	r.Shuffle(c.Voters, func(i, j int) { // so that no place in the order of ids goes with a group
+		c.Groups[i], c.Groups[j] = c.Groups[j], c.Groups[i]
+		c.Weights[i], c.Weights[j] = c.Weights[j], c.Weights[i]
+	})
 }
 
 // drawSessions draws what concerns sessions from a source of its own.
@@ -212,6 +242,9 @@ func (c *Config) members() []quorum.Member {
 	m := make([]quorum.Member, c.nodes())
 	for i := range m {
 		m[i] = quorum.Member{ID: quorum.ID(i + 1), Addr: fmt.Sprint("m", i+1), Observer: i >= c.Voters}
+		if i < len(c.Groups) {
+			m[i].Group, m[i].Weight = c.Groups[i], c.Weights[i]
+		}
 	}
 	return m
 }

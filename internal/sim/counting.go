@@ -9,8 +9,9 @@ import (
 
 // counting knows who counts by right, whatever the members believe.
 type counting struct {
-	born     bool   // the birth is complete: some member knows it, durably
-	promised uint32 // the greatest epoch that anybody ever promised, durably
+	born     bool           // the birth is complete: some member knows it, durably
+	promised uint32         // the greatest epoch that anybody ever promised, durably
+	ensemble zab.EnsembleID // that was born
 	readmits map[life]bool
 	backers  map[candidacy]uint64 // bits of the members that gave their promise
 	behind   map[candidacy]uint64 // and of those that were not fresher than the candidate
@@ -47,6 +48,8 @@ func (w *World) backs(n *node, epoch uint32, to quorum.ID) {
 	w.backers[c] |= 1 << n.id
 	if !n.disk.fresher(&w.nodes[to-1].image) {
 		w.behind[c] |= 1 << n.id
+	} else if !w.verifier.CanLead(n.id) {
+		w.cover("promise of a fresher voter without weight")
 	}
 }
 

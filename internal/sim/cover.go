@@ -16,7 +16,11 @@ var goals = [...]goal{
 	{"left with a full disk", 5},
 	{"DIFF", 100}, {"TRUNC", 20}, {"TRUNC+DIFF", 20}, {"SNAP", 100}, {"EMPTY", 100},
 	{"leader established", 600}, {"epoch renewed in place", 100}, {"readmission", 30}, {"birth", 100}, {"crash during birth", 20},
-	{"leader lost quorum", 50}, {"commit between NEWLEADER and UPTODATE", 20}, {"handover", 5}, {"crash between steps of sync", 50},
+	{"leader lost quorum", 50}, {"commit between NEWLEADER and UPTODATE", 20}, {"handover", 5},
+	{"leader lost quorum in discovery", 50}, {"leader lost quorum in sync", 10}, {"candidate gives way to a fresher member", 1}, {"election of several rounds", 100},
+	{"crash before the promise of an epoch", 50}, {"crash between promise and SYNC", 20}, {"crash between SYNC and NEWLEADER", 20}, {"crash between NEWLEADER and join", 20},
+	{"crash between join and UPTODATE", 20}, {"crash of a leader between promise and join", 20}, {"crash of a leader between join and establishment", 20},
+	{"TRUNC after a DIFF that was cut short", 1}, {"applied while a snapshot is written", 100},
 	{"crash in the middle of an output", 100}, {"crash with records lost", 100}, {"epoch promised, never joined", 50}, {"promise refused", 10},
 	{"duplicate connection", 100}, {"uncommitted entry of an old leader committed", 20}, {"proposal lost", 20}, {"call unknown after a crash", 100},
 	{"call answered across a change of leader", 50}, {"call refused", 20}, {"call refused for want of room", 100}, {"session that must last", 50}, {"verdict refused", 600}, {"sync", 300}, {"read", 300}, {"session opened", 600},
@@ -25,7 +29,7 @@ var goals = [...]goal{
 	{"old frame repeated", 1000}, {"link replaced by its successor", 100}, {"link reset by itself", 100}, {"message in several frames", 1000},
 	{"strike at stand", 50}, {"strike at promise", 50}, {"strike at join", 50}, {"strike at establish", 50}, {"strike at up to date", 50},
 	{"strike at renew", 50}, {"strike at leave", 50}, {"strike at cut", 50}, {"strike at commit", 50}, {"strike at readmit", 50},
-	{"strike at readmitted", 50}, {"strike at count", 50},
+	{"strike at readmitted", 50}, {"strike at count", 50}, {"strike at DIFF", 50},
 	{"torn tail cut", 100}, {"unclean start carried records over", 100}, {"power loss in the middle of an append", 100}, {"segment rolled", 600},
 	{"DIFF from the log", 100}, {"log with a gap", 20}, {"snapshot resumed", 20},
 	{"part of an earlier run used again", 0}, // the states are too small: TestPartOfEarlierRun comes to it
@@ -41,7 +45,10 @@ var goals = [...]goal{
 	{"session renewed", 10000}, {"session expired", 1000}, {"session closed", 300}, {"session moved", 600}, {"own session expired", 10}, {"ephemeral created", 1000},
 	{"ephemerals gone with their session", 600}, {"renewed across a change of leader", 100}, {"resumed after its member was lost", 100}, {"resume refused", 100},
 	{"wrong password refused", 100}, {"came back to a former member", 50}, {"former owner told of a move", 300}, {"close answered", 100}, {"context lapsed", 300},
-	{"session lost in a snapshot", 0},
+	{"session lost in a snapshot", 0}, {"session ended with a create under way", 100}, {"session moved with a call under way where it was", 100},
+	{"disk lost beyond the budget", 20}, {"halted for good", 10},
+	{"leader established by groups", 100}, {"committed by no majority", 100}, {"committed without a voter without weight", 100},
+	{"promise of a fresher voter without weight", 1},
 	{"damaged disk that says nothing replaced", 1}, {"snapshot lost", 10}, {"damage without loss", 50}, {"damage in the blind spot", 5},
 }
 

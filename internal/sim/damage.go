@@ -27,7 +27,7 @@ func (w *World) maul(n *node) *vfs.Memory {
 	d := &n.drive
 	r := rand.New(rand.NewPCG(d.hurt, 0xda))
 	d.hurt = 0
-	if !w.mayWipe(n) {
+	if !w.mayLose(n) {
 		return nil
 	}
 	intact := d.mem.Clone()
@@ -167,6 +167,7 @@ func (w *World) damaged(n *node, mauled bool) {
 		w.fail("inv/DISK", "member %d takes its damaged disk for that of another ensemble", n.id)
 	}
 	w.note(n, "LOST %v", why)
+	w.losing(n)
 	w.cover("damaged disk replaced")
 	var mark zab.Mark
 	if rec.Mark.Ensemble != (zab.EnsembleID{}) && (rec.Mark.Born || rec.Seen > 0 || rec.Pos > 0) {

@@ -1,7 +1,7 @@
 // Package sim runs whole ensembles of the pure core in one goroutine and in virtual time, breaks everything around them, and checks after every
 // step that what must hold does.
 //
-// One seed is one World: a configuration (how many members, which limits, which faults and how often), a list of faults, a stream of requests. All
+// One seed is one World: a configuration (how many members, whether quorums are majorities or, in one of six, of groups and weights, which limits, which faults and how often), a list of faults, a stream of requests. All
 // randomness comes from the seed, split into one generator per concern, so that a fault removed from the list does not shift the other draws. What
 // happens next is the least of a heap of events ordered by time and sequence number. The same seed therefore gives the same trace, event by event; a
 // hash of it is compared.
@@ -22,7 +22,8 @@
 //   - The store (store.go): what the disk must hold. Records become durable in order and some time after they were handed over, and then Persisted is
 //     told. A crash keeps any prefix of what was not yet told: which, says the log when it starts (recovery.go), or in the seeds without one, since it
 //     takes more than half as much CPU again, a draw. A wipe keeps nothing and begins a new incarnation; that, and damage, is done only while the voters that
-//     have not durably recorded that they count, this one included, leave a quorum of others.
+//     have not durably recorded that they count, this one included, leave a quorum of others: but for one seed of twenty, in which the ensemble may
+//     have to halt, and must never be wrong (beyond.go).
 //   - What is done beside the loop (offloop.go): older history is read from the log, which may be said to be gone or have a gap; the pieces of a snapshot are taken.
 //   - The shell (member.go): drains a queue of inputs into one Output and carries it out. A crash comes between two outputs or in the middle of one.
 //
@@ -56,6 +57,6 @@
 // elected was heard (hearing.go); E2, who votes for itself or asks to be led has on its disk all that it has written, and Z23, what is said of a birth
 // is (messages.go); DISK, what a start finds is what was told to be durable and a prefix of the rest, or said to be damaged (recovery.go), and what a log reads back is that (offloop.go);
 // PIECE, the pieces of a snapshot come in order; Z8 and Z16 hold for all that leaders send to learners, too (offloop.go); LIVE,
-// progress. Faults come by the clock (nemesis.go) or wait for a moment of the protocol (ambush.go). Counters tell what was reached (cover.go): a run that was
+// progress. Faults come by the clock (nemesis.go) or wait for a moment of the protocol (ambush.go). Counters tell what was reached (cover.go, reach.go): a run that was
 // too tame fails as well.
 package sim

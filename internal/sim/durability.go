@@ -31,6 +31,27 @@ func (w *World) nobodyLeadsWithout(z zab.Zxid, of func(quorum.ID) *store) {
 	}
 }
 
+// weighed counts a commit at which it mattered that quorums are not majorities.
+func (w *World) weighed(z zab.Zxid) {
+	if w.cfg.Groups == nil {
+		return
+	}
+	holds, light := 0, false
+	for _, n := range w.nodes[:w.cfg.Voters] {
+		if n.disk.mark.Counts && n.disk.holds(z) {
+			holds++
+		} else if !w.verifier.CanLead(n.id) {
+			light = true
+		}
+	}
+	if 2*holds <= w.cfg.Voters {
+		w.cover("committed by no majority")
+	}
+	if light {
+		w.cover("committed without a voter without weight")
+	}
+}
+
 // onDisks checks that a quorum that counts holds z durably, and has joined the epoch in which it is committed. A store that was wiped since counts as
 // lost with what it held: its acknowledgement was given for good, and wiped stores are a minority at each instant. checkDurability judges what is left.
 func (w *World) onDisks(n *node, z zab.Zxid, without quorum.ID) {

@@ -66,6 +66,7 @@ type trio struct {
 
 func newTrio(h *golden.Header, seed uint64) *trio {
 	c := newConfig(seed)
+	c.Groups, c.Weights, c.Beyond = nil, nil, 0
 	c.Voters, c.Observers, c.Bootstrap, c.Drift, c.Tick, c.InitLimit, c.SyncLimit = 3, 0, true, make([]int, 3), 50*ms, 10, 4
 	c.MaxTail, c.MaxInFlight, c.Window, c.MaxCounter = 1<<30, 64, 1<<20, 300
 	c.NetMin, c.NetMax, c.NetSlow, c.CtlLoss, c.DiskMin, c.DiskMax, c.DiskStall, c.Refuse, c.LoopDelay = 100*us, 300*us, 0, 0, 0, 200*us, 0, 0, 0

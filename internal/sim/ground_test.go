@@ -17,6 +17,7 @@ type ground struct {
 func on(t *testing.T, change func(*Config), play func(*ground)) {
 	t.Helper()
 	c := newConfig(3)
+	c.Groups, c.Weights, c.Beyond = nil, nil, 0
 	c.Voters, c.Observers, c.Bootstrap, c.Drift, c.Faults, c.DiskStall = 3, 0, true, make([]int, 7), [faultKinds]int{}, 0
 	c.NetSlow, c.CtlLoss, c.FrameLoss, c.FrameTwice, c.FrameSwap, c.FrameOld, c.Refuse = 0, 0, 0, 0, 0, 0, 0
 	c.Tick, c.Think, c.Clients, c.Reads, c.Syncs, c.MaxCounter, c.MaxInFlight = 50*ms, 50*ms, 2, 10, 5, 0, 64

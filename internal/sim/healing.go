@@ -135,7 +135,7 @@ func (w *World) behindCore(n *node) bool {
 		return true
 	}
 	for _, m := range w.nodes {
-		if !w.isLeft(m) && m.idx < w.cfg.Voters && m.disk.fresher(&n.image) && m.disk.fresher(&n.disk) {
+		if !w.isLeft(m) && w.verifier.CanLead(m.id) && m.disk.fresher(&n.image) && m.disk.fresher(&n.disk) {
 			return true
 		}
 	}

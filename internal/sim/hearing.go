@@ -58,6 +58,9 @@ func (w *World) electedByRight(n *node, role zab.Role) {
 	h := &n.watch.hearing
 	switch role {
 	case zab.Leading:
+		if !w.verifier.CanLead(n.id) {
+			w.fail("inv/E1", "member %d stands, and must not lead", n.id)
+		}
 		if !w.verifier.Contains(func(id quorum.ID) bool { return id == n.id || h.votes(id, n.id) }) {
 			w.fail("inv/E1", "member %d stands without the votes of a quorum on its present links", n.id)
 		}

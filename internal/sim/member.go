@@ -247,6 +247,7 @@ func (n *node) carryOut(w *World) {
 	w.offLoop(n, out)
 	failed := out.Failed
 	if crash {
+		w.count(fCrashMiddle)
 		w.cover("crash in the middle of an output")
 		w.down(n, n.after)
 		return
@@ -318,8 +319,10 @@ func (w *World) down(n *node, then int) {
 	w.hangUpAll(n)
 	n.drive.stalled = 0
 	w.fall(n, then == thenNoPower)
-	if then == thenWipe && w.mayWipe(n) {
+	if then == thenWipe && w.mayLose(n) {
+		w.losing(n)
 		w.count(fWipe)
+		w.cover("wipe")
 		w.loseDisk(n, zab.Mark{})
 	}
 	n.m, n.view, n.held, n.status = nil, nil, nil, core.Status{}

@@ -52,10 +52,12 @@ func (w *World) sent(n *node, s *core.Send) {
 		}
 	case *zab.FollowerInfo:
 		n.watch.session = x.Session
+		n.watch.reaching.ended()
 		if d.mark != n.image.mark || d.last() != n.image.last() {
 			w.fail("inv/E2", "member %d asks to be led with %v and %+v; durable are %v and %+v", n.id, n.image.last(), n.image.mark, d.last(), d.mark)
 		}
 	case *election.Notification:
+		n.watch.looks(x)
 		if v := x.Vote; x.State == election.Looking && !x.Ask && v.Leader == n.id && (d.mark.Joined < v.Epoch || !d.holds(v.Zxid)) {
 			w.fail("inv/E2", "member %d votes for itself with %v, durable are %v and %+v", n.id, v, d.last(), d.mark)
 		}
@@ -81,11 +83,6 @@ func (w *World) sent(n *node, s *core.Send) {
 			default:
 				w.cover("EMPTY")
 			}
-		}
-	case *zab.Propose:
-		l := w.nodes[s.To-1]
-		if l.up && l.m.Zab().Role() != zab.Looking && !l.m.Zab().Established() && x.Commit > l.m.Zab().Committed() {
-			w.cover("commit between NEWLEADER and UPTODATE")
 		}
 	case *zab.Handover:
 		w.cover("handover")

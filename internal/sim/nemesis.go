@@ -103,21 +103,13 @@ func (w *World) act(a Action) {
 			return
 		}
 		if a.Kind == fCrashMiddle {
-			n.crashIn, n.after = 1+r.IntN(6), pick(r, thenRestart, thenRestart, thenWipe)
-			w.count(fCrashMiddle)
+			n.crashIn, n.after = 1+r.IntN(6), pick(r, thenRestart, thenRestart, thenWipe) // counted when it comes
 			return
 		}
 		w.count(fCrash)
-		if then == thenWipe && w.mayWipe(n) {
-			w.cover("wipe")
-		}
 		w.down(n, then)
 	case fPowerAll:
-		w.count(fPowerAll)
-		w.cover("power loss of all")
-		for _, m := range w.nodes {
-			w.down(m, thenNoPower)
-		}
+		w.powerLoss()
 	case fPause:
 		w.stop(n, a.Dur)
 	case fClock:
@@ -146,7 +138,7 @@ func (w *World) act(a Action) {
 			n.drive.stalled = w.now + a.Dur
 		}
 	case fDamage:
-		if !n.drive.model() && w.mayWipe(n) {
+		if !n.drive.model() && w.mayLose(n) {
 			w.count(fDamage)
 			n.drive.hurt = a.X | 1
 			if n.up {

@@ -96,11 +96,16 @@ func (w *World) settled() bool {
 		if !n.up || !n.status.Ready || n.m.Zab().Epoch() != l.m.Zab().Epoch() {
 			return false
 		}
-		if n.idx < w.cfg.Voters && !n.m.Zab().Durable().Counts && w.cfg.Voters >= 3 {
+		if w.verifier.Votes(n.id) && !n.m.Zab().Durable().Counts && w.spares(n) {
 			return false
 		}
 	}
 	return true
+}
+
+// spares reports whether the others are a quorum without n: only they can bring back a voter that is blank.
+func (w *World) spares(n *node) bool {
+	return w.verifier.Contains(func(id quorum.ID) bool { return id != n.id })
 }
 
 // equal reports whether all calls are answered and everybody has applied the whole history.
@@ -115,6 +120,17 @@ func (w *World) equal() bool {
 }
 
 func (w *World) checkPhase() {
+	if w.phase < phaseQuiet && w.halted() {
+		switch long := w.now - w.healed; {
+		case long < 2*w.cfg.timeout(): // what was on its way may come first
+			w.frozen = w.still()
+		case long > 8*w.cfg.timeout():
+			w.halts()
+			return
+		}
+		w.push(event{at: w.now + w.cfg.Tick/2, kind: evCheck})
+		return
+	}
 	done := false
 	switch w.phase {
 	case phaseCore:

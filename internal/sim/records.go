@@ -42,6 +42,9 @@ func (w *World) issued(n *node, r *zab.Record) {
 			w.moment(n, atReadmit)
 		}
 	case zab.RecordTrunc:
+		if n.watch.torn {
+			w.cover("TRUNC after a DIFF that was cut short")
+		}
 		if z := n.sm.outstanding(); z > r.Zxid {
 			w.fail("inv/Z16", "member %d cuts its log behind %v and still judges by %v", n.id, r.Zxid, z)
 		}
@@ -101,6 +104,7 @@ func (w *World) durable(n *node, r *zab.Record) {
 			w.cover("blank member counts again")
 		}
 		w.counting.born = w.counting.born || r.Mark.Born
+		w.sameEnsemble(n, r.Mark)
 		w.counting.promised = max(w.counting.promised, r.Mark.Promised)
 		w.marked(n, mark, r.Mark)
 	}

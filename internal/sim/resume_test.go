@@ -12,6 +12,7 @@ import (
 // state has mostly changed by then.
 func TestPartOfEarlierRun(t *testing.T) {
 	c := newConfig(1)
+	c.Groups, c.Weights, c.Beyond = nil, nil, 0
 	c.Voters, c.Observers, c.Bootstrap, c.Drift, c.Warm, c.Chaos = 3, 0, true, make([]int, 3), 1000*s, 1000*s
 	c.Segment, c.KeepEvery, c.MaxTail, c.ReadsLog, c.ChunkSize, c.Window = 4096, 0, 256, false, 4096, 1<<20
 	c.Clients, c.Watchers = 0, 0

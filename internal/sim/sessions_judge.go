@@ -26,12 +26,12 @@ type seat struct {
 	generation uint32
 	timeout    Time
 	own        bool
-	guest      *guest // nil: nobody's
-	began      Time   // when the member told of it
-	until      Time   // its context lasts until then, if nothing more is confirmed
-	lapsed     bool   // its context has ended
-	givenUp    bool   // the member was told that it renews it no more
-	epoch      uint32 // in which it was renewed last
+	guest      *guest    // nil: nobody's
+	began      Time      // when the member told of it
+	until      Time      // its context lasts until then, if nothing more is confirmed
+	lapsed     bool      // its context has ended
+	givenUp    bool      // the member was told that it renews it no more
+	leader     quorum.ID // under which it was renewed last
 }
 
 // alive tells whether whoever holds the session may believe that it lives.
@@ -115,6 +115,9 @@ func (w *World) sessionCommitted(z zab.Zxid, data []byte) {
 	if t.Opens {
 		w.cover("session opened")
 	}
+	if x := w.ref.sessions[t.Moves]; x != nil && x.lines[x.generation-1].waits(func(k *call) bool { return k.guest != nil }) {
+		w.cover("session moved with a call under way where it was")
+	}
 	if t.Ends == 0 {
 		return
 	}
@@ -132,6 +135,9 @@ func (w *World) sessionCommitted(z zab.Zxid, data []byte) {
 		}
 	case !t.Opens:
 		w.cover("session closed")
+	}
+	if x.line.waits(ephemeral) {
+		w.cover("session ended with a create under way")
 	}
 	if x.took > 0 {
 		w.cover("ephemerals gone with their session")
@@ -205,11 +211,11 @@ func (w *World) sessionNews(n *node, news []core.SessionNews) {
 			w.sessionBegins(n, v, x)
 		case core.SessionRenewed:
 			w.cover("session renewed")
-			if a.epoch != n.status.Epoch && n.status.Epoch != 0 {
-				if a.epoch != 0 {
+			if l := n.status.Leader; l != a.leader && l != 0 { // a leader that renews its epoch is the same
+				if a.leader != 0 {
 					w.cover("renewed across a change of leader")
 				}
-				a.epoch = n.status.Epoch
+				a.leader = l
 			}
 			w.lasts(a, Time(v.Since))
 			w.oneHolder(a)
@@ -235,7 +241,7 @@ func (w *World) sessionBegins(n *node, v *core.SessionNews, x *tenure) {
 	if v.Timeout != x.timeout || int(v.Generation) >= len(x.lines) {
 		w.fail("inv/C3", "member %d tells of session %x: %+v, the reference says %+v", n.id, x.id, *v, *x)
 	}
-	a := &seat{n: n, run: n.run, began: w.now, session: v.Session, generation: v.Generation, timeout: Time(v.Timeout) * ms, own: v.What == core.SessionOpened, epoch: n.status.Epoch}
+	a := &seat{n: n, run: n.run, began: w.now, session: v.Session, generation: v.Generation, timeout: Time(v.Timeout) * ms, own: v.What == core.SessionOpened, leader: n.status.Leader}
 	n.serves[a.session] = a
 	if a.own {
 		w.lasts(a, Time(v.Since))

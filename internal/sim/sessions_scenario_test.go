@@ -24,6 +24,7 @@ func TestSessionScenarios(t *testing.T) {
 // calm is three members with clients that have sessions, on which nothing fails.
 func calm(seed uint64) *World {
 	c := newConfig(seed)
+	c.Groups, c.Weights, c.Beyond = nil, nil, 0
 	c.Voters, c.Observers, c.Bootstrap, c.Drift, c.Tick, c.InitLimit, c.SyncLimit = 3, 0, true, []int{0, 40, -40}, 50*ms, 10, 5
 	c.MaxTail, c.MaxInFlight, c.Window, c.MaxCounter, c.MaxApply = 1<<20, 64, 1<<20, 0, 0
 	c.NetMin, c.NetMax, c.NetSlow, c.CtlLoss, c.DiskMin, c.DiskMax, c.DiskStall, c.Refuse, c.LoopDelay = 100*us, 300*us, 0, 0, 0, 200*us, 0, 0, 0

@@ -24,6 +24,7 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, writ
 	}
 	v.leader = z.Leader()
 	w.inSession(n, from, msg, was, followed, writes, sends)
+	w.reaches(n, from, msg, was)
 	if c := z.Committed(); c != v.committed || v.at < 0 {
 		w.commits(n, c, input, from, was, followed)
 	}
@@ -56,8 +57,8 @@ func (w *World) stepped(n *node, input core.Input, from quorum.ID, msg any, writ
 // changed checks a change of role or epoch.
 func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 	v, z := &n.watch, n.m.Zab()
-	if v.role == zab.Leading && v.est && role == zab.Looking {
-		w.cover("leader lost quorum")
+	if v.role == zab.Leading && role == zab.Looking {
+		w.coverLoss(n)
 	}
 	if role != v.role || epoch != v.epoch {
 		v.since, v.appliedHere = v.ticks, false
@@ -65,9 +66,13 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 	if v.role == zab.Looking {
 		w.electedByRight(n, role)
 	}
+	if v.role == zab.Looking && v.rounds[1] > v.rounds[0] {
+		w.cover("election of several rounds")
+	}
 	if role == zab.Looking {
 		clear(v.said)
 	}
+	v.rounds = [2]uint64{}
 	switch {
 	case role == zab.Leading && v.role != zab.Leading:
 		w.moment(n, atStand)
@@ -82,6 +87,9 @@ func (w *World) changed(n *node, role zab.Role, epoch uint32, est bool) {
 	}
 	if role == zab.Leading && est && !(v.role == zab.Leading && v.est && v.epoch == epoch) {
 		w.cover("leader established")
+		if w.cfg.Groups != nil {
+			w.cover("leader established by groups")
+		}
 		if v.led != 0 && v.led != epoch {
 			w.cover("epoch renewed in place")
 			if last := n.image.lastOf(v.led); w.cfg.MaxCounter == 0 || last.Counter() < w.cfg.MaxCounter {
@@ -136,16 +144,13 @@ func (w *World) contact(n *node, role zab.Role, epoch uint32, est bool) {
 // observeCrash counts what a crash interrupts.
 func (w *World) observeCrash(n *node) {
 	w.note(n, "DOWN")
-	z := n.m.Zab()
 	if len(n.disk.pending) > 0 {
 		w.cover("crash with records lost")
 	}
 	if !n.disk.mark.Born {
 		w.cover("crash during birth")
 	}
-	if z.Role() != zab.Looking && !z.Established() {
-		w.cover("crash between steps of sync")
-	}
+	w.coverStep(n)
 	if n.disk.mark.Promised > n.disk.mark.Joined {
 		w.cover("epoch promised, never joined")
 	}

@@ -36,6 +36,7 @@ type World struct {
 	entered  Time   // when the phase began
 	limit    Time   // of the phase, moved by progress
 	end      Time   // of the phase, whatever goes on
+	frozen   standstill
 	sum      uint64 // of what was applied when it was set
 	quiet    bool   // clients ask for nothing more
 	maxData  int
@@ -136,7 +137,7 @@ func newWorld(seed uint64, o Options) *World {
 		m := &node{id: quorum.ID(i + 1), idx: i, drift: w.cfg.Drift[i], inc: w.incarnation(), clients: make([]caller, w.cfg.Clients)}
 		m.watch.heard, m.watch.hearing = make([]int, n), newHearing(n, w.cfg.Voters)
 		if w.cfg.Bootstrap {
-			w.counting.born = true
+			w.counting.born, w.counting.ensemble = true, ensemble
 			m.disk.mark = zab.Mark{Ensemble: ensemble, Member: m.id, Incarnation: m.inc, Counts: true, Born: true}
 		}
 		m.drive = newDrive(m.id, &w.cfg, w.media, func() time.Duration { return time.Duration(w.now) })
