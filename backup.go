@@ -99,7 +99,7 @@ func (b *backups) take(ctx context.Context, h *host) (state, error) {
 			s.reader.Close()
 		}
 	}
-	return state{}, context.Cause(ctx)
+	return state{}, ctx.Err()
 }
 
 // all returns those who wait, who do so no more.

@@ -79,7 +79,7 @@ func TestBackupDirHasTheTail(t *testing.T) {
 		d.stopAll()
 		backup, z := d.backupDir(l)
 		if z <= before {
-			t.Fatalf("%v of %v", z, before)
+			t.Fatalf("the backup is of %v, and the log goes to what was proposed after %v", z, before)
 		}
 		d.net.Heal()
 		for id := range d.nodes {

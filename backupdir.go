@@ -109,7 +109,7 @@ func replay(ctx context.Context, sm *core.Znodes, entries []zab.Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return ctx.Err()
 		}
 		if e.Kind != zab.EntryData {
 			sm.Advance(e.Zxid)

@@ -38,7 +38,7 @@ func Bootstrap(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("ensemble: bootstrap: %w", err)
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("ensemble: bootstrap: %w", context.Cause(ctx))
+		return fmt.Errorf("ensemble: bootstrap: %w", ctx.Err())
 	}
 	mark := zab.Mark{Ensemble: derivedID("bootstrap", cfg.Name, cfg.Members, nil), Born: true}
 	for _, m := range cfg.Members {

@@ -252,8 +252,10 @@ func TestBootstrapCrashes(t *testing.T) {
 			defer n.Close()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			_, err = n.Create(ctx, "/a", nil, 0)
-			return err
+			if _, err = n.Create(ctx, "/a", nil, 0); err != nil {
+				return fmt.Errorf("called whole, and cannot serve: %w", err)
+			}
+			return nil
 		})
 		if err != nil || again == 0 || whole == 0 {
 			t.Errorf("bootstrapped again %d times, whole %d times: %v", again, whole, err)

@@ -18,27 +18,27 @@ const (
 	write callKind = iota
 	syncing
 	transfer
-	opening  // or resuming a session
+	opening  // a session, or resuming one
 	giveUp   // a session; the machine does not answer
 	leaveOff // opens no session of the node itself any more; the same
-	reap     // a write of the node itself
+	reap     // a write of the node's goroutine itself; it is in no queue
 )
 
 // The life of a call. Each step is taken by compare-and-swap, so a caller that leaves and the node's goroutine never both have it.
 const (
 	waiting  uint32 = iota // in the queue: nothing has happened
-	handed                 // stepped into the machine
+	handed                 // stepped into the machine, or about to be; giveUp and leaveOff stay so
 	answered               // the answer is in the call
 	left                   // its caller has gone: whoever has it drops it
 )
 
-// call is a write, sync or transfer on its way. Its fields are the caller's until it is queued, the node's goroutine's until it is answered,
-// and the caller's again.
+// call is a request to the machine on its way: a caller's, or one that the node tells itself (see tell, reap), for which mostly nobody waits. Its fields are
+// the caller's until it is queued, the node's goroutine's until it is answered, and the caller's again.
 type call struct {
 	state   atomic.Uint32
 	kind    callKind
 	resumes bool // opening: a session that exists
-	kept    bool // by a Pending: done is closed, not sent to, and the call is not used again
+	kept    bool // by a Pending, or made for one use: done is closed, not sent to, and the call is not used again
 	to      ID
 	s       *Session  // that it is made on, nil: whatever is the node's own; of an opening, what it led to
 	handed  time.Time // opening: to the machine
@@ -48,6 +48,14 @@ type call struct {
 	zxid    Zxid
 	err     error
 	done    chan struct{}
+}
+
+// counts is what the call is in Status.InFlight. What no answer is expected to does not count.
+func (c *call) counts() int64 {
+	if c.kind == giveUp || c.kind == leaveOff {
+		return 0
+	}
+	return 1
 }
 
 // finish gives the answer that is in the call, unless the caller has gone. Called by whoever the call was handed to.
@@ -182,7 +190,7 @@ func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 	if c.state.CompareAndSwap(waiting, left) {
 		h.inFlight.Add(-1)
 		h.stats.abandoned.Add(1)
-		return false, errors.Join(context.Cause(ctx), ErrNoQuorum)
+		return false, errors.Join(ctx.Err(), ErrNoQuorum)
 	}
 	if !c.state.CompareAndSwap(handed, left) {
 		<-c.done // it is being answered at this moment
@@ -190,16 +198,16 @@ func (h *host) await(ctx context.Context, c *call) (ok bool, err error) {
 	}
 	h.stats.abandoned.Add(1)
 	if c.kind == write || c.kind == opening {
-		return false, errors.Join(context.Cause(ctx), ErrUncertain)
+		return false, errors.Join(ctx.Err(), ErrUncertain)
 	}
-	return false, context.Cause(ctx)
+	return false, ctx.Err()
 }
 
 // do enqueues c, waits and gives c back to the pool, unless it was left.
 func (h *host) do(ctx context.Context, c *call) (result core.Result, z Zxid, err error) {
 	if ctx.Err() != nil {
 		h.giveBack(c)
-		return result, 0, errors.Join(context.Cause(ctx), ErrNoQuorum)
+		return result, 0, errors.Join(ctx.Err(), ErrNoQuorum)
 	}
 	if err := h.enqueue(c); err != nil {
 		h.giveBack(c)
@@ -235,14 +243,14 @@ func (p *Pending) Wait(ctx context.Context) (Result, error) {
 		case <-ctx.Done():
 			if !c.state.CompareAndSwap(waiting, left) {
 				if c.state.Load() == handed {
-					return Result{}, errors.Join(context.Cause(ctx), ErrUncertain)
+					return Result{}, errors.Join(ctx.Err(), ErrUncertain)
 				}
 				<-c.done // it is answered, or withdrawn by another Wait, at this moment
 				break
 			}
 			p.h.inFlight.Add(-1)
 			p.h.stats.abandoned.Add(1)
-			c.err = errors.Join(context.Cause(ctx), ErrNoQuorum)
+			c.err = errors.Join(ctx.Err(), ErrNoQuorum)
 			close(c.done)
 		}
 	}

@@ -94,13 +94,13 @@ func (h *host) reader(ctx context.Context) (*datatree.Tree, error) {
 	if h.serves.Load() {
 		return h.tree.Load(), nil
 	}
-	if h.impaired.Load() {
-		return nil, ErrImpaired
-	}
 	select {
 	case <-h.done:
 		return nil, h.closedErr()
 	default:
+	}
+	if h.impaired.Load() {
+		return nil, ErrImpaired
 	}
 	select {
 	case <-h.served:
@@ -108,7 +108,7 @@ func (h *host) reader(ctx context.Context) (*datatree.Tree, error) {
 	case <-h.done:
 		return nil, h.closedErr()
 	case <-ctx.Done():
-		return nil, errors.Join(context.Cause(ctx), ErrNoQuorum)
+		return nil, errors.Join(ctx.Err(), ErrNoQuorum)
 	}
 }
 
@@ -312,7 +312,7 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 		}
 		c.s, who = x.s, x.s.caller()
 	}
-	for _, op := range ops {
+	for i, op := range ops {
 		switch o := op.(type) {
 		case CreateOp:
 			size += len(o.Path) + len(o.Data) + 24 + datatree.ACLSize(o.ACL)
@@ -324,10 +324,20 @@ func (x client) encode(c *call, multi bool, ops ...Op) (err error) {
 			size += len(o.Path) + 24
 		case CheckOp:
 			size += len(o.Path) + 32
+		case datatree.ReapOp, datatree.CloseSessionOp: // those of a node itself: they would take what a session holds
+			name, path := datatree.NameOf(op)
+			if !multi {
+				i = -1
+			}
+			return &OpError{Op: name, Path: path, Index: i, Err: ErrBadArguments}
 		}
 	}
 	if size > min(4*h.cfg.MaxData, mostRequest)+requestSlack {
-		return &OpError{Op: "multi", Index: -1, Err: ErrTooLarge}
+		large := &OpError{Op: "multi", Index: -1, Err: ErrTooLarge}
+		if !multi {
+			large.Op, large.Path = datatree.NameOf(ops[0])
+		}
+		return large
 	}
 	if cap(c.payload) < size {
 		c.payload = make([]byte, 0, size)

@@ -110,8 +110,10 @@ type ConfigError struct {
 	Err   error  // what is wrong with it; for Members it may wrap a *quorum.ConfigError
 }
 
+// Error names the field, and what is wrong with it.
 func (e *ConfigError) Error() string { return "config: " + e.Field + ": " + e.Err.Error() }
 
+// Unwrap returns Err.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 // What a ConfigError may wrap, besides the errors of package quorum.

@@ -370,6 +370,61 @@ func TestDiskStalls(t *testing.T) {
 	})
 }
 
+// Much waits for a slow disk. Close waits for what the disk is at, and not for the rest, which is dropped like what a crash loses.
+func TestCloseDoesNotWaitForABacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := vfs.NewMemory()
+		open := func() *ensemble.Node {
+			n := must[*ensemble.Node](t)(ensemble.Open(disk.With(t.Context(), disk.Disk{FS: m}), ensemble.Config{ID: 1, Members: []ensemble.Member{{ID: 1}}, Dir: "/data"}))
+			t.Cleanup(func() { n.Close() })
+			if err := n.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		n := open()
+		const takes = 200 * time.Millisecond // a leader whose disk takes SyncLimit ticks would give up
+		var syncs atomic.Int64
+		m.SetHook(func(o vfs.Op) *vfs.Fault {
+			if o.Kind == vfs.OpSync {
+				syncs.Add(1)
+				<-time.After(takes)
+			}
+			return nil
+		})
+		var all []*ensemble.Pending
+		for i := range 40 {
+			all = append(all, n.Submit(ensemble.CreateOp{Path: fmt.Sprintf("/%02d", i), Data: make([]byte, 1<<20)}))
+			if i == 0 {
+				synctest.Wait() // the first goes alone, and what comes meanwhile is one batch
+			}
+		}
+		if _, err := all[0].Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(takes / 2)
+		begin, was := time.Now(), syncs.Load()
+		n.Close()
+		if took := time.Since(begin); took > 4*takes || syncs.Load() > was+3 { // the rest of a batch, and the marks of a clean end
+			t.Errorf("Close took %v, and %d syncs", took, syncs.Load()-was)
+		}
+		m.SetHook(nil)
+		acked := 0
+		for ; acked < len(all); acked++ {
+			if _, err := all[acked].Wait(t.Context()); err != nil {
+				if !errors.Is(err, ensemble.ErrClosed) || !errors.Is(err, ensemble.ErrUncertain) {
+					t.Error(err)
+				}
+				break
+			}
+		}
+		n = open()
+		if have := must[[]string](t)(n.Children(t.Context(), "/")); len(have)-1 < acked || len(have)-1 > 20 {
+			t.Errorf("%d znodes, and %d were acknowledged", len(have)-1, acked)
+		}
+	})
+}
+
 func TestDirectoryOfSomebodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, nil)

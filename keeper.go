@@ -110,7 +110,7 @@ func (n *Node) Snapshot(ctx context.Context) (Zxid, error) {
 	case k := <-c:
 		return k.info.Zxid, k.err
 	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+		return 0, ctx.Err()
 	}
 }
 

@@ -103,6 +103,46 @@ func TestOpenRefusals(t *testing.T) {
 	}
 }
 
+// Who opens a node with the transport of another is refused, and the other goes on: it hears its peers, and can be led by them.
+func TestOpenOfAUsedTransport(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := transport.NewMemory()
+		three := []ensemble.Member{{ID: 1}, {ID: 2}, {ID: 3}}
+		used := net.Peer(1)
+		var nodes []*ensemble.Node
+		for _, m := range three {
+			tr := net.Peer(m.ID)
+			if m.ID == 1 {
+				tr = used
+			}
+			n := must[*ensemble.Node](t)(ensemble.Open(t.Context(), ensemble.Config{ID: m.ID, Members: three, Transport: tr}))
+			defer n.Close()
+			nodes = append(nodes, n)
+		}
+		if err := nodes[0].Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []ensemble.ID{1, 2} {
+			if _, err := ensemble.Open(t.Context(), ensemble.Config{ID: id, Members: three, Transport: used}); !errors.Is(err, transport.ErrStarted) {
+				t.Errorf("as member %d: %v", id, err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := nodes[0].Sync(ctx); err != nil {
+			t.Error(err)
+		}
+		// Any other failed Start leaves a transport that nobody else has: it is closed.
+		spare := net.Peer(1)
+		if _, err := ensemble.Open(t.Context(), ensemble.Config{ID: 1, Members: three, Transport: spare}); !errors.Is(err, transport.ErrInUse) {
+			t.Error(err)
+		}
+		if err := spare.Start(1, nil); !errors.Is(err, transport.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
 // Close returns from any state, within virtual time of zero, answers what waits and leaves nothing: synctest.Test fails when a goroutine is left.
 func TestCloseAtEachPhase(t *testing.T) {
 	closed := func(t *testing.T, n *ensemble.Node) {
@@ -293,6 +333,25 @@ func TestWithdrawn(t *testing.T) {
 	})
 }
 
+// What a node has told itself, such as that its session is given up, waits in the queue with the calls, and is none.
+func TestGivenUpIsNotInFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := ensembletest.New(t, 3)
+		n := c.Node(c.WaitLeader())
+		s := n.Session()
+		c.Isolate(c.Leader())
+		<-s.Context().Done()
+		synctest.Wait()
+		if n.Status().Ready || n.Status().InFlight != 0 {
+			t.Fatalf("%+v", n.Status())
+		}
+		n.Close()
+		if f := n.Status().InFlight; f != 0 {
+			t.Errorf("%d calls are in flight", f)
+		}
+	})
+}
+
 func TestOverloaded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := ensembletest.New(t, 3, func(cfg *ensemble.Config) { cfg.MaxInFlight = 10 })
@@ -352,7 +411,7 @@ func TestManyCyclesLeaveNoGoroutine(t *testing.T) {
 	t.Fatalf("%d goroutines left:\n%s", len(left), strings.Join(left, "\n\n"))
 }
 
-// The program that the README shows is example_hello_test.go, but for its name and what is around it.
+// The program that the README shows is example_test.go, but for its name and what is around it.
 func TestHelloIsTheReadmes(t *testing.T) {
 	readme := must[[]byte](t)(os.ReadFile("README.md"))
 	_, rest, ok := strings.Cut(string(readme), "```go\n")

@@ -458,7 +458,7 @@ func (h *host) end() {
 		err := c.ended(h.failed) // it depends on whether the call was handed over, which the claim makes one forget
 		ours := c.claim()
 		if ours || i >= len(queued) { // who leaves the queue counts itself out
-			h.inFlight.Add(-1)
+			h.inFlight.Add(-c.counts())
 		}
 		if ours {
 			c.err = err

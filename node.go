@@ -26,7 +26,8 @@ import (
 type Node struct{ client }
 
 // Open starts a member. It returns long before the member can serve: see Ready. Every fault of cfg is reported, as *ConfigErrors joined by
-// errors.Join. The node owns cfg.Transport from then on, also when Open fails after having started it.
+// errors.Join. The node owns cfg.Transport from then on: it closes it, also when it cannot be started. Only one that has been started already stays whose it is, such
+// as another node's: Open fails with transport.ErrStarted.
 //
 // With Config.Dir it reads that directory first, which ctx bounds only between its steps, and fails with a *DirError if it cannot be used.
 //
@@ -37,7 +38,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("ensemble: %w", err)
 	}
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("ensemble: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("ensemble: %w", ctx.Err())
 	}
 	cfg = cfg.withDefaults()
 	h, err := newHost(ctx, cfg)
@@ -46,7 +47,10 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	if h.tr != nil {
 		if err := h.tr.Start(cfg.ID, handler{h}); err != nil {
-			return nil, fmt.Errorf("ensemble: transport: %w", errors.Join(err, h.tr.Close(), h.closeDisk()))
+			if !errors.Is(err, transport.ErrStarted) { // then it is another's
+				err = errors.Join(err, h.tr.Close())
+			}
+			return nil, fmt.Errorf("ensemble: transport: %w", errors.Join(err, h.closeDisk()))
 		}
 		addrs := make(map[ID]string, len(h.cfg.Members))
 		for _, m := range h.cfg.Members {
@@ -126,7 +130,7 @@ func newHost(ctx context.Context, cfg Config) (*host, error) {
 	h.initLoop(f, state, disk.Of(ctx).Tail)
 	err := h.m.Err()
 	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+		err = ctx.Err()
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.closeDisk())
@@ -187,7 +191,7 @@ func (n *Node) Ready(ctx context.Context) error {
 		case <-c.next:
 		case <-opened:
 		case <-ctx.Done():
-			err := errors.Join(context.Cause(ctx), ErrNoQuorum)
+			err := errors.Join(ctx.Err(), ErrNoQuorum)
 			if c.Reason == Impaired {
 				err = errors.Join(err, ErrImpaired)
 			}
@@ -217,7 +221,7 @@ func (n *Node) Await(ctx context.Context, z Zxid) error {
 		return h.closedErr()
 	case <-ctx.Done():
 		h.waiters.remove(ch)
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 }
 
@@ -336,7 +340,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	case <-*h.idle.Load():
 	case <-h.done:
 	case <-ctx.Done():
-		err = context.Cause(ctx)
+		err = ctx.Err()
 	}
 	if err == nil && n.Status().Ready {
 		h.endOwn(ctx)
@@ -373,8 +377,9 @@ func (h *host) endOwn(ctx context.Context) {
 		return
 	}
 	c := &call{kind: write, kept: true, done: make(chan struct{}), s: s, payload: core.AppendClose(nil)}
-	h.tell(c)
-	_, _ = h.await(ctx, c) // it expires by itself
+	if h.tell(c) {
+		_, _ = h.await(ctx, c) // it expires by itself
+	}
 }
 
 // Close ends the node at once; to the others it looks like a crash. When it returns there is no goroutine left. Calls under way

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/ensemble-go/ensemble"
+	"github.com/ensemble-go/ensemble/datatree"
 	"github.com/ensemble-go/ensemble/ensembletest"
 )
 
@@ -561,4 +563,50 @@ func TestParseZxid(t *testing.T) {
 			t.Errorf("%q is %v", s, z)
 		}
 	}
+}
+
+// What the compiler takes for an Op and is none is refused by a word of what to do, and one that is too large by name, however large.
+func TestRefusedBeforeTheyAreSent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		n := ensembletest.New(t, 1).Node(1)
+		huge := make([]byte, 5<<20) // beyond a request; MaxData is 1 MiB
+		var none *ensemble.SetOp
+		for name, x := range map[string]struct {
+			ops  []ensemble.Op
+			want ensemble.OpError // outside a Multi; in one, at the end of it
+			is   error
+			text string
+		}{
+			"pointer":         {[]ensemble.Op{&ensemble.CreateOp{Path: "/a"}}, ensemble.OpError{Op: "create", Path: "/a"}, ensemble.ErrBadArguments, "op of type *datatree.CreateOp: pass the value"},
+			"pointer to none": {[]ensemble.Op{none}, ensemble.OpError{Op: "set"}, ensemble.ErrBadArguments, "op of type *datatree.SetOp: pass the value"},
+			"none":            {[]ensemble.Op{nil}, ensemble.OpError{Op: "op"}, ensemble.ErrBadArguments, "op is nil"},
+			"embedded":        {[]ensemble.Op{struct{ ensemble.CheckOp }{}}, ensemble.OpError{Op: "op"}, ensemble.ErrBadArguments, "op of unknown type struct { datatree.CheckOp }"},
+			"the reaper's":    {[]ensemble.Op{datatree.ReapOp{Path: "/a"}}, ensemble.OpError{Op: "reap", Path: "/a"}, ensemble.ErrBadArguments, "bad arguments"},
+			"a session's end": {[]ensemble.Op{datatree.CloseSessionOp{Session: uint64(n.Session().ID())}}, ensemble.OpError{Op: "closeSession"}, ensemble.ErrBadArguments, "bad arguments"},
+			"large":           {[]ensemble.Op{ensemble.SetOp{Path: "/a", Data: huge[:2<<20]}}, ensemble.OpError{Op: "set", Path: "/a"}, ensemble.ErrTooLarge, "too large"},
+			"huge":            {[]ensemble.Op{ensemble.SetOp{Path: "/a", Data: huge}}, ensemble.OpError{Op: "set", Path: "/a"}, ensemble.ErrTooLarge, "too large"},
+			"long path":       {[]ensemble.Op{ensemble.DeleteOp{Path: string(huge)}}, ensemble.OpError{Op: "delete", Path: string(huge)}, ensemble.ErrTooLarge, "too large"},
+		} {
+			is := func(how string, err error, want ensemble.OpError) {
+				t.Helper()
+				e, ok := errors.AsType[*ensemble.OpError](err)
+				if !ok || !errors.Is(err, x.is) || !strings.HasSuffix(err.Error(), x.text) {
+					t.Errorf("%s: %s: %.200v", name, how, err)
+				} else if e.Op != want.Op || e.Path != want.Path || e.Index != want.Index {
+					t.Errorf("%s: %s: %q %.20q %d", name, how, e.Op, e.Path, e.Index)
+				}
+			}
+			outside := x.want
+			outside.Index = -1
+			is("Do", second(n.Do(ctx, x.ops[0])), outside)
+			is("Submit", second(n.Submit(x.ops[0]).Wait(ctx)), outside)
+			multi := x.want
+			multi.Index = 1
+			if name == "huge" || name == "long path" { // the request as a whole
+				multi = ensemble.OpError{Op: "multi", Index: -1}
+			}
+			is("Multi", second(n.Multi(ctx, ensemble.CheckOp{Path: "/"}, x.ops[0])), multi)
+		}
+	})
 }

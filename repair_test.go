@@ -101,7 +101,7 @@ func (d *disks) readies(paths []string, ids ...ensemble.ID) {
 	}
 }
 
-// damagedDirectories are what a start finds wrong, each with its name in the programme of tests.
+// damagedDirectories are what a start finds wrong, with the names of internal/sim/catalogue_test.go.
 var damagedDirectories = map[string]struct {
 	snapshots bool // there are some
 	where     string
@@ -281,6 +281,9 @@ func TestTooManyDamaged(t *testing.T) {
 		}
 
 		d.nodes[2].Close()
+		if _, _, err := d.nodes[2].Exists(t.Context(), paths[0]); !errors.Is(err, ensemble.ErrClosed) || errors.Is(err, ensemble.ErrImpaired) {
+			t.Errorf("closed while it is impaired: %v", err)
+		}
 		m := d.disk[2]
 		evidence := ""
 		if err := m.MkdirAll("/old"); err != nil {
@@ -430,7 +433,7 @@ func TestDamagedDirectoryIsRefused(t *testing.T) {
 func TestPowerLossAtEachStepOfARepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisks(t, func(c *ensemble.Config) { c.SnapshotsKept = 1 })
-		paths := d.fill(d.nodes[1], "/a", 30, 500)
+		paths := d.fill(d.nodes[1], "/a", 60, 500) // more than one segment, of which the first goes
 		d.snapshot(1, 2, 3)
 		d.stopAll()
 		was := d.hurt(1, func(m *vfs.Memory) error { return m.FlipBit(ends(m, ".snap")[0], 8*600) })
@@ -542,7 +545,7 @@ func TestDamagedIdentityFoundsNothing(t *testing.T) {
 				<-time.After(time.Minute)
 				for id := ensemble.ID(1); id <= 3 && opened > 0; id++ {
 					if s := d.nodes[id].Status(); s.Ready || s.Role == ensemble.Leading {
-						t.Errorf("member %d: %+v", id, s)
+						t.Errorf("member %d takes part in a birth: %+v", id, s)
 					}
 				}
 			})

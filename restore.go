@@ -186,7 +186,7 @@ func copyBackup(ctx context.Context, in *snapshot.Reader, w *snapshot.Writer) er
 	l := core.NewLoader(mostData)
 	for {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return ctx.Err()
 		}
 		c, err := in.Chunk()
 		if err == io.EOF || err != nil && mutant.On("restore-unchecked") {

@@ -39,8 +39,13 @@ func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 		bad := func(what string, r io.Reader) error {
 			t.Helper()
 			err := ensemble.Restore(onDisk(m), "/data", r, o)
+			if err == nil {
+				t.Fatalf("%s are taken for a backup", what)
+			}
 			if !errors.Is(err, ensemble.ErrBadBackup) {
-				t.Fatalf("%s: %v", what, err)
+				t.Errorf("%s: %v", what, err)
+				m = vfs.NewMemory() // the next by itself
+				return err
 			}
 			if names, _ := m.Files(); len(names) > 1 || len(names) == 1 && names[0] != "/data/lock" {
 				t.Fatalf("%s: %v", what, names)
@@ -48,7 +53,7 @@ func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 			return err
 		}
 		for n := range backup {
-			bad(fmt.Sprint(n, " bytes"), bytes.NewReader(backup[:n]))
+			bad(fmt.Sprintf("%d bytes of %d", n, len(backup)), bytes.NewReader(backup[:n]))
 		}
 		for i := range 8 * len(backup) {
 			if i%7 != 0 && i > 8*200 {
@@ -204,16 +209,18 @@ func restoreCrashes(backup []byte, losses uint64) (images, again, whole, unfinis
 			whole++
 			n, err := ensemble.Open(onDisk(m), cfg)
 			if err != nil {
-				return err
+				return fmt.Errorf("called whole, and does not open: %w", err)
 			}
 			defer n.Close()
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			if z, err := n.Get(ctx, "/a"); err != nil || string(z.Data) != "kept" {
-				return fmt.Errorf("%q %w", z.Data, err)
+				return fmt.Errorf("called whole, and has not what was restored: %q %w", z.Data, err)
 			}
-			_, err = n.Create(ctx, "/b", nil, 0)
-			return err
+			if _, err = n.Create(ctx, "/b", nil, 0); err != nil {
+				return fmt.Errorf("called whole, and cannot serve: %w", err)
+			}
+			return nil
 		case done:
 			return fmt.Errorf("it was lost: %w", err)
 		case errors.Is(err, ensemble.ErrDirUnfinished):
@@ -228,7 +235,7 @@ func restoreCrashes(backup []byte, losses uint64) (images, again, whole, unfinis
 				return fmt.Errorf("backed up: %w", err)
 			}
 		case err != nil:
-			return err
+			return fmt.Errorf("neither nothing, nor unfinished, nor whole: %w", err)
 		}
 		// Another Restore makes it whole. It may be interrupted, too.
 		again++
@@ -242,7 +249,7 @@ func restoreCrashes(backup []byte, losses uint64) (images, again, whole, unfinis
 			return err
 		}
 		if err := restore(m); err != nil {
-			return err
+			return fmt.Errorf("it cannot be restored again: %w", err)
 		}
 		return judge(m, true)
 	}

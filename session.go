@@ -102,19 +102,17 @@ func (s *Session) end(why error) {
 	s.h.leases.remove(s)
 }
 
-// tell puts a call of the node itself into the queue. Nobody waits for it.
-func (h *host) tell(c *call) {
-	n := int64(0)
-	if c.kind == write { // the others are answered by nobody
-		n = 1
-	}
+// tell puts a call of the node itself into the queue. It reports false when the node has ended: nobody will answer.
+func (h *host) tell(c *call) bool {
+	n := c.counts()
 	h.inFlight.Add(n)
 	c.begin = time.Now()
 	if !h.queue.put(c) {
 		h.inFlight.Add(-n)
-		return
+		return false
 	}
 	h.wakeUp()
+	return true
 }
 
 // sessionNews takes what has become of the sessions that this node serves. Called by the node's goroutine, before calls are answered.
@@ -190,7 +188,7 @@ func (n *Node) ResumeSession(ctx context.Context, id SessionID, password []byte)
 func (h *host) openSession(ctx context.Context, resumes bool, request func() []byte) (*Session, error) {
 	for {
 		if ctx.Err() != nil {
-			return nil, errors.Join(context.Cause(ctx), ErrNoQuorum)
+			return nil, errors.Join(ctx.Err(), ErrNoQuorum)
 		}
 		c := &call{kind: opening, resumes: resumes, kept: true, done: make(chan struct{}), payload: request()}
 		if err := h.enqueue(c); err != nil {

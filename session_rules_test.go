@@ -114,7 +114,7 @@ func applyTo(t *testing.T, sm *core.Znodes, z zab.Zxid, txn []byte) core.Outcome
 	t.Helper()
 	o, err := sm.Apply(z, txn)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("what was proposed cannot be applied: %v", err)
 	}
 	return o
 }
@@ -302,7 +302,7 @@ func TestSnapshotStaysAsItWas(t *testing.T) {
 			err = l.Add(chunk)
 		}
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("what was read while it changed does not load: %v", err)
 		}
 		if n := len(clients); n > 0 {
 			call(seq, seq-1, core.AppendResume(nil, clients[n-1], sm.Password(clients[n-1])))

@@ -311,7 +311,7 @@ func TestAbandonedResumption(t *testing.T) {
 		wantCause(t, s, ensemble.ErrSessionMoved) // it did take effect
 		r, err := a.ResumeSession(t.Context(), s.ID(), s.Password())
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("the session that was given up cannot be resumed: %v", err)
 		}
 		wait(t, 2*silent.Timeout())
 		if r.Context().Err() != nil || !exists(t, a, "/e") || exists(t, a, "/silent") {

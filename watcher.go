@@ -39,7 +39,7 @@ const (
 // session. Any goroutine may use it; of several that take events each gets others.
 //
 // It ends with one error, which all its methods give from then on: ErrWatchOverflow when more than Config.WatchBuffer events were not taken, which
-// are dropped; ErrWatchGap when this member got its state from another in one piece; what ended the context of Watch; ErrClosed when the node has ended, or the
+// are dropped; ErrWatchGap when this member got its state from another in one piece; the error of the context of Watch, joined with its cause; ErrClosed when the node has ended, or the
 // watcher was closed. After an ErrWatchGap or the end of the node, events that were ready are still given, before it.
 type Watcher struct {
 	sub     datatree.Subscription
@@ -186,7 +186,7 @@ func (w *Watcher) wait(ctx context.Context) error {
 		waits.Done(true)
 	case <-done:
 		waits.Done(false)
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 	return nil
 }
@@ -194,7 +194,7 @@ func (w *Watcher) wait(ctx context.Context) error {
 // ended returns what has ended the watcher.
 func (w *Watcher) ended() error {
 	if w.context != nil && w.context.ctx.Err() != nil { // who is to finish it may not have come to it
-		w.finish(context.Cause(w.context.ctx))
+		w.finish(endOf(w.context.ctx))
 	}
 	if e := w.ending.Load(); e != nil {
 		return e.err

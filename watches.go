@@ -85,7 +85,7 @@ func (h *host) watch(ctx context.Context, a *watchAsk) (*Watcher, error) {
 		}
 	}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, ctx.Err()
 	}
 	a.w, a.done = &Watcher{h: h}, make(chan struct{})
 	if err := h.watches.ask(a, h.cfg.MaxInFlight); err != nil {
@@ -99,8 +99,8 @@ func (h *host) watch(ctx context.Context, a *watchAsk) (*Watcher, error) {
 	select {
 	case <-a.done:
 	case <-ctx.Done():
-		a.w.finish(context.Cause(ctx))
-		return nil, context.Cause(ctx)
+		a.w.finish(ctx.Err())
+		return nil, ctx.Err()
 	}
 	switch {
 	case errors.Is(a.err, ErrClosed):
@@ -136,6 +136,9 @@ func (ws *watches) bind(w *Watcher, ctx context.Context) {
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
+	if ws.closed {
+		return // that has ended it
+	}
 	c := ws.contexts[ctx.Done()]
 	if c == nil {
 		c = &watchContext{ctx: ctx}
@@ -161,9 +164,18 @@ func (ws *watches) ended(c *watchContext) {
 		if w == nil {
 			return
 		}
-		w.finish(context.Cause(c.ctx)) // which takes it out of the list
-		ws.unlink(w)                   // if somebody else has finished it and has not come so far
+		w.finish(endOf(c.ctx)) // which takes it out of the list
+		ws.unlink(w)           // if somebody else has finished it and has not come so far
 	}
+}
+
+// endOf says why a context has ended. That of a call does not: its cause, such as the end of another session, would be taken for what the call met.
+func endOf(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return errors.Join(err, cause)
 }
 
 // unlink takes w out of the list of its context.
@@ -283,4 +295,10 @@ func (ws *watches) end() {
 	ws.ring()
 	ws.rings.Wait()
 	ws.origin = nil
+	ws.mu.Lock()
+	for _, c := range ws.contexts { // a context may go on for long, and would keep the node
+		c.stop()
+	}
+	ws.contexts = nil
+	ws.mu.Unlock()
 }

@@ -68,6 +68,7 @@ func (w *writer) close() error {
 	w.mu.Lock()
 	w.stop = true
 	w.mu.Unlock()
+	w.disk.Stop() // much may wait for a slow disk
 	w.nudge()
 	<-w.done
 	return w.disk.Close()

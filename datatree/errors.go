@@ -31,12 +31,13 @@ var ErrOutOfOrder = errors.New("datatree: zxid out of order")
 
 // OpError says which operation failed, and where.
 type OpError struct {
-	Op    string // create, set, delete, check, setACL, reap, closeSession, multi
+	Op    string // create, set, delete, check, setACL, reap, closeSession, multi; op for what is none of these
 	Path  string
 	Index int // of the operation in its multi; -1 outside one
 	Err   error
 }
 
+// Error names the operation, its path and its place in a multi, if it has them, and what is wrong.
 func (e *OpError) Error() string {
 	s := e.Op
 	if e.Path != "" {
@@ -48,6 +49,7 @@ func (e *OpError) Error() string {
 	return s + ": " + e.Err.Error()
 }
 
+// Unwrap returns Err.
 func (e *OpError) Unwrap() error { return e.Err }
 
 // Code is the name of a sentinel on the wire. Codes are never reused.

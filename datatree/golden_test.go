@@ -22,7 +22,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var compared, differing, steps, recorded int
+	var compared, differing, steps, recorded, followed int
 	skipped := map[string]int{}
 	for _, file := range files {
 		name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".gz"), ".jsonl")
@@ -50,20 +50,24 @@ func TestGolden(t *testing.T) {
 			compared += g.Compared
 			differing += g.Differing
 			steps += g.Steps
+			followed += g.Followed
 			if !strings.HasPrefix(name, "basic-") {
 				recorded += g.Compared
 			}
 			for why, n := range g.Skipped {
 				skipped[why] += n
 			}
-			t.Logf("%d steps: %d compared, %d of them differ, skipped %v", g.Steps, g.Compared, g.Differing, g.Skipped)
+			t.Logf("%d steps: %d compared, %d of them differ, skipped %v, followed %d", g.Steps, g.Compared, g.Differing, g.Skipped, g.Followed)
 		})
 		delete(known, name)
 	}
-	t.Logf("%d traces, %d steps: %d compared, %d of them differ, skipped %v", len(files), steps, compared, differing, skipped)
+	t.Logf("%d traces, %d steps: %d compared, %d of them differ, skipped %v, %d of them followed", len(files), steps, compared, differing, skipped, followed)
 	t.Logf("of the directed, random and tree traces %d compared", recorded)
 	if recorded < 28200 {
 		t.Errorf("only %d steps compared: are the traces there?", recorded)
+	}
+	if followed < 7 {
+		t.Errorf("only %d steps followed that are not compared and changed the recorded tree", followed)
 	}
 	for name := range known {
 		t.Errorf("differences.tsv speaks of %s, which is not there", name)

@@ -2,6 +2,8 @@ package datatree
 
 import (
 	"cmp"
+	"fmt"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -9,7 +11,7 @@ import (
 )
 
 // Op is an operation that changes the tree or asks about it: CreateOp, SetOp, DeleteOp, CheckOp or SetACLOp, and for those that run the tree ReapOp and
-// CloseSessionOp.
+// CloseSessionOp. It is the value: a pointer to one is refused with ErrBadArguments.
 type Op interface {
 	isOp()
 }
@@ -234,6 +236,38 @@ func (o *operation) sane(maxData int) error {
 		return ErrTooLarge
 	}
 	return nil
+}
+
+// misfit is the error of an Op that is none of ours. Most likely it is a pointer to one, which the compiler takes.
+func misfit(op Op, index int, multi bool) *OpError {
+	name, path := "op", ""
+	switch p := op.(type) {
+	case *CreateOp:
+		name, path = meant(p)
+	case *SetOp:
+		name, path = meant(p)
+	case *DeleteOp:
+		name, path = meant(p)
+	case *CheckOp:
+		name, path = meant(p)
+	case *SetACLOp:
+		name, path = meant(p)
+	}
+	why := "op is nil"
+	if t := reflect.TypeOf(op); t != nil && t.Kind() == reflect.Pointer {
+		why = "op of type " + t.String() + ": pass the value"
+	} else if t != nil {
+		why = "op of unknown type " + t.String()
+	}
+	return opError(name, path, index, multi, fmt.Errorf("%w: %s", ErrBadArguments, why))
+}
+
+// meant is NameOf for a pointer, which may be nil.
+func meant[T Op](p *T) (name, path string) {
+	if p == nil {
+		p = new(T)
+	}
+	return NameOf(*p)
 }
 
 // opError wraps err; op is "" when it is about the request as a whole.

@@ -35,6 +35,9 @@ func (t *Tree) PrepareFor(who *Caller, z zab.Zxid, at int64, ops []Op, multi boo
 		o := plain(op)
 		if txn, err = t.judge(asked, &o, txn); err != nil {
 			t.rollback(undo)
+			if o.kind == 0 {
+				return dst, misfit(op, i, multi)
+			}
 			return dst, opError(o.op, o.path, i, multi, err)
 		}
 	}

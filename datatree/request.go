@@ -31,6 +31,9 @@ func AppendOps(b []byte, ops []Op, multi bool, maxData int) ([]byte, error) {
 	b = msgpack.AppendArray(b, len(ops))
 	for i, op := range ops {
 		plain := plain(op)
+		if plain.kind == 0 {
+			return nil, misfit(op, i, multi)
+		}
 		if err := plain.check(maxData); err != nil {
 			return nil, opError(plain.op, plain.path, i, multi, err)
 		}

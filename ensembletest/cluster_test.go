@@ -9,6 +9,9 @@ import (
 	"github.com/ensemble-go/ensemble/ensembletest"
 )
 
+// What Example shows does what it says.
+func TestExample(t *testing.T) { synctest.Test(t, failover) }
+
 func TestCluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := ensembletest.New(t, 5)

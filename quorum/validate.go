@@ -29,6 +29,7 @@ type ConfigError struct {
 	Err   error // one of the errors above
 }
 
+// Error names the member, if it is about one, and what is wrong with it.
 func (e *ConfigError) Error() string {
 	switch {
 	case e.Index < 0:
@@ -39,6 +40,7 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("quorum: member %d: %v", e.ID, e.Err)
 }
 
+// Unwrap returns Err.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 // Validate returns nil if New accepts members. Otherwise it returns every fault, each a *ConfigError, joined by

@@ -5,8 +5,15 @@ import (
 	"math/bits"
 )
 
-// The digest of a table is the sum modulo 2^64 of the digests of its sessions and of their entries, so it follows every
+// The digest of a table is the sum modulo 2^64 of the digests of its key, if it has one, of its sessions and of their entries, so it follows every
 // change at once. It tells apart states that differ by accident or by a bug; it is no defence against an adversary.
+//
+// Each of these digests is of words of 64 bits, taken as XXH64 takes its last lanes, and ended as XXH64 ends:
+//
+//   - of the key, from prime1 on: its four words, little-endian
+//   - of a session, from prime3 on: ID, Owner, the two words of Run, Generation, the doubled Timeout, odd for a client's session, unless that is 0; then 0, Low, Last
+//   - of an entry, from prime3 on: those of its session up to the timeout; then Sequence, Zxid, Code and Index, the length of More and Number (32 bits each, the first
+//     is the upper half), each of More
 
 // Digest identifies the replicated state.
 func (t *Table) Digest() uint64 { return t.digest }

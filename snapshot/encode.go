@@ -65,7 +65,7 @@ func copyChunks(ctx context.Context, m *Meta, r zab.SnapshotReader, add func([]b
 	}
 	for {
 		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+			return err
 		}
 		chunk, last, err := r.Next()
 		if err != nil {

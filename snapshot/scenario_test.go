@@ -12,8 +12,8 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// scenarios are stories of disks that fail, each with a sentence of what it is about; D and a number is the name that the whole programme of
-// tests has for it. A scenario returns what went wrong.
+// scenarios are stories of disks that fail, each with a sentence of what it is about; D and a number is its name in
+// internal/sim/catalogue_test.go. A scenario returns what went wrong.
 var scenarios = crashtest.Scenarios{
 	{"D4", syncFailsOnce},
 	{"D9", emptySnapshots},

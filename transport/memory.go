@@ -164,26 +164,39 @@ func (n *Memory) severed(d direction) bool {
 	return n.cuts[d] || n.groups[d.from] != n.groups[d.to]
 }
 
+// route is where a frame goes, as of one moment.
+type route struct {
+	to    *endpoint // nil: the frame is lost
+	way   *way
+	cut   uint64 // of way; even if there is a receiver
+	delay time.Duration
+}
+
 // route finds the receiver, the way to it and the delay, or says that the frame is lost.
-func (n *Memory) route(d direction) (to *endpoint, w *way, delay time.Duration) {
+func (n *Memory) route(d direction) route {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	to, w = n.live[d.to], n.ways[d]
-	if to == nil || w == nil || w.cut.Load()%2 == 1 {
-		return nil, w, 0
+	to, w := n.live[d.to], n.ways[d]
+	if w == nil {
+		return route{}
+	}
+	r := route{way: w, cut: w.cut.Load()}
+	if to == nil || r.cut%2 == 1 {
+		return r
 	}
 	if n.loss > 0 || n.max > 0 {
 		n.chance.Lock()
 		defer n.chance.Unlock()
 		if n.rng.Float64() < n.loss {
-			return nil, w, 0
+			return r
 		}
-		delay = n.min
+		r.delay = n.min
 		if n.max > n.min {
-			delay += time.Duration(n.rng.Int64N(int64(n.max-n.min) + 1))
+			r.delay += time.Duration(n.rng.Int64N(int64(n.max-n.min) + 1))
 		}
 	}
-	return to, w, delay
+	r.to = to
+	return r
 }
 
 func (n *Memory) makeWay(d direction) {
@@ -220,16 +233,15 @@ const (
 )
 
 func (e *endpoint) Start(self quorum.ID, h Handler) error {
-	if self != e.id {
-		return fmt.Errorf("%w: %d, not %d", ErrID, e.id, self)
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch e.state {
-	case started:
+	switch {
+	case e.state == started:
 		return ErrStarted
-	case closed:
+	case e.state == closed:
 		return ErrClosed
+	case self != e.id:
+		return fmt.Errorf("%w: %d, not %d", ErrID, e.id, self)
 	}
 	e.done = make(chan struct{})
 	for i := range e.queues {
@@ -259,26 +271,30 @@ func (e *endpoint) Send(to quorum.ID, class Class, frame []byte) {
 		return
 	}
 	d := direction{e.id, to}
-	dst, w, delay := e.net.route(d)
-	if w == nil {
+	r := e.net.route(d)
+	if r.way == nil {
 		e.net.makeWay(d)
-		dst, w, delay = e.net.route(d)
+		r = e.net.route(d)
 	}
-	if dst == nil {
-		return
+	if r.to != nil {
+		e.put(r, class, frame)
 	}
+}
+
+// put sends a frame on its way. What has been cut since the route was found is found out by the receiver.
+func (e *endpoint) put(r route, class Class, frame []byte) {
 	size := parcelBytes + int64(len(frame))
-	if w.queued.Add(size) > QueueBytes {
-		w.queued.Add(-size)
+	if r.way.queued.Add(size) > QueueBytes {
+		r.way.queued.Add(-size)
 		return
 	}
-	p := parcel{from: e.id, way: w, cut: w.cut.Load(), buf: borrow(len(frame)), size: len(frame)}
+	p := parcel{from: e.id, way: r.way, cut: r.cut, buf: borrow(len(frame)), size: len(frame)}
 	copy(*p.buf, frame)
-	if delay > 0 {
-		p.due = time.Now().Add(delay)
+	if r.delay > 0 {
+		p.due = time.Now().Add(r.delay)
 		p.nth = e.net.arrival.Add(1)
 	}
-	dst.queues[class].put(p)
+	r.to.queues[class].put(p)
 }
 
 func (e *endpoint) Close() error {
@@ -344,7 +360,7 @@ type parcel struct {
 	from quorum.ID
 	hint bool
 	way  *way
-	cut  uint64  // way.cut when it was sent
+	cut  uint64  // way.cut when its route was found: even
 	buf  *[]byte // from the pool
 	size int
 	due  time.Time

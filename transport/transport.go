@@ -73,7 +73,8 @@ type Handler interface {
 // The interface never gains methods; new abilities come as interfaces of their own, which a transport may have.
 type Transport interface {
 	// Start begins to deliver to h, as the member self. It is called once; it refuses a second call, a call after
-	// Close, and an id other than the one that the transport was made for.
+	// Close, and an id other than the one that the transport was made for. A second call is ErrStarted before anything else is looked at, and changes
+	// nothing: the transport belongs to the first caller, and who is given that error leaves it alone.
 	Start(self quorum.ID, h Handler) error
 
 	// SetPeers tells the addresses of all members, this one too, whenever they have changed: after Start, and at any

@@ -256,6 +256,7 @@ type StateMachine[V, R any] interface {
 	PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation, timeout uint32) (txn []byte, ok bool)
 	// Lead begins the timeouts of all sessions anew: this member leads an established epoch. It ends with Abandon. Between them Elapse tells of each tick.
 	Lead(tick time.Duration)
+	// Elapse tells that a tick has passed.
 	Elapse()
 	// Touch notes that the owner of a session is alive; false if that does not keep it.
 	Touch(session uint64, generation uint32) bool

@@ -68,6 +68,7 @@ func AppendResume(b []byte, session uint64, password []byte) []byte {
 // AppendClose appends the request to end the session that it is made on.
 func AppendClose(b []byte) []byte { return append(b, requestClose) }
 
+// Waits tells whether a call is about a session whose opening is outstanding.
 func (s *Znodes) Waits(c Call) bool {
 	if !s.sessions.Outstanding() {
 		return false

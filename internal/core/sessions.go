@@ -73,6 +73,7 @@ func (h *header) key() (k session.Key) {
 	return k
 }
 
+// PrepareOpen returns the transaction that opens the own session of owner's run, if there is one to be opened.
 func (s *Znodes) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation, timeout uint32) ([]byte, bool) {
 	if z <= s.last || z <= s.tree.Zxid() {
 		return nil, false

@@ -72,6 +72,7 @@ const (
 // time returns that of the next transaction: it never goes back.
 func (s *Znodes) time(wall int64) int64 { return max(wall, s.now, s.next) }
 
+// Prepare is PrepareFor for the host itself.
 func (s *Znodes) Prepare(z zab.Zxid, wall int64, c Call) ([]byte, bool) {
 	return s.PrepareFor(nil, z, wall, c)
 }
@@ -145,12 +146,14 @@ func (s *Znodes) fresh(n session.Name, low uint64) bool {
 	return s.sessions.Fresh(n, low)
 }
 
+// Abandon forgets what was prepared and is not applied.
 func (s *Znodes) Abandon() {
 	s.tree.Abandon()
 	s.sessions.Abandon()
 	s.next, s.last = 0, 0
 }
 
+// Apply applies a committed transaction, and returns what came of it.
 func (s *Znodes) Apply(z zab.Zxid, txn []byte) (Outcome[Result], error) {
 	var o Outcome[Result]
 	if len(txn) == 0 || z <= s.tree.Zxid() {
@@ -293,20 +296,25 @@ func refusal(e session.Entry) error {
 	return &datatree.OpError{Index: int(e.Index), Err: datatree.Code(e.Code).Err()}
 }
 
+// Advance says that all up to z is applied, of which the last changed nothing here.
 func (s *Znodes) Advance(z zab.Zxid) {
 	// The only error there is tells that z is not new, and then there is nothing to do.
 	_ = s.tree.Advance(z)
 }
 
+// View returns the tree as it is now; release it.
 func (s *Znodes) View() *datatree.View { return s.tree.View() }
 
+// Digest identifies the whole state: tree, sessions and clock.
 func (s *Znodes) Digest() uint64 {
 	// Each part is multiplied by an odd number of its own, lest what moves from one to the other cancel out.
 	return s.tree.Digest() + s.sessions.Digest()*0x9E3779B185EBCA87 + uint64(s.now)*0xC2B2AE3D27D4EB4F
 }
 
+// Own returns the own session of a member.
 func (s *Znodes) Own(owner quorum.ID) (session.Session, bool) { return s.sessions.Own(owner) }
 
+// Decided returns what the window of its session has about a call.
 func (s *Znodes) Decided(c Call) (Outcome[Result], bool) {
 	e, ok := s.sessions.Lookup(session.Name(c.Name))
 	if !ok {
@@ -384,6 +392,7 @@ type reader struct {
 	tree     *datatree.ChunkReader
 }
 
+// Snapshot begins to encode the state as it is now, in chunks of about that many bytes.
 func (s *Znodes) Snapshot(chunk int) zab.SnapshotReader {
 	view := s.tree.View()
 	sessions := s.sessions.Freeze()
@@ -421,6 +430,7 @@ func (r *reader) Close() {
 	r.view, r.tree, r.head, r.sessions = nil, nil, nil, nil
 }
 
+// Decode makes a state of the chunks of a snapshot. It may run beside everything else.
 func (s *Znodes) Decode(chunks [][]byte) (any, error) {
 	l := NewLoader(s.maxData)
 	for _, c := range chunks {
@@ -435,6 +445,7 @@ func (s *Znodes) Decode(chunks [][]byte) (any, error) {
 	return state, nil
 }
 
+// Install puts what Decode returned in the place of this state, whose secret stays.
 func (s *Znodes) Install(state any) {
 	secret, n := s.secret, state.(*Znodes)
 	n.tree.Succeed(s.tree)

@@ -21,6 +21,7 @@ type Store struct {
 	States *snapshot.Store
 
 	newest atomic.Uint64 // zxid of the newest snapshot that fits
+	stop   atomic.Bool
 
 	mu    sync.Mutex         // guards what follows; never held during I/O
 	whole *snapshot.Receiver // a received snapshot whose RESET is yet to come
@@ -33,8 +34,11 @@ func (s *Store) Newest() zab.Zxid { return zab.Zxid(s.newest.Load()) }
 // appendBytes is the least size that ends a batch: what waits behind it should not wait for long.
 const appendBytes = 4 << 20
 
+// Stop ends an Append after the batch that it is at, without an error. What it has not told is dropped. Any goroutine may call it.
+func (s *Store) Stop() { s.stop.Store(true) }
+
 // Append makes records durable, in order and in batches, tells after each how far it has come, and lets go of what is before the position retain. After an
-// error the Store is at its end.
+// error, or Stop, the Store is at its end.
 func (s *Store) Append(records []zab.Record, retain uint64, told func(zab.WriteID)) error {
 	for rest := records; len(rest) > 0; {
 		r := &rest[0]
@@ -68,7 +72,9 @@ func (s *Store) Append(records []zab.Record, retain uint64, told func(zab.WriteI
 			}
 			retain = max(retain, pos)
 		}
-		rest = rest[n:]
+		if rest = rest[n:]; s.stop.Load() {
+			return nil
+		}
 	}
 	if retain > 0 {
 		if err := s.Log.Retain(retain); err != nil {

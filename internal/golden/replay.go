@@ -30,6 +30,7 @@ type Subject interface {
 	End(s int) (zab.Zxid, error)
 	// Caller returns who the session is.
 	Caller(s int) *datatree.Caller
+	// Authenticate shows a credential, and returns whether it is accepted.
 	Authenticate(s int, scheme string, credential []byte) bool
 	// Write returns the results as each of the trees that are compared has them. What is refused is an *datatree.OpError. If it should be refused and
 	// would not be, nothing is written and the error is nil.
@@ -38,7 +39,9 @@ type Subject interface {
 	Reap() (paths []string, zxids []zab.Zxid, err error)
 	// Reader returns the newest state where the session is; release it.
 	Reader(s int) *datatree.View
+	// Watcher returns the watches of the connection.
 	Watcher(s int) *datatree.Watcher
+	// Ephemerals returns the paths of those that the session owns.
 	Ephemerals(s int) []string
 	// Events returns what the watchers were told since the last call.
 	Events() []Event
@@ -86,6 +89,7 @@ func Differences(file string) (map[string]map[int]Difference, error) {
 type Report struct {
 	Steps, Compared, Differing int
 	Skipped                    map[string]int // by reason
+	Followed                   int            // of the skipped: they changed the recorded tree
 	Faults                     []string
 }
 
@@ -194,6 +198,12 @@ func (g *replayer) take(s *Step) {
 		if expected {
 			g.fault("line %d: among the differences, and not compared", g.line)
 		}
+		if msg != "" {
+			g.fault("line %d: not compared, and what it changed cannot be followed: %s\n%s", g.line, msg, s.text())
+		}
+		if err := g.on.Check(); err != nil {
+			g.fault("line %d: %v", g.line, err)
+		}
 		return
 	case msg != "" && !expected:
 		g.fault("line %d: %s\n%s", g.line, msg, s.text())
@@ -210,10 +220,13 @@ func (g *replayer) take(s *Step) {
 	}
 }
 
-// step carries a step out and says what is not as it should be. If it is only to be followed, that does not matter.
+// step carries a step out and says what is not as it should be. One that is only to be followed, because it is not compared, is carried out if it changed the recorded tree.
 func (g *replayer) step(s *Step, follow bool) string {
-	if follow && s.Res.Ord == 0 {
-		return ""
+	if follow {
+		if s.Res.Ord == 0 {
+			return ""
+		}
+		g.Followed++
 	}
 	switch s.Op {
 	case "open", "reconnect", "disconnect", "close", "expire":

@@ -90,3 +90,25 @@ func TestKnownDifferences(t *testing.T) {
 		}
 	}
 }
+
+// A step that is not compared is carried out if it changed the recorded tree, and that must lead to what was recorded: all that follows is compared with it.
+func TestFollowed(t *testing.T) {
+	flags := 0
+	for what, c := range map[string]struct {
+		change           func(s *Step)
+		followed, faults int
+	}{
+		"as recorded":    {func(*Step) {}, 1, 0},
+		"nothing done":   {func(s *Step) { s.Res = Res{Err: -8, Name: "BadArguments"} }, 0, 0},
+		"another path":   {func(s *Step) { s.Res.Path = "/d" }, 1, 1},
+		"refused":        {func(s *Step) { s.Path = "/a" }, 1, 1},
+		"another answer": {func(s *Step) { s.Res.Stat.NumChildren = 1 }, 1, 1},
+	} {
+		s := Step{Op: "create2", Path: "/c", Mode: "persistent", Flags: &flags, Res: Res{Name: "OK", Ord: 3, Path: "/c"}}
+		s.Res.Stat = &Stat{CzxidOrd: 3, MzxidOrd: 3, PzxidOrd: 3, CtimeEqMtime: true, EphemeralOwner: -1}
+		c.change(&s)
+		if r := replay(append(story(), s)); r.Followed != c.followed || len(r.Faults) != c.faults || r.Skipped["raw flags"] != 1 {
+			t.Errorf("%s: followed %d, %q", what, r.Followed, r.Faults)
+		}
+	}
+}

@@ -16,6 +16,7 @@ type Action struct {
 	Dur  Time
 }
 
+// String is how a report shows it.
 func (a Action) String() string {
 	return fmt.Sprintf("%v %s x=%#x for %v", a.At/ms, faultNames[a.Kind], a.X, a.Dur/ms)
 }

@@ -25,18 +25,30 @@ func TestMakeDir(t *testing.T) {
 	}
 }
 
+// Where nothing was made by us, nothing needs to be durable.
 func TestMakeDirFails(t *testing.T) {
 	for _, x := range []struct {
-		kind vfs.Kind
-		name string
-		err  error
-		ok   bool
+		there string // before
+		kind  vfs.Kind
+		name  string
+		err   error
+		ok    bool
 	}{
-		{vfs.OpSyncDir, "/", fs.ErrPermission, true}, // not ours
-		{vfs.OpSyncDir, "/a", syscall.EIO, false},
-		{vfs.OpMkdir, "/a/b", syscall.EIO, false},
+		{"/", vfs.OpSyncDir, "/", fs.ErrPermission, true},
+		{"/", vfs.OpSyncDir, "/a", syscall.EIO, false},
+		{"/a/b", vfs.OpSyncDir, "/", syscall.EIO, false},
+		{"/", vfs.OpMkdir, "/a/b", syscall.EIO, false},
+		{"/", vfs.OpSyncDir, "/", syscall.EINVAL, false},
+		{"/", vfs.OpSyncDir, "/a", syscall.EINVAL, false},
+		{"/a", vfs.OpSyncDir, "/", syscall.EINVAL, true},
+		{"/a", vfs.OpSyncDir, "/", syscall.ENOTSUP, true},
+		{"/a", vfs.OpSyncDir, "/a", syscall.EINVAL, false},
+		{"/a/b", vfs.OpSyncDir, "/a", syscall.EINVAL, true}, // it is a mount point
 	} {
 		m := vfs.NewMemory()
+		if err := m.MkdirAll(x.there); err != nil {
+			t.Fatal(err)
+		}
 		m.SetHook(func(o vfs.Op) *vfs.Fault {
 			if o.Kind == x.kind && o.Name == x.name {
 				return &vfs.Fault{Err: x.err}

@@ -162,7 +162,7 @@ func (a *asides) examine(image *vfs.Memory, depth, _ int) error {
 	names, _ := image.List("/d/log")
 	marked := slices.Contains(names, markerName)
 	if r, err := Inspect(image, o.Dir, nil); err != nil || r.CutShort != marked || marked && r.Verdict.Kind != Impaired {
-		return fmt.Errorf("inspected: %v %w", r.Verdict, err)
+		return fmt.Errorf("inspected: %v %v", r.Verdict, err)
 	}
 	look := image.Clone()
 	_, was := look.Files()
@@ -200,14 +200,14 @@ func (a *asides) examine(image *vfs.Memory, depth, _ int) error {
 	}
 	r, err := Inspect(image, o.Dir, nil)
 	if err != nil || r.CutShort || len(r.Evidence) != 1 || !r.Evidence[0].Whole || r.Evidence[0].Why == "" {
-		return fmt.Errorf("inspected: %+v %w", r.Evidence, err)
+		return fmt.Errorf("inspected: %+v %v", r.Evidence, err)
 	}
 	// What Open has returned is durable.
 	image.PowerLoss(a.r)
 	o.Repair = false
 	l, rec, err = Open(image, o)
 	if err != nil || l == nil {
-		return fmt.Errorf("after the repair and a power loss: %v %w", rec.Verdict, err)
+		return fmt.Errorf("after the repair and a power loss: %v %v", rec.Verdict, err)
 	}
 	return a.repaired(image, rec.Mark)
 }

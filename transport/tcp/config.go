@@ -60,6 +60,7 @@ type Config struct {
 // Dialer opens connections. [net.Dialer] is one. DialContext returns when ctx ends, is called from many goroutines, and its connections are as those of a
 // Listener must be.
 type Dialer interface {
+	// DialContext opens a connection, or returns an error when ctx ends.
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 

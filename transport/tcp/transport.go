@@ -67,12 +67,6 @@ func New(cfg Config) *Transport {
 
 // Start is part of transport.Transport. It listens. With TLS it refuses a certificate among Certificates that names another member.
 func (t *Transport) Start(self quorum.ID, h transport.Handler) error {
-	if err := t.cfg.check(); err != nil {
-		return fmt.Errorf("tcp: %w", err)
-	}
-	if self == 0 {
-		return fmt.Errorf("tcp: %w: 0", transport.ErrID)
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch t.state {
@@ -80,6 +74,12 @@ func (t *Transport) Start(self quorum.ID, h transport.Handler) error {
 		return transport.ErrStarted
 	case closed:
 		return transport.ErrClosed
+	}
+	if err := t.cfg.check(); err != nil {
+		return fmt.Errorf("tcp: %w", err)
+	}
+	if self == 0 {
+		return fmt.Errorf("tcp: %w: 0", transport.ErrID)
 	}
 	if err := t.ours(self); err != nil {
 		return err

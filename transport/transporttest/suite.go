@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"maps"
 	"runtime"
@@ -395,9 +396,16 @@ func testStart(t testing.TB, newNetwork Network) {
 	a, b := members[0], members[1]
 	a.Send(b.id, transport.Log, frame(a.id, b.id, transport.Log, 1, 10)) // does nothing
 	a.start(addresses(members))
-	if err := a.Start(a.id, a); err == nil {
-		t.Error("a second Start succeeds")
+	for _, self := range []quorum.ID{a.id, b.id} {
+		other := &member{t: t, id: a.id, got: make(map[key]int), news: make(chan struct{}, 1)}
+		other.closed.Store(true) // it is to hear nothing
+		if err := a.Start(self, other); !errors.Is(err, transport.ErrStarted) {
+			t.Errorf("a second Start, as member %d: %v", self, err)
+		}
 	}
+	b.start(addresses(members))
+	b.until(a, transport.Log, 1, 10) // the first goes on
+	a.until(b, transport.Log, 2, 10)
 	b.shut()
 	if err := b.Start(b.id, b); err == nil {
 		t.Error("Start after Close succeeds")
