@@ -91,7 +91,7 @@ func readFile(t *testing.T, name string) string {
 func proof(p string) error {
 	dir, what, _ := strings.Cut(p, " ")
 	if dir == "mutant" {
-		for _, at := range []string{"internal/sim", ".", "internal/core", "internal/wal", "snapshot"} {
+		for _, at := range []string{"internal/sim", ".", "election", "internal/core", "internal/wal", "snapshot"} {
 			b, err := os.ReadFile("../../" + at + "/mutants_test.go")
 			if err != nil {
 				return err
