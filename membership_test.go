@@ -125,7 +125,7 @@ func TestMembershipOfALaterVersion(t *testing.T) {
 			Write([]byte) (int, error)
 			Close() error
 		}](t)(m.Create("/data/members"))
-		must[int](t)(f.Write(fmt.Appendf(nil, "%s%08x\n", text, 0xa3f2fc24)))
+		must[int](t)(f.Write(fmt.Appendf(nil, "%s%08x\n", text, uint32(0xa3f2fc24))))
 		f.Close()
 		if n, err := d.try(1); !errors.Is(err, ensemble.ErrDirVersion) {
 			t.Error(err)
