@@ -28,9 +28,9 @@ func TestCloseWithEndedContext(t *testing.T) {
 		if err := own.Close(ctx); !errors.Is(err, ensemble.ErrNoQuorum) {
 			t.Fatal(err)
 		}
-		wait(t, time.Hour)
+		wait(t, 5*time.Minute)
 		if exists(t, n, "/e") {
-			t.Error("the ephemeral is there an hour later")
+			t.Error("the ephemeral is there five minutes later")
 		}
 		if n.Session().Context().Err() != nil {
 			t.Error("the node has no next session of its own")
@@ -57,9 +57,9 @@ func TestCloseWithdrawn(t *testing.T) {
 		}
 		cancel()
 		c.Heal()
-		wait(t, time.Hour)
+		wait(t, 5*time.Minute)
 		if exists(t, n, "/e") {
-			t.Error("the ephemeral is there an hour later")
+			t.Error("the ephemeral is there five minutes later")
 		}
 	})
 }
