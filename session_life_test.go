@@ -72,7 +72,8 @@ func TestH2CreateAfterClose(t *testing.T) {
 		a, b := c.Node(c.Followers()[0]), c.Node(c.Followers()[1])
 		made, cut := 0, 0
 		for round := range 10 {
-			c.Network().SetDelay(3*time.Millisecond, 9*time.Millisecond)
+			delay := 3*time.Millisecond + time.Duration(round)*600*time.Microsecond
+			c.Network().SetDelay(delay, delay) // ever longer, so that no frame overtakes another: that would cost the link
 			s := newSession(t, a)
 			var group sync.WaitGroup
 			var pending []*ensemble.Pending
@@ -100,7 +101,6 @@ func TestH2CreateAfterClose(t *testing.T) {
 					cut++
 				}
 			}
-			c.Network().SetDelay(0, 0)
 			must[ensemble.Zxid](t)(a.Sync(ctx))
 			if names := must[[]string](t)(a.Children(ctx, "/")); len(names) != 1 {
 				t.Fatalf("round %d leaves %v", round, names)
