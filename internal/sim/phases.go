@@ -141,7 +141,13 @@ func (w *World) checkPhase() {
 		done = w.equal() && w.settled() && w.sound() && w.allSilentEnded() && w.now >= w.entered+w.cfg.longest()*3/2 // meanwhile the others must last
 	}
 	if !done {
-		slow := w.phase == phaseQuiet || w.phase == phaseFinal || w.phase != phaseCore && (!w.sound() || w.serves())
+		slow := true // a leader of all has no need of a laggard, one of a core may have
+		switch w.phase {
+		case phaseCore:
+			slow = !w.serves()
+		case phaseLive, phaseAgain:
+			slow = !w.sound() || w.serves()
+		}
 		if sum := w.progress(); slow && sum != w.sum {
 			w.sum, w.limit = sum, w.now+w.patience() // a small window takes its time to bring a laggard up to date
 		}
