@@ -38,8 +38,16 @@ func (w *World) nextPhase() {
 // beginPhase sets the times by which the phase must be over: one that progress moves, and one that nothing moves.
 func (w *World) beginPhase() {
 	w.entered, w.limit = w.now, w.now+w.patience()
-	w.end = w.now + longPhase*w.cfg.timeout()
+	w.end, w.hushed = w.now+longPhase*w.cfg.timeout(), false
 	w.push(event{at: w.now + w.cfg.Tick, kind: evCheck})
+}
+
+// hush tells clients to ask for nothing more, or to go on.
+func (w *World) hush(quiet bool) {
+	w.quiet, w.hushed = quiet, w.hushed || quiet
+	for _, g := range w.guests {
+		g.retired = g.retired && quiet
+	}
 }
 
 // patience is for how long there need be no progress: an election, or the end of a session that is silent.
@@ -151,6 +159,12 @@ func (w *World) checkPhase() {
 		if sum := w.progress(); slow && sum != w.sum {
 			w.sum, w.limit = sum, w.now+w.patience() // a small window takes its time to bring a laggard up to date
 		}
+		if w.now > w.end && !w.hushed && (w.phase == phaseLive || w.phase == phaseAgain) {
+			w.hush(true) // who writes for ever may be ahead of a laggard for ever
+			w.end += longPhase * w.cfg.timeout()
+		} else if w.hushed && w.quiet && w.found() {
+			w.hush(false)
+		}
 		if w.now > min(w.limit, w.end) {
 			w.fail("inv/LIVE", "phase %d: %s", w.phase, w.describe())
 		}
@@ -165,10 +179,7 @@ func (w *World) checkPhase() {
 	case phaseQuiet:
 		w.audit()
 		w.lasting()
-		w.quiet = false
-		for _, g := range w.guests {
-			g.retired = false
-		}
+		w.hush(false)
 		for _, n := range w.nodes {
 			w.down(n, thenNoPower)
 		}

@@ -39,6 +39,7 @@ type World struct {
 	frozen   standstill
 	sum      uint64 // of what was applied when it was set
 	quiet    bool   // clients ask for nothing more
+	hushed   bool   // they were told so once, since a laggard did not catch up
 	maxData  int
 	wall     func() int64 // nil: the clocks of the members
 	began    func(*node)  // told of each start; nil: nobody
