@@ -253,7 +253,6 @@ func (m *Machine[V, R]) take(in Input) {
 		jump := x.Wall - m.wall
 		m.wall, m.now = x.Wall, x.Now
 		m.renewTick()
-		m.askAgain()
 		m.zab.Tick()
 		m.drain()
 		if m.renewal.leads && m.zab.Established() {

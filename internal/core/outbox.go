@@ -24,7 +24,6 @@ type outbox struct {
 	unsent  []*client     // that have calls for the present leader, but own
 	count   int           // calls of all
 	asked   bool          // the present leader was asked for the session
-	asks    int           // ticks since
 	last    bool          // none is asked for any more
 	since   time.Duration // when any leader was asked first
 	dated   bool          // since is set
@@ -196,17 +195,6 @@ func (b *outbox) unsend() {
 	}
 }
 
-// askAgain asks for a session that did not come: a leader that has no room for it says nothing. One that is on its way is not opened twice.
-func (m *Machine[V, R]) askAgain() {
-	b := &m.outbox
-	if b.own.session != 0 || !b.asked {
-		return
-	}
-	if b.asks++; b.asks > m.cfg.SyncLimit {
-		b.asked = false
-	}
-}
-
 // serveOutbox hands over what the present leader has not been given.
 func (m *Machine[V, R]) serveOutbox() {
 	b := &m.outbox
@@ -220,7 +208,7 @@ func (m *Machine[V, R]) serveOutbox() {
 			return
 		}
 	case !b.asked && !b.last:
-		b.asked, b.asks = true, 0
+		b.asked = true
 		if !b.dated {
 			b.since, b.dated = m.now, true
 		}

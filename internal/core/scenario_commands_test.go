@@ -172,8 +172,6 @@ func (s *stage) do(verb string, f []string) {
 	case "transfer":
 		a := s.actor(f[0])
 		s.step(a, &TransferRequest{Ticket: s.ticket(a), To: s.id(f[1])})
-	case "full", "room":
-		s.actor(f[0]).sm.full = verb == "full"
 	case "spoil":
 		s.actor(f[0]).sm.bad = uint64(s.id(f[0]))
 	case "fail":

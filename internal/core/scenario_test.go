@@ -41,7 +41,6 @@ import (
 //	send 1 nonsense 30          a request that is no request, of 30 bytes
 //	sync 1, transfer 1 3        their tickets are numbered with those of the requests
 //	fail 1                      a write of 1 has failed
-//	full 1, room 1              the table of sessions of 1 is as full as it may be, or not any more
 //	spoil 1                     the state of 1 goes wrong, until it installs another
 //	load 1, load 1 damaged      the snapshot that 1 has received is decoded; run does it otherwise
 //	hold 1, unhold 1            run does not decode for 1
@@ -61,18 +60,10 @@ type stage struct {
 	tickets  uint64
 }
 
-// spoilable is a state that can go bad, each in its own way, until it is replaced, and that can have no room for sessions.
+// spoilable is a state that can go bad, each in its own way, until it is replaced.
 type spoilable struct {
 	*Znodes
-	bad  uint64
-	full bool
-}
-
-func (x *spoilable) PrepareOpen(z zab.Zxid, wall int64, owner quorum.ID, run zab.Incarnation, timeout uint32) ([]byte, bool) {
-	if x.full {
-		return nil, false
-	}
-	return x.Znodes.PrepareOpen(z, wall, owner, run, timeout)
+	bad uint64
 }
 
 func (x *spoilable) Digest() uint64 { return x.Znodes.Digest() ^ x.bad }
