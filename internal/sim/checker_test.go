@@ -535,6 +535,7 @@ var corruptions = []corruption{
 	}},
 	{"inv/LIVE", "no leader when a quorum is healed", func(w *World, n *node) {
 		w.phase, w.limit, w.entered, n.up = phaseCore, 0, -1, false
+		w.sum = w.progress() // and nothing comes on
 		w.checkPhase()
 	}},
 	{"inv/LIVE", "no quorum that is ready when one is healed", func(w *World, n *node) {
@@ -542,6 +543,7 @@ var corruptions = []corruption{
 		for _, m := range w.nodes {
 			m.status.Ready = m == n
 		}
+		w.sum = w.progress()
 		w.checkPhase()
 	}},
 	{"inv/LIVE", "no write is answered when a quorum is healed", func(w *World, n *node) {
@@ -549,7 +551,7 @@ var corruptions = []corruption{
 		w.checkPhase()
 	}},
 	{"inv/LIVE", "a member that is ready answers no write", func(w *World, n *node) {
-		w.phase, w.end, w.entered = phaseAgain, 0, n.wrote
+		w.phase, w.end, w.entered, w.hushed = phaseAgain, 0, n.wrote, true
 		w.checkPhase()
 	}},
 	{"inv/C12", "half of a pair", func(w *World, n *node) {
