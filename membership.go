@@ -30,6 +30,9 @@ func heldMembers(fsys vfs.FS, cfg *Config, names []string) (missing bool, err er
 	case held == nil || mutant.On("membership-configured"):
 		return true, nil
 	}
+	if !slices.ContainsFunc(held, func(m Member) bool { return m.ID == cfg.ID }) {
+		return false, &DirError{cfg.Dir, fmt.Errorf("%w: its ensemble has no member %d", ErrDirForeign, cfg.ID)}
+	}
 	if !slices.Equal(unaddressed(held), unaddressed(cfg.Members)) {
 		cfg.Logger.Warn("ensemble: Config.Members is not the membership that the data directory holds; the latter is used", "member", cfg.ID, "dir", cfg.Dir,
 			"configured", fmt.Sprint(cfg.Members), "held", fmt.Sprint(held))
@@ -42,7 +45,7 @@ func heldMembers(fsys vfs.FS, cfg *Config, names []string) (missing bool, err er
 		}
 	}
 	cfg.Members = held
-	return false, errors.Join(cfg.faults(true)...)
+	return false, nil
 }
 
 // unaddressed is what members have to agree on: in one order, and without addresses, which may differ.

@@ -3,7 +3,9 @@ package ensemble_test
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -89,6 +91,22 @@ func TestMembershipIsAdopted(t *testing.T) {
 	}
 }
 
+// A directory is nobody's who is not among the members that it holds, though his configuration says otherwise.
+func TestMembershipWithoutMe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisks(t, nil)
+		d.stopAll()
+		cfg := d.config(1)
+		cfg.ID, cfg.Members = 9, append(cfg.Members, ensemble.Member{ID: 9})
+		cfg.Transport = d.net.Peer(9)
+		_, before := d.disk[1].Files()
+		_, err := ensemble.Open(d.on(1), cfg)
+		if _, after := d.disk[1].Files(); !errors.Is(err, ensemble.ErrDirForeign) || !reflect.DeepEqual(before, after) {
+			t.Fatal(err)
+		}
+	})
+}
+
 // The membership stands in a directory before a Bootstrap or a Restore is done.
 func TestMembershipOfABeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -125,7 +143,7 @@ func TestMembershipOfALaterVersion(t *testing.T) {
 			Write([]byte) (int, error)
 			Close() error
 		}](t)(m.Create("/data/members"))
-		must[int](t)(f.Write(fmt.Appendf(nil, "%s%08x\n", text, uint32(0xa3f2fc24))))
+		must[int](t)(f.Write(fmt.Appendf(nil, "%s%08x\n", text, crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))))
 		f.Close()
 		if n, err := d.try(1); !errors.Is(err, ensemble.ErrDirVersion) {
 			t.Error(err)

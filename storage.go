@@ -35,7 +35,7 @@ func randomID() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// openStorage opens cfg.Dir and says what it held. Its membership replaces that of cfg. All errors are *DirError, or, if cfg does not go with the membership, *ConfigErrors.
+// openStorage opens cfg.Dir and says what it held. Its membership replaces that of cfg. All errors are *DirError.
 func openStorage(ctx context.Context, cfg *Config) (*storage, durable.Found, error) {
 	d := disk.Of(ctx)
 	so := snapshot.Options{Dir: filepath.Join(cfg.Dir, snapshotsDir), FS: d.FS, Random: randomID, Keep: cfg.SnapshotsKept}
