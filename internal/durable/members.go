@@ -26,7 +26,7 @@ const (
 	membersFile    = "members"
 	membersMagic   = "ensemble members "
 	membersVersion = 1
-	mostMembers    = 1 << 20 // bytes of the file
+	mostBytes      = 1 << 20 // of the file
 )
 
 // ErrMembers says that the file is there, and that what it says cannot be relied on.
@@ -53,7 +53,7 @@ func ReadMembers(fsys vfs.FS, dir string) ([]quorum.Member, error) {
 
 func whole(f vfs.File) ([]byte, error) {
 	size, err := f.Size()
-	if err == nil && size > mostMembers {
+	if err == nil && size > mostBytes {
 		err = fmt.Errorf("%w: %d bytes", ErrMembers, size)
 	}
 	var b []byte

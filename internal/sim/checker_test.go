@@ -19,6 +19,14 @@ import (
 )
 
 // A corruption takes what holds and breaks it: the invariant of the name must say so. A check that cannot fail is worth nothing.
+// frozen stops all members, as it is where too many disks are lost, and notes how the world stands then.
+func frozen(w *World) {
+	for _, m := range w.nodes {
+		w.down(m, thenRestart)
+	}
+	w.frozen = w.still()
+}
+
 type corruption struct {
 	want, what string
 	do         func(w *World, n *node)
@@ -75,26 +83,17 @@ var corruptions = []corruption{
 		w.halts()
 	}},
 	{"inv/Z10", "commits where none may be", func(w *World, n *node) {
-		for _, m := range w.nodes {
-			w.down(m, thenRestart)
-		}
-		w.frozen = w.still()
+		frozen(w)
 		w.frozen.committed--
 		w.halts()
 	}},
 	{"inv/C6", "confirmed where nothing may be", func(w *World, n *node) {
-		for _, m := range w.nodes {
-			w.down(m, thenRestart)
-		}
-		w.frozen = w.still()
+		frozen(w)
 		w.frozen.confirmed--
 		w.halts()
 	}},
 	{"inv/C1", "a write acknowledged by nobody's history", func(w *World, n *node) {
-		for _, m := range w.nodes {
-			w.down(m, thenRestart)
-		}
-		w.frozen = w.still()
+		frozen(w)
 		w.calls = append(w.calls, &call{done: true, req: &request{}})
 		w.halts()
 	}},
