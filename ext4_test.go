@@ -245,17 +245,18 @@ func victim(dirs []string, file string) error {
 			return err
 		}
 	}
+	counter := func(w int) string { return fmt.Sprintf("/sets/%d", w) }
 	for w := range 6 {
-		n := nodes[w%3]
-		counter := fmt.Sprintf("/sets/%d", w)
-		if _, ok, err := n.Exists(ctx, counter); err != nil {
+		if _, ok, err := nodes[0].Exists(ctx, counter(w)); err != nil {
 			return err
 		} else if !ok {
-			if _, err := n.Create(ctx, counter, []byte("0"), 0); err != nil {
+			if _, err := nodes[w%3].Create(ctx, counter(w), []byte("0"), 0); err != nil {
 				return err
 			}
 		}
-		go write(n, counter, told)
+	}
+	for w := range 6 { // from the first of their acknowledgements on, any member can lose its power
+		go write(nodes[w%3], counter(w), told)
 	}
 	select {}
 }
