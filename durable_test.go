@@ -85,7 +85,7 @@ func (d *disks) config(id ensemble.ID) ensemble.Config {
 func (d *disks) on(id ensemble.ID) context.Context { return onDisk(d.disk[id]) }
 
 func onDisk(m *vfs.Memory) context.Context {
-	return disk.With(context.Background(), disk.Disk{FS: m, SegmentSize: 16 << 10})
+	return disk.With(context.Background(), disk.Disk{FS: m.Process(), SegmentSize: 16 << 10})
 }
 
 func (d *disks) try(id ensemble.ID) (*ensemble.Node, error) {
@@ -94,7 +94,7 @@ func (d *disks) try(id ensemble.ID) (*ensemble.Node, error) {
 	if d.wrap != nil {
 		cfg.Transport = d.wrap(id, cfg.Transport)
 	}
-	return ensemble.Open(disk.With(context.Background(), disk.Disk{FS: d.disk[id], SegmentSize: 16 << 10, Tail: d.tail}), cfg)
+	return ensemble.Open(disk.With(context.Background(), disk.Disk{FS: d.disk[id].Process(), SegmentSize: 16 << 10, Tail: d.tail}), cfg)
 }
 
 func (d *disks) open(id ensemble.ID) *ensemble.Node {

@@ -100,7 +100,7 @@ func (c *Cluster) open(id ensemble.ID) *ensemble.Node {
 	cfg.ID, cfg.Members = id, slices.Clone(c.members)
 	ctx := context.Background()
 	if cfg.Dir == dataDir {
-		ctx = disk.With(ctx, disk.Disk{FS: c.disks[id], SegmentSize: segmentSize})
+		ctx = disk.With(ctx, disk.Disk{FS: c.disks[id].Process(), SegmentSize: segmentSize})
 	}
 	c.alarm(&cfg)
 	n, err := ensemble.Open(ctx, cfg)

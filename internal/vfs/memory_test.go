@@ -363,3 +363,46 @@ func TestHandles(t *testing.T) {
 	}
 	count(0)
 }
+
+// What a process is about to do when the power fails is not done, and what it waits for fails.
+func TestCrashEndsTheProcess(t *testing.T) {
+	m := NewMemory()
+	must(t, m.MkdirAll("/d"))
+	write(t, m, "/d/a", 0, sectors(1), true)
+	must(t, m.SyncDir("/"), m.SyncDir("/d"))
+	p := m.Process()
+	l, err := p.Lock("/lock")
+	must(t, err, p.SyncDir("/"))
+	crashes := map[string]func(){
+		"Crash":     m.Crash,
+		"PowerLoss": func() { m.PowerLoss(rand.New(rand.NewPCG(1, 1))) },
+		"Restore":   func() { m.Restore(m.Clone()) },
+	}
+	operations := map[string]func() error{
+		"Create":    func() error { _, err := p.Create("/d/b"); return err },
+		"Open":      func() error { _, err := p.Open("/d/a"); return err },
+		"OpenWrite": func() error { _, err := p.OpenWrite("/d/a"); return err },
+		"Rename":    func() error { return p.Rename("/d/a", "/d/b") },
+		"Remove":    func() error { return p.Remove("/d/a") },
+		"List":      func() error { _, err := p.List("/d"); return err },
+		"MkdirAll":  func() error { return p.MkdirAll("/e") },
+		"SyncDir":   func() error { return p.SyncDir("/d") },
+		"Lock":      func() error { _, err := p.Lock("/lock"); return err },
+	}
+	for name, crash := range crashes {
+		p = m.Process()
+		if _, err := p.List("/d"); err != nil {
+			t.Fatal(name, err)
+		}
+		crash()
+		for op, do := range operations {
+			if err := do(); !errors.Is(err, fs.ErrClosed) {
+				t.Errorf("%s after %s: %v", op, name, err)
+			}
+		}
+	}
+	must(t, l.Close())
+	if names, _ := m.Files(); fmt.Sprint(names) != "[/d/a /lock]" {
+		t.Error(names)
+	}
+}
