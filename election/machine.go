@@ -147,7 +147,7 @@ func (m *Machine) SetVerifier(v quorum.Verifier) {
 }
 
 // Failed tells that following leader did not work. For FailedWait ticks its word that it leads is not believed, unless it says
-// something else than before, or a new link to it is made. It is called before Look.
+// something else than before, of which its round is no part, or a new link to it is made. It is called before Look.
 func (m *Machine) Failed(leader quorum.ID) {
 	if p := m.peer(leader); p != nil {
 		p.penalty = m.failedWait
@@ -216,9 +216,11 @@ func (m *Machine) Receive(from quorum.ID, n *Notification, out *Output) {
 	changed := !p.heard || p.said != *n
 	// When we sent it our vote, it was not looking: it has forgotten that since.
 	returned := p.heard && p.said.State != Looking
+	if p.said.Round = n.Round; p.said != *n { // a round is taken over from anybody: it does not tell that we are heard
+		p.penalty = 0
+	}
 	p.heard, p.fresh, p.said, p.silent = true, true, *n, 0
 	if changed {
-		p.penalty = 0
 		m.backoff.reset()
 	}
 	var answer *peer
