@@ -65,6 +65,7 @@ type watch struct {
 	birthing           bool
 	jumpFrom, jumpTo   zab.Zxid // the entries that the last snapshot installed has in place of applying them
 	late               bool     // its memory began after the birth
+	forgot             bool     // its memory began anew, and it has had no session of its own since
 	hearing
 	reaching
 	silence silence
@@ -72,12 +73,12 @@ type watch struct {
 
 // wiped begins a new memory; late says that the birth was complete by then.
 func (v *watch) wiped(late bool) {
-	v.promised, v.joined, v.late, v.torn, v.diff = 0, 0, late, false, false
+	v.promised, v.joined, v.late, v.forgot, v.torn, v.diff = 0, 0, late, true, false, false
 }
 
 // began forgets what ends with a run.
 func (v *watch) began(n *node, base zab.Zxid) {
-	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard, hearing: v.hearing, reaching: reaching{torn: v.torn || v.diff}, late: v.late, lastTicket: map[uint64]uint64{}, lastAnswer: map[uint64]zab.Zxid{}}
+	*v = watch{promised: v.promised, joined: v.joined, heard: v.heard, hearing: v.hearing, reaching: reaching{torn: v.torn || v.diff}, late: v.late, forgot: v.forgot, lastTicket: map[uint64]uint64{}, lastAnswer: map[uint64]zab.Zxid{}}
 	clear(v.heard)
 	v.hearing.clear()
 	v.committed = base
