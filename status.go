@@ -51,9 +51,11 @@ func (r Reason) String() string {
 
 // Status is what a node knows of itself and its peers.
 type Status struct {
-	ID          ID
-	Leader      ID // 0: none known
-	Role        Role
+	ID     ID
+	Leader ID // 0: none known
+	Role   Role
+	// Ready tells that this node is brought up to date by a leader. Node.Ready also waits for the node's own session: an observer whose disk was lost may
+	// show less than before until it has one, since the first leader that it finds may be deposed and not know it yet.
 	Ready       bool
 	Reason      Reason // when not Ready
 	Epoch       uint32
