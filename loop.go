@@ -53,6 +53,7 @@ type loop struct {
 	calls              taken[*call]
 	slots              slots
 	open               byid.Map[served] // sessions that this node serves
+	left               *Session         // the last of the node's own that leaveEnded gave up
 	began              time.Time        // from when the machine counts
 
 	more              bool // the machine has more to apply
@@ -398,6 +399,9 @@ func (h *host) requests(now time.Time) {
 			h.step(x)
 			continue
 		}
+		if c.s == nil {
+			h.leaveEnded()
+		}
 		ticket := h.slots.put(c)
 		switch c.kind {
 		case write, opening:
@@ -420,6 +424,15 @@ func (h *host) requests(now time.Time) {
 	if taken > 0 {
 		h.stats.requests.Add(uint64(taken))
 		h.stats.batch.add(time.Duration(taken))
+	}
+}
+
+// leaveEnded gives up the node's own session if its Context has ended: a call on it that comes before the word of that, whose caller may have seen the end, is
+// for the next one.
+func (h *host) leaveEnded() {
+	if s := h.session.Load(); s != h.left && s.id != 0 && s.ending.Load() != nil {
+		h.left = s
+		h.step(&core.GiveUp{Session: uint64(s.id), Generation: s.generation})
 	}
 }
 
