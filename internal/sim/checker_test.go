@@ -18,7 +18,6 @@ import (
 	"github.com/ensemble-go/ensemble/zab"
 )
 
-// A corruption takes what holds and breaks it: the invariant of the name must say so. A check that cannot fail is worth nothing.
 // frozen stops all members, as it is where too many disks are lost, and notes how the world stands then.
 func frozen(w *World) {
 	for _, m := range w.nodes {
@@ -27,6 +26,7 @@ func frozen(w *World) {
 	w.frozen = w.still()
 }
 
+// A corruption takes what holds and breaks it: the invariant of the name must say so. A check that cannot fail is worth nothing.
 type corruption struct {
 	want, what string
 	do         func(w *World, n *node)

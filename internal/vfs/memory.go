@@ -75,8 +75,7 @@ func NewMemory() *Memory {
 	return m
 }
 
-// Process returns the disk as one process sees it, which the next crash ends: it changes nothing any more then, whatever it is about to do. Of a process that
-// goes on for a moment, as one in the same test does, nothing else is a crash.
+// Process returns the disk as one process sees it. The next crash ends that: whatever goroutines of the process are still about to do then fails with fs.ErrClosed.
 func (m *Memory) Process() FS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
